@@ -1,0 +1,201 @@
+"""The data set: where videos and annotations are, and what is made of every video (`config/datasets/*.yaml`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from mml_core.config.base import NAME_PATTERN, Strict, digest, read_yaml, validate
+from mml_core.errors import InputError
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Split = Literal["train", "validation", "test"]
+Quality = Annotated[int, Field(ge=1, le=100, description="JPEG quality of the stored images, 1 to 100")]
+
+
+class FolderAnnotations(Strict):
+    """One folder a class: `videos/<split>/<class>/<file>`, or `videos/<class>/<file>` with a share held out."""
+
+    format: Literal["folders"]
+    videos: Path = Field(description="folder that holds the split or class folders, relative to the project's root")
+    splits: dict[Split, str] | None = Field(
+        default=None,
+        description="folder of each split, e.g. {train: train, validation: val}; without it, a split is drawn",
+    )
+    validation_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of each class held out for validation where `splits` is not given"
+    )
+
+
+class ManifestColumns(Strict):
+    """Names of the manifest's columns."""
+
+    path: str = Field(default="path", description="column with the video's path below `videos`")
+    label: str = Field(default="label", description="column with the class, or classes parted by `label_separator`")
+    split: str = Field(default="split", description="column with the split")
+
+
+class ManifestAnnotations(Strict):
+    """A CSV file with a row a video."""
+
+    format: Literal["manifest"]
+    manifest: Path = Field(description="CSV file with a header line")
+    videos: Path = Field(description="folder that the manifest's paths are relative to")
+    columns: ManifestColumns = Field(default=ManifestColumns(), description="names of the columns")
+    splits: dict[str, Split] = Field(
+        default={"train": "train", "validation": "validation", "test": "test"},
+        description="meaning of each value of the split column; a value that is not listed is an error",
+    )
+    label_separator: str = Field(
+        default=";", min_length=1, max_length=3, description="parts the labels of a multi-label video"
+    )
+    exclude_labels: tuple[str, ...] = Field(default=(), description="videos with one of these labels are left out")
+    classes: Path | None = Field(
+        default=None,
+        description="text file with a class a line, in the order of the outputs; default: the labels, sorted",
+    )
+
+
+class SomethingSomethingAnnotations(Strict):
+    """Something-Something-v2 as distributed: four JSON files and a folder of `<id>.webm`."""
+
+    format: Literal["something-something-v2"]
+    videos: Path = Field(description="folder of the videos")
+    labels: Path = Field(description="labels.json: template to class index")
+    train: Path = Field(description="train.json")
+    validation: Path = Field(description="validation.json")
+    test: Path | None = Field(default=None, description="test.json (ids only)")
+    extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
+class EmbeddedAnnotations(Strict):
+    """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
+
+    format: Literal["embedded"]
+    videos: Path = Field(default=Path("results/embedded"), description="folder to render the clips in")
+    seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
+    train_clips: int = Field(default=30, ge=1, le=10_000, description="clips a class for training")
+    validation_clips: int = Field(default=20, ge=1, le=10_000, description="clips a class for validation")
+
+
+AnnotationsConfig = Annotated[
+    FolderAnnotations | ManifestAnnotations | SomethingSomethingAnnotations | EmbeddedAnnotations,
+    Field(discriminator="format"),
+]
+
+
+class RgbModality(Strict):
+    """Decoded frames."""
+
+    kind: Literal["rgb"] = "rgb"
+    short_side_px: int = Field(
+        default=256, ge=16, le=2160, description="shorter side of the stored frames in pixels; aspect is kept"
+    )
+    quality: Quality = 90
+
+
+class Tvl1Settings(Strict):
+    """TV-L1 optical flow (Zach, Pock, Bischof 2007) with the names and defaults of OpenCV's DualTVL1."""
+
+    time_step: float = Field(default=0.25, gt=0, le=0.25, description="time step of the dual update (tau)")
+    attachment: float = Field(default=0.15, gt=0, description="weight of the data term (lambda): smaller is smoother")
+    tightness: float = Field(default=0.3, gt=0, description="coupling of flow and auxiliary field (theta)")
+    scales: int = Field(default=5, ge=1, le=10, description="levels of the image pyramid")
+    scale_step: float = Field(default=0.8, gt=0, lt=1, description="size ratio of neighbouring levels")
+    warps: int = Field(default=5, ge=1, le=20, description="warps a level")
+    stop_px: float = Field(
+        default=0.01, ge=0, description="stop once the mean update falls below this many pixels (epsilon)"
+    )
+    inner_iterations: int = Field(default=30, ge=1, description="iterations between two median filterings")
+    outer_iterations: int = Field(default=10, ge=1, description="median filterings a warp")
+    median_px: Literal[1, 3, 5] = Field(default=5, description="aperture of the median filter; 1 is none")
+
+
+class FlowModality(Strict):
+    """Optical flow between neighbouring frames: N-1 fields for N frames."""
+
+    kind: Literal["flow"] = "flow"
+    bound_px: float = Field(
+        default=20.0, gt=0, le=512, description="displacements are clipped to this many pixels a frame"
+    )
+    quality: Quality = 90
+    tvl1: Tvl1Settings = Field(default=Tvl1Settings(), description="parameters of TV-L1")
+
+
+class DiffModality(Strict):
+    """Differences of neighbouring frames: N-1 differences for N frames."""
+
+    kind: Literal["diff"] = "diff"
+    quality: Quality = 90
+
+
+ModalityConfig = Annotated[RgbModality | FlowModality | DiffModality, Field(discriminator="kind")]
+
+
+class Limits(Strict):
+    """When a video is quarantined, and when a data set is refused."""
+
+    min_frames: int = Field(default=2, ge=2, description="videos with fewer decoded frames are quarantined")
+    max_frames: int = Field(default=20_000, ge=2, description="videos with more frames are quarantined")
+    decode_timeout_sec: float = Field(
+        default=600.0, gt=0, description="a video that takes longer to decode is quarantined"
+    )
+    max_quarantined_share: float = Field(
+        default=0.02, ge=0, le=1, description="the run stops where more than this share of the videos is quarantined"
+    )
+
+
+class DatasetConfig(Strict):
+    """A data set. Paths are relative to the project's root (the folder with the Snakefile) or absolute."""
+
+    name: Name = Field(description="set from the file's name; never written in the file")
+    annotations: AnnotationsConfig = Field(description="where videos, labels and splits come from")
+    multi_label: bool = Field(default=False, description="whether a video may have several labels, or none")
+    horizontal_flip: Literal["never", "plain", "swap_direction"] = Field(
+        default="never",
+        description="flips in training: never; plain (classes have no direction); "
+        "swap_direction (a label that says left becomes the one that says right)",
+    )
+    modalities: dict[Name, ModalityConfig] = Field(
+        default={"rgb": RgbModality(), "flow": FlowModality(), "diff": DiffModality()},
+        description="what is made of every video; the first of kind rgb is what the others are made from",
+    )
+    videos_per_shard: int = Field(default=256, ge=1, le=4096, description="how many videos a shard holds on average")
+    limits: Limits = Field(default=Limits(), description="quarantine")
+
+    @field_validator("modalities")
+    @classmethod
+    def _one_rgb(cls, modalities: dict[str, Any]) -> dict[str, Any]:
+        kinds = [modality.kind for modality in modalities.values()]
+        if kinds.count("rgb") != 1:
+            raise ValueError(f"expected exactly one modality of kind rgb, got {kinds.count('rgb')}")
+        return modalities
+
+    @model_validator(mode="after")
+    def _frames(self) -> DatasetConfig:
+        if self.limits.max_frames < self.limits.min_frames:
+            raise ValueError("limits.max_frames is smaller than limits.min_frames")
+        return self
+
+    @property
+    def rgb_name(self) -> str:
+        """Name of the modality that the others are made from."""
+        return next(name for name, modality in self.modalities.items() if modality.kind == "rgb")
+
+    def modality_key(self, name: str) -> str:
+        """Return the folder name of a modality's shards: its name and a digest of all that defines its content."""
+        rgb = self.modalities[self.rgb_name]
+        content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
+        content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
+        return f"{name}-{digest(content)}"
+
+
+def load_dataset(path: Path) -> DatasetConfig:
+    """Read and validate the data set described by the YAML file at `path`."""
+    document = read_yaml(path)
+    if "name" in document:
+        raise InputError("'name' is the name of the file and cannot be set", file=path, hint="remove the key")
+    document["name"] = path.stem
+    return validate(DatasetConfig, document, path)
