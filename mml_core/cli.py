@@ -1,0 +1,32 @@
+"""What all command-line scripts share: how they end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from mml_core.errors import InputError
+
+#: Exit status of a training that was asked to stop (SIGTERM, SIGINT) and saved its state: 128 + SIGTERM.
+EXIT_STOPPED = 143
+
+
+class Stopped(Exception):  # noqa: N818 - an outcome, not an error
+    """Raised where work stops on request after saving what is needed to go on."""
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Call `main` and leave the process: 0 on success, 1 with a readable message on an InputError, 143 when stopped.
+
+    Other exceptions are faults of the program and keep their traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except Stopped as reason:
+        print(f"stopped: {reason}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_STOPPED)
+    sys.exit(0)
