@@ -1,0 +1,81 @@
+"""Handing weights from one network to another: of another modality, of other classes, of other clip length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mml_core.errors import InputError, summarise
+from mml_core.networks.tsm import ClipClassifier, initialise_head
+
+FIRST_WEIGHT = "conv1.weight"
+HEAD = ("fc.weight", "fc.bias")
+
+
+class HandOver(NamedTuple):
+    """What was changed on the way: a new classifier was drawn, the first convolution was converted."""
+
+    new_head: bool
+    converted_input: bool
+
+
+def convert_input_channels(weight: Tensor, channels: int) -> Tensor:
+    """Return the weights (O, C, K, K) of a first convolution for another number of channels, (O, `channels`, K, K).
+
+    Every new input channel gets the mean over the old ones (MML, section III-A). The sum over the channels, and with
+    it the response, grows by `channels` / C; the authors do not rescale either, since batch normalisation follows.
+    """
+    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
+
+
+def hand_over(network: ClipClassifier, state: Mapping[str, Tensor], *, reset_head: bool, source: str) -> HandOver:
+    """Load `state`, the weights of another network with the same backbone, into `network`.
+
+    The first convolution is converted where the numbers of input channels differ. The classifier is drawn anew where
+    `reset_head` says so, where the numbers of classes differ, and where `state` has none. Counters of batches that
+    batch normalisation has seen may be missing (old files); everything else must be there and fit, or InputError
+    lists it. `source` names the origin of `state` for people: a file, or a stage's network.
+    """
+    incoming = {
+        name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
+    }
+    expected = network.state_dict()
+    new_head = reset_head or HEAD[0] not in state or len(state[HEAD[0]]) != network.fc.out_features
+    if new_head:
+        incoming = {name: value for name, value in incoming.items() if name not in HEAD}
+        expected = {name: value for name, value in expected.items() if name not in HEAD}
+    first = incoming.get(FIRST_WEIGHT)
+    converted = first is not None and first.ndim == 4 and first.shape[1] != network.channels
+    if converted:
+        incoming[FIRST_WEIGHT] = convert_input_channels(incoming[FIRST_WEIGHT], network.channels)
+    _require_match(incoming, expected, source)
+    network.load_state_dict(incoming, strict=False)
+    if new_head:
+        initialise_head(network.fc)
+    return HandOver(new_head, converted)
+
+
+def _as_scalar(counter: Tensor) -> Tensor:
+    """Return the one number that `counter` holds as a tensor of no dimension: some files keep it as a vector of one."""
+    return counter.reshape(()) if counter.numel() == 1 else counter
+
+
+def _require_match(incoming: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+    """Raise InputError, listing the names, where `incoming` is not what `expected` is in names and shapes."""
+    missing = [name for name in expected if name not in incoming and not name.endswith("num_batches_tracked")]
+    unknown = [name for name in incoming if name not in expected]
+    misfit = [name for name in incoming if name in expected and incoming[name].shape != expected[name].shape]
+    problems = [f"{name} is missing" for name in missing]
+    problems += [f"{name} is no parameter of the network" for name in unknown]
+    problems += [
+        f"{name} is {tuple(incoming[name].shape)}, the network's is {tuple(expected[name].shape)}" for name in misfit
+    ]
+    if problems:
+        raise InputError(
+            f"weights that do not fit the network ({len(missing)} missing, {len(unknown)} unknown, "
+            f"{len(misfit)} of another shape):\n" + summarise(problems),
+            file=source,
+            hint="weights go between networks of one backbone, under torchvision's parameter names",
+        )

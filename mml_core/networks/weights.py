@@ -1,0 +1,110 @@
+"""First weights from outside: files in torchvision's layout, and torchvision's ImageNet weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision.models import (
+    ResNet18_Weights,
+    ResNet34_Weights,
+    ResNet50_Weights,
+    ResNet101_Weights,
+    WeightsEnum,
+)
+
+from mml_core.errors import InputError, summarise
+from mml_core.networks.backbones import BackboneName
+
+
+def read_weight_file(path: Path) -> dict[str, Tensor]:
+    """Return the tensors by name of the `.safetensors` or `.pth` file at `path`, floating point ones as float32.
+
+    Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
+    missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file of weights", file=path)
+    try:
+        match path.suffix:
+            case ".safetensors":
+                state = load_file(path)
+            case ".pth":
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            case _:
+                raise InputError("weights are read from .safetensors and .pth files only", file=path)
+    except InputError:
+        raise
+    # Damaged bytes make the readers raise nearly anything; whichever it is, the file is what is wrong.
+    except Exception as error:
+        raise InputError(
+            f"cannot be read as weights ({type(error).__name__}: {_first_line(error)})",
+            file=path,
+            hint="the file is damaged, or holds objects other than tensors: save a plain state dict",
+        ) from error
+    return _checked(state, path)
+
+
+def _checked(state: object, path: Path) -> dict[str, Tensor]:
+    """Return `state` as float32 where it is a non-empty mapping of names to dense tensors."""
+    if not isinstance(state, dict) or not state:
+        raise InputError(f"expected a mapping of names to tensors, got {_kind(state)}", file=path)
+    others = [f"{name!r} is {_kind(value)}" for name, value in state.items() if not _is_entry(name, value)]
+    if others:
+        raise InputError(
+            "expected tensors by name and nothing else:\n" + summarise(others),
+            file=path,
+            hint="where the state dict lies inside, under a key such as 'state_dict', save that one by itself",
+        )
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def _is_entry(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _kind(value: object) -> str:
+    return "an empty mapping" if value == {} else f"a {type(value).__name__}"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
+
+
+def imagenet_state(backbone: BackboneName) -> dict[str, Tensor]:
+    """Return torchvision's ImageNet weights of `backbone` without the classifier, whose classes mean nothing here.
+
+    Downloaded once into torch's hub cache with its checksum verified. Version 1 of the weights, since the papers
+    used them: version 2 came later, from a longer recipe, and would blur every comparison with their tables.
+    Raises InputError where the backbone has none, or where they are neither cached nor can be downloaded.
+    """
+    weights = _imagenet_weights(backbone)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
+    except Exception as error:  # no network, a proxy's page, a wrong checksum, a damaged file in the cache, …
+        raise InputError(
+            f"ImageNet weights of {backbone}: {cached.name} could not be "
+            f"{'read from' if cached.is_file() else 'downloaded into'} {cached.parent} ({_first_line(error)})",
+            hint=f"where this machine is offline, put {cached.name} from another one into {cached.parent}, "
+            "or name a local file in the recipe: `init: path/to/weights.pth` (or .safetensors)",
+        ) from error
+    return {name: value for name, value in state.items() if not name.startswith("fc.")}
+
+
+def _imagenet_weights(backbone: BackboneName) -> WeightsEnum:
+    match backbone:
+        case "resnet_tiny":
+            raise InputError(
+                "resnet_tiny has no ImageNet weights", hint="write `init: random`, or choose another backbone"
+            )
+        case "resnet18":
+            return ResNet18_Weights.IMAGENET1K_V1
+        case "resnet34":
+            return ResNet34_Weights.IMAGENET1K_V1
+        case "resnet50":
+            return ResNet50_Weights.IMAGENET1K_V1
+        case "resnet101":
+            return ResNet101_Weights.IMAGENET1K_V1

@@ -1,0 +1,36 @@
+"""Learning rate over time."""
+
+from __future__ import annotations
+
+import math
+
+from mml_core.config.recipe import ScheduleConfig
+
+
+def learning_rate_factor(schedule: ScheduleConfig, epoch: float, epochs: int) -> float:
+    """Return the learning rate at `epoch` relative to the configured one, in [0, 1].
+
+    Args:
+        schedule: step or cosine, with or without warm-up.
+        epoch: epochs done so far; fractional within an epoch, 0 at the first step.
+        epochs: length of the stage.
+
+    step: multiplied by `factor` at each milestone reached (epoch >= milestone).
+    cosine: half a period from 1 at the start to 0 at the end (Loshchilov and Hutter 2017, without restarts).
+    During the first `warmup_epochs` that is multiplied by a line from `warmup_start` to 1.
+    """
+    return _warmup_factor(schedule, epoch) * _base_factor(schedule, epoch, epochs)
+
+
+def _base_factor(schedule: ScheduleConfig, epoch: float, epochs: int) -> float:
+    match schedule.kind:
+        case "step":
+            return schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
+        case "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * min(epoch / epochs, 1.0)))
+
+
+def _warmup_factor(schedule: ScheduleConfig, epoch: float) -> float:
+    if epoch >= schedule.warmup_epochs:
+        return 1.0
+    return schedule.warmup_start + (1.0 - schedule.warmup_start) * epoch / schedule.warmup_epochs
