@@ -1,0 +1,5 @@
+"""Shards: HDF5 files that hold some hundreds of videos of one modality as encoded images (docs/shards.md)."""
+
+from mml_core.shards.reader import ModalityStore, ShardReader
+
+__all__ = ["ModalityStore", "ShardReader"]

@@ -1,0 +1,243 @@
+"""Reading shards. Imports nothing that decodes video or computes flow: training needs h5py and torchvision only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import torch
+
+from mml_core.errors import InputError
+from mml_core.shards.images import decode_image
+from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
+
+_REMAKE = "delete the file and run snakemake again: it makes the shard anew"
+#: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
+_MOST_OPEN = 128
+
+
+class ShardReader:
+    """One open shard. May be read from several threads (h5py serialises them), but not carried across a fork.
+
+    Raises InputError, with the file's name, where the file is missing, truncated, no shard, or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _complaints(path):
+            # Shards never change once they have their name, and locks fail on many network file systems.
+            self._file = h5py.File(path, "r", locking=False)
+        try:
+            self._check_header()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_header(self) -> None:
+        if self._file.attrs.get("format") != FORMAT:
+            raise InputError("is an HDF5 file, but no shard", file=self.path, hint="is the path right?")
+        version = int(self._file.attrs.get("schema_version", -1))
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"has schema version {version}; this program reads {SCHEMA_VERSION}", file=self.path, hint=_REMAKE
+            )
+        with _complaints(self.path):
+            offsets, images = self._file["offsets"], self._file["crc32"].shape[0]
+            if offsets.shape[0] != images + 1 or offsets[-1] != self._file["payload"].shape[0]:
+                raise ValueError("payload, offsets and crc32 do not fit together")
+
+    @cached_property
+    def info(self) -> ShardInfo:
+        """What the shard says about itself."""
+        with _complaints(self.path):
+            attributes = self._file.attrs
+            return ShardInfo(
+                kind=attributes["kind"],
+                modality=attributes["modality"],
+                settings=json.loads(attributes["settings"]),
+                source=json.loads(attributes["source"]),
+                software=json.loads(attributes["software"]),
+                schema_version=int(attributes["schema_version"]),
+            )
+
+    @cached_property
+    def videos(self) -> Mapping[str, VideoEntry]:
+        """The videos with their places, in the order in which they are stored."""
+        with _complaints(self.path):
+            table = self._file["videos"]
+            identifiers = table["id"].asstr()[()]
+            columns = [table[name][()].tolist() for name in VIDEO_COLUMNS if name != "id"]
+            rows = zip(*columns, strict=True)
+            return {name: VideoEntry(*row) for name, row in zip(identifiers, rows, strict=True)}
+
+    @cached_property
+    def quarantined(self) -> Mapping[str, str]:
+        """Videos that are not in the shard because of a fault, with the reason."""
+        with _complaints(self.path):
+            table = self._file["quarantine"]
+            return dict(zip(table["id"].asstr()[()], table["reason"].asstr()[()], strict=True))
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over the identifiers of the videos, their numbers of images and the checksums of all images."""
+        with _complaints(self.path):
+            table = json.dumps([(name, entry.count) for name, entry in self.videos.items()]).encode()
+            return hashlib.sha256(table + self._file["crc32"][()].tobytes()).hexdigest()
+
+    def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> torch.Tensor:
+        """Return the images starts[i] … starts[i] + length - 1 of a video as uint8 (len(starts), length * C, H, W).
+
+        Numbers beyond the last image stand for the last. Neighbouring images are read with one access and each is
+        decoded once. Raises InputError where stored bytes are not those that were written.
+        """
+        if length < 1 or not starts or min(starts) < 0:
+            raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
+        wanted = [[min(start + step, entry.count - 1) for step in range(length)] for start in starts]
+        images: dict[int, torch.Tensor] = {}
+        for first, stop in consecutive_runs({number for row in wanted for number in row}):
+            images.update(zip(range(first, stop), self._images(entry, first, stop), strict=True))
+        return torch.stack([torch.cat([images[number] for number in row]) for row in wanted])
+
+    def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[torch.Tensor]:
+        """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
+        begin, end = entry.first + first, entry.first + stop
+        kind = self.info.kind
+        with _complaints(self.path):
+            ends = self._file["offsets"][begin : end + 1]
+            checks = self._file["crc32"][begin:end]
+            payload: np.ndarray = self._file["payload"][ends[0] : ends[-1]]
+            for number, (low, high) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
+                data = payload[low:high]
+                if zlib.crc32(data) != checks[number]:
+                    raise ValueError(f"checksum of image {begin + number} is wrong")
+                yield decode_image(torch.from_numpy(data), kind, entry.height, entry.width)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ModalityStore:
+    """All shards of one modality, of one split or several, as one collection of videos.
+
+    The tables are read at once; files are opened when first read from, by each process for itself, so that a store
+    may be handed to DataLoader workers by fork or by spawn. Not for several threads at once.
+    Raises InputError where a shard is missing or damaged, shards do not fit together, or a video is in two of them.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        if not paths:
+            raise InputError("no shards to read", hint="does the split have videos?")
+        self._paths = [Path(path) for path in paths]
+        self._pid = os.getpid()
+        self._open: OrderedDict[int, ShardReader] = OrderedDict()
+        self._shard_of: dict[str, int] = {}
+        self._videos: dict[str, VideoEntry] = {}
+        self._checksums: list[str] = []
+        self._quarantined: dict[str, str] = {}
+        with ShardReader(self._paths[0]) as reader:
+            self._info = reader.info
+        for number, path in enumerate(self._paths):
+            with ShardReader(path) as reader:
+                self._add(number, reader)
+
+    def _add(self, number: int, reader: ShardReader) -> None:
+        if not self._info.same_content(reader.info):
+            raise InputError(
+                f"holds {reader.info.modality!r} made with other settings than {self._paths[0]}", file=reader.path
+            )
+        self._checksums.append(reader.checksum)
+        for name in (*reader.videos, *reader.quarantined):
+            if name in self._shard_of:
+                raise InputError(f"video {name!r} is also in {self._paths[self._shard_of[name]]}", file=reader.path)
+            self._shard_of[name] = number
+        self._videos.update(reader.videos)
+        self._quarantined.update(reader.quarantined)
+
+    @property
+    def info(self) -> ShardInfo:
+        """What the shards say about themselves (of the first one, where versions of software differ)."""
+        return self._info
+
+    @property
+    def videos(self) -> Mapping[str, VideoEntry]:
+        """The videos that can be read."""
+        return self._videos
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """Videos that are missing because of a fault, with the reason."""
+        return self._quarantined
+
+    @property
+    def checksums(self) -> list[str]:
+        """The shards' checksums, in the order of their paths."""
+        return list(self._checksums)
+
+    def read(self, video_id: str, starts: Sequence[int], length: int) -> torch.Tensor:
+        """Return stored levels, uint8 (len(starts), length * C, H, W): images starts[i] … starts[i] + length - 1.
+
+        Numbers beyond the last image stand for the last. Channels are in the order of the images: RGB for frames,
+        x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
+        """
+        return self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length)
+
+    def _reader(self, number: int) -> ShardReader:
+        if self._pid != os.getpid():
+            self.close()  # inherited by fork: HDF5 would go on with the parent's file position
+            self._pid = os.getpid()
+        if number not in self._open:
+            self._open[number] = ShardReader(self._paths[number])
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(number)
+        return self._open[number]
+
+    def close(self) -> None:
+        """Close all files; reading opens them again."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": OrderedDict()}
+
+
+def consecutive_runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return `numbers` as the fewest half-open ranges (first, stop), ascending; numbers may repeat in any order."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if runs and runs[-1][1] == number:
+            runs[-1] = (runs[-1][0], number + 1)
+        else:
+            runs.append((number, number + 1))
+    return runs
+
+
+@contextmanager
+def _complaints(path: Path) -> Iterator[None]:
+    """Turn what HDF5 and the tables raise on a damaged file into an InputError that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError("no such shard", file=path, hint="run snakemake: it makes the shard") from error
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise InputError(f"damaged or no shard ({error})", file=path, hint=_REMAKE) from error

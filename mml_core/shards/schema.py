@@ -1,0 +1,67 @@
+"""What a shard holds: names, versions and the records that reader and writer share. Prose in docs/shards.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: Value of the attribute `format`: tells a shard from any other HDF5 file.
+FORMAT = "mml-shard"
+#: Raised whenever files written before can no longer be read correctly.
+SCHEMA_VERSION = 1
+
+Kind = Literal["rgb", "flow", "diff"]
+#: Channels of one stored image.
+CHANNELS: Mapping[str, int] = {"rgb": 3, "flow": 2, "diff": 3}
+
+#: Columns of the group `videos`, in their HDF5 types ("str" is variable-length UTF-8).
+VIDEO_COLUMNS: Mapping[str, str] = {
+    "id": "str",
+    "first": "int64",  # number of the video's first image in `offsets`
+    "count": "int64",  # number of images
+    "height": "int32",  # of one plane, pixels
+    "width": "int32",
+    "frame_rate": "float64",  # frames a second; NaN where the container does not say
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEntry:
+    """A video's images in a shard: `count` images of `height` x `width` pixels from image number `first` on."""
+
+    first: int
+    count: int
+    height: int
+    width: int
+    frame_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """What a shard says about itself. `settings` is the modality's block of the data set's configuration."""
+
+    kind: Kind
+    modality: str
+    settings: Mapping[str, Any]
+    #: Settings and software of the rgb shard that this one was made from; empty for rgb itself.
+    source: Mapping[str, Any] = field(default_factory=dict)
+    #: Versions of what took part in making it.
+    software: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def channels(self) -> int:
+        """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow."""
+        return CHANNELS[self.kind]
+
+    @property
+    def bound_px(self) -> float:
+        """Flow only: the displacement in pixels that levels 1 and 255 stand for."""
+        return float(self.settings["bound_px"])
+
+    def same_content(self, other: ShardInfo) -> bool:
+        """Whether images of both may be mixed: all but the versions of the software is equal."""
+        mine = (self.kind, self.modality, self.settings, self.source.get("settings"), self.schema_version)
+        theirs = (other.kind, other.modality, other.settings, other.source.get("settings"), other.schema_version)
+        return mine == theirs
