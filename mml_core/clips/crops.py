@@ -1,0 +1,95 @@
+"""Where in the picture a clip looks: crops for training and for evaluation, and their resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional
+
+#: Crop sizes closer than this to the input's size become the input's size: nothing is gained by resizing them.
+SNAP_PX = 3
+#: (down, right) of the 13 crops of TSM's MultiScaleCrop, in quarters of the room that the crop leaves:
+#: corners, middles of the edges, centre, and the four points half way between corners and centre.
+OFFSETS = tuple((i, j) for i in (0, 2, 4) for j in (0, 2, 4)) + tuple((i, j) for i in (1, 3) for j in (1, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def cut(self, levels: Tensor) -> Tensor:
+        """Return the box's part of `levels` (..., H, W), as a view."""
+        return levels[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def crop_sizes(short_side: int, crop_px: int, scales: Sequence[float]) -> list[int]:
+    """Return the sides that training crops may have: `scales` of the shorter side, snapped to `crop_px` when near."""
+    sizes = [max(1, int(short_side * scale)) for scale in scales]
+    return [min(crop_px, short_side) if abs(size - crop_px) < SNAP_PX else size for size in sizes]
+
+
+def draw_crop(height: int, width: int, crop_px: int, scales: Sequence[float], rng: np.random.Generator) -> Box:
+    """Draw TSM's multi-scale crop (`MultiScaleCrop`, kept by MML): one for all frames and modalities of a clip.
+
+    Height and width are two of `crop_sizes`, neighbours in `scales` at most; the place is one of `OFFSETS`. All pairs
+    and all places are as likely.
+    """
+    sizes = crop_sizes(min(height, width), crop_px, scales)
+    pairs = [(h, w) for i, h in enumerate(sizes) for j, w in enumerate(sizes) if abs(i - j) <= 1]
+    crop_height, crop_width = pairs[rng.integers(len(pairs))]
+    down, right = OFFSETS[rng.integers(len(OFFSETS))]
+    return Box(down * (height - crop_height) // 4, right * (width - crop_width) // 4, crop_height, crop_width)
+
+
+def evaluation_crops(height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]) -> list[Box]:
+    """Return the squares that `crop` (a protocol's) asks for.
+
+    center: `crop_px` in the middle, or the largest square where the picture is smaller; full: the largest square in the
+    middle; three: such squares at the start, the middle and the end of the longer side.
+    """
+    short = min(height, width)
+    match crop:
+        case "center":
+            return [_square(height, width, min(crop_px, short), 2)]
+        case "full":
+            return [_square(height, width, short, 2)]
+        case "three":
+            return [_square(height, width, short, quarters) for quarters in (0, 2, 4)]
+
+
+def evaluation_side(height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]) -> int:
+    """Return the side that crops have when they reach a network: `crop_px` for center, else the shorter side."""
+    return crop_px if crop == "center" else min(height, width)
+
+
+def resize(levels: Tensor, side: int) -> Tensor:
+    """Resize 8-bit `levels` (..., H, W) to (..., side, side): bilinear, antialiased, in 8 bits.
+
+    All planes are resized alike; PyTorch's vectorised code for 8 bits takes up to four of them at a time as channels,
+    so they are handed over in groups of four rather than as the 10 or 15 channels of a stack.
+    """
+    height, width = levels.shape[-2:]
+    if (height, width) == (side, side):
+        return levels.contiguous()
+    planes = levels.reshape(-1, height, width)
+    group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
+    resized = functional.resize(
+        planes.reshape(-1, group, height, width), [side, side], InterpolationMode.BILINEAR, antialias=True
+    )
+    return resized.reshape(*levels.shape[:-2], side, side)
+
+
+def _square(height: int, width: int, side: int, quarters: int) -> Box:
+    """Return the square at `quarters`/4 of the longer side's room, in the middle of the shorter side."""
+    down, right = (2, quarters) if width >= height else (quarters, 2)
+    return Box(down * (height - side) // 4, right * (width - side) // 4, side, side)

@@ -1,0 +1,113 @@
+"""Which frames of a video a clip shows: starts of stacks, at random in training and fixed in evaluation.
+
+A video with F frames has F rgb items and F - 1 flow fields or differences. An input frame is a stack of L neighbouring
+items (rgb 1, the others `clip.stack`), so N items give P = max(1, N - L + 1) positions where a stack can start.
+Everything here counts in positions. A video shorter than a stack has one position; reading past its end repeats its
+last item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mml_core.config.recipe import ClipConfig, ProtocolConfig
+
+Starts = NDArray[np.int64]
+
+
+def start_positions(items: int, length: int) -> int:
+    """Return P = max(1, N - L + 1): the number of stacks of `length` items among `items`."""
+    return max(1, items - length + 1)
+
+
+def dense_stride(positions: int, frames: int, window: int) -> int:
+    """Return tau, the distance of neighbouring input frames in dense sampling: window // T, less for short videos.
+
+    The paper asks for tau < P / (T - 1) (MML, Appendix A); in integers that is tau <= (P - 1) // (T - 1). It never
+    falls below 1, so that a video with fewer than T positions is read to its end, which is then repeated.
+    """
+    stride = window // frames
+    if frames > 1:
+        stride = min(stride, (positions - 1) // (frames - 1))
+    return max(1, stride)
+
+
+def dense_starts(positions: int, frames: int, window: int) -> int:
+    """Return P' = P - tau (T - 1), but at least 1: how many first frames dense sampling can choose from."""
+    return max(1, positions - dense_stride(positions, frames, window) * (frames - 1))
+
+
+def draw_uniform(positions: int, frames: int, rng: np.random.Generator) -> Starts:
+    """Return T ascending positions, one drawn from each of T equal parts of the video (MML, section IV-A).
+
+    Position i is floor((i + u_i) P / T) with u_i ~ U[0, 1). Shape (T,), values 0 to P - 1.
+    """
+    parts = np.arange(frames) + rng.random(frames)
+    # The product can round up to P itself where u is next to 1.
+    return np.minimum((parts * positions / frames).astype(np.int64), positions - 1)
+
+
+def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generator) -> Starts:
+    """Return every tau-th position from a random first one, all first ones being as likely (MML, section IV-A).
+
+    Shape (T,), values 0 to P - 1; the last position repeats where P < T.
+    """
+    first = rng.integers(dense_starts(positions, frames, window))
+    return _every_stride(first, positions, frames, window)
+
+
+def draw_training_starts(
+    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, rng: np.random.Generator
+) -> dict[str, Starts]:
+    """Draw the frames of one training clip, for all modalities of a stage together (MML, section III-C).
+
+    `items` holds N and `lengths` L for each modality. Positions i_1 … i_T are drawn once, for the modality with the
+    fewest; a modality with N items gets i_1 + ξ … i_T + ξ, one ξ ~ unif{0 … N - n} for all its frames, n being the
+    fewest items. With ξ = 0, rgb frame t thus goes with the flow fields t … t + L - 1. Returns shape (T,) each.
+    """
+    positions = min(start_positions(items[name], lengths[name]) for name in items)
+    if clip.sampling == "dense" or (clip.sampling == "both" and rng.random() < 0.5):
+        base = draw_dense(positions, clip.frames, clip.dense_window, rng)
+    else:
+        base = draw_uniform(positions, clip.frames, rng)
+    fewest = min(items.values())
+    # Sorted, so that the draws do not depend on the order in which a recipe lists its networks.
+    return {name: base + rng.integers(items[name] - fewest + 1) for name in sorted(items)}
+
+
+def uniform_views(positions: int, frames: int, views: int) -> Starts:
+    """Return the frames of m uniform views: floor((n + i/m) P / T) for n = 0 … T - 1 (MML, Appendix A).
+
+    Shape (m, T), values 0 to P - 1. Exact: the formula is evaluated in integers.
+    """
+    view, frame = np.arange(views, dtype=np.int64)[:, None], np.arange(frames, dtype=np.int64)
+    return (frame * views + view) * positions // (frames * max(1, views))
+
+
+def dense_views(positions: int, frames: int, window: int, views: int) -> Starts:
+    """Return the frames of k dense views: floor(i P'/k + n tau), or floor(P'/2 + n tau) for k = 1 (MML, Appendix A).
+
+    Shape (k, T), values 0 to P - 1.
+    """
+    choices = dense_starts(positions, frames, window)
+    firsts = np.array([choices // 2]) if views == 1 else np.arange(views, dtype=np.int64) * choices // max(1, views)
+    return _every_stride(firsts[:, None], positions, frames, window)
+
+
+def evaluation_starts(items: int, length: int, clip: ClipConfig, protocol: ProtocolConfig) -> Starts:
+    """Return the frames of all temporal views of one modality: dense ones first, then uniform ones.
+
+    Each modality counts in its own positions ("T is a total number of frames for current modality", Appendix A), and
+    nothing is random. Shape (k + m, T).
+    """
+    positions = start_positions(items, length)
+    dense = dense_views(positions, clip.frames, clip.dense_window, protocol.dense)
+    return np.concatenate([dense, uniform_views(positions, clip.frames, protocol.uniform)])
+
+
+def _every_stride(first: Starts | np.int64, positions: int, frames: int, window: int) -> Starts:
+    steps = np.arange(frames, dtype=np.int64) * dense_stride(positions, frames, window)
+    return np.minimum(first + steps, positions - 1)

@@ -1,0 +1,36 @@
+"""A stand-in for shards in memory, with the interface of `mml_core.shards.ModalityStore`, for tests of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+CHANNELS = {"rgb": 3, "flow": 2, "diff": 3}
+
+
+class FakeStore:
+    """Videos of one modality whose pixels are `picture` + item index (at most 255)."""
+
+    def __init__(self, kind: str, frames: dict[str, int], picture: Tensor | None = None) -> None:
+        self.picture = torch.zeros(64, 86, dtype=torch.uint8) if picture is None else picture
+        height, width = self.picture.shape
+        self.info = SimpleNamespace(kind=kind, modality=kind)
+        self.videos = {
+            video: SimpleNamespace(
+                count=count if kind == "rgb" else count - 1, height=height, width=width, frame_rate=12.0
+            )
+            for video, count in frames.items()
+        }
+
+    def read(self, video_id: str, starts: Sequence[int], length: int) -> Tensor:
+        count = self.videos[video_id].count
+        items = torch.tensor([[min(start + i, count - 1) for i in range(length)] for start in starts])
+        items = items.repeat_interleave(CHANNELS[self.info.kind], dim=1)[..., None, None]
+        return (items + self.picture).clamp(max=255).to(torch.uint8)
+
+
+def make_stores(frames: dict[str, int], kinds: Sequence[str], picture: Tensor | None = None) -> dict[str, FakeStore]:
+    return {kind: FakeStore(kind, frames, picture) for kind in kinds}

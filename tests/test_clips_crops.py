@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import interpolate
+
+from mml_core.clips.crops import OFFSETS, Box, crop_sizes, draw_crop, evaluation_crops, evaluation_side, resize
+
+SCALES = (1.0, 0.875, 0.75, 0.66)
+SIDE = st.integers(16, 400)
+
+
+def test_thirteen_places() -> None:
+    assert len(set(OFFSETS)) == 13
+
+
+def test_sizes_of_the_paper() -> None:
+    assert crop_sizes(256, 224, SCALES) == [256, 224, 192, 168]
+
+
+@pytest.mark.parametrize(
+    ("short", "crop", "expected"),
+    [
+        (258, 224, [258, 224, 193, 170]),  # int(225.75) is 1 px off: snapped
+        (260, 224, [260, 227, 195, 171]),  # 3 px off: kept
+        (222, 224, [222, 194, 166, 146]),  # snapping must not leave the picture
+    ],
+)
+def test_sizes_snap_to_the_input_size(short: int, crop: int, expected: list[int]) -> None:
+    assert crop_sizes(short, crop, SCALES) == expected
+
+
+@given(SIDE, SIDE, st.integers(16, 300), st.integers(0, 2**32))
+def test_crops_lie_in_the_picture_and_pair_neighbouring_scales(height: int, width: int, crop: int, seed: int) -> None:
+    box = draw_crop(height, width, crop, SCALES, np.random.default_rng(seed))
+    assert 0 <= box.top <= box.top + box.height <= height
+    assert 0 <= box.left <= box.left + box.width <= width
+    sizes = crop_sizes(min(height, width), crop, SCALES)
+    rows = {i for i, size in enumerate(sizes) if size == box.height}
+    columns = {i for i, size in enumerate(sizes) if size == box.width}
+    assert min(abs(i - j) for i in rows for j in columns) <= 1
+
+
+def test_all_crops_occur() -> None:
+    rng = np.random.default_rng(0)
+    boxes = [draw_crop(256, 340, 224, SCALES, rng) for _ in range(8000)]
+    assert {(box.height, box.width) for box in boxes} == {
+        (256, 256), (256, 224), (224, 256), (224, 224), (224, 192), (192, 224), (192, 192), (192, 168), (168, 192),
+        (168, 168),
+    }  # fmt: skip
+    # 192 x 192: room 64 down and 148 to the right, in quarters 16 and 37
+    places = {(box.top, box.left) for box in boxes if (box.height, box.width) == (192, 192)}
+    assert places == {
+        (0, 0), (0, 74), (0, 148), (32, 0), (32, 74), (32, 148), (64, 0), (64, 74), (64, 148),
+        (16, 37), (16, 111), (48, 37), (48, 111),
+    }  # fmt: skip
+
+
+def test_evaluation_crops_by_hand() -> None:
+    assert evaluation_crops(256, 340, 224, "center") == [Box(16, 58, 224, 224)]
+    assert evaluation_crops(256, 340, 224, "full") == [Box(0, 42, 256, 256)]
+    assert evaluation_crops(256, 340, 224, "three") == [
+        Box(0, 0, 256, 256),
+        Box(0, 42, 256, 256),
+        Box(0, 84, 256, 256),
+    ]
+    portrait = evaluation_crops(341, 256, 224, "three")
+    assert [box.top for box in portrait] == [0, 42, 85]
+    assert {box.left for box in portrait} == {0}
+
+
+def test_small_pictures_give_their_largest_square() -> None:
+    assert evaluation_crops(64, 86, 224, "center") == [Box(0, 11, 64, 64)]
+    assert evaluation_side(64, 86, 224, "center") == 224
+    assert evaluation_side(64, 86, 224, "full") == evaluation_side(86, 64, 32, "three") == 64
+
+
+@given(SIDE, SIDE, st.integers(16, 300), st.sampled_from(["center", "full", "three"]))
+def test_evaluation_crops_are_squares_in_the_picture(
+    height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]
+) -> None:
+    boxes = evaluation_crops(height, width, crop_px, crop)
+    assert len(boxes) == (3 if crop == "three" else 1)
+    for box in boxes:
+        assert box.height == box.width == min(height, width, crop_px if crop == "center" else 10**6)
+        assert 0 <= box.top <= height - box.height
+        assert 0 <= box.left <= width - box.width
+
+
+def test_cut_takes_rows_and_columns() -> None:
+    levels = torch.arange(20, dtype=torch.uint8).reshape(1, 4, 5)
+    assert Box(1, 2, 2, 3).cut(levels).tolist() == [[[7, 8, 9], [12, 13, 14]]]
+
+
+@pytest.mark.parametrize("shape", [(8, 10, 40, 50), (2, 15, 33, 47), (1, 3, 61, 61), (3, 1, 20, 21), (5, 40, 40)])
+def test_resize_is_bilinear_with_antialiasing_whatever_the_channels(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    levels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    got = resize(levels, 32)
+    exact = interpolate(
+        levels.reshape(-1, 1, *shape[-2:]).double(), (32, 32), mode="bilinear", antialias=True, align_corners=False
+    ).reshape(got.shape)
+    assert got.dtype == torch.uint8
+    # two passes, each rounded to 8 bits
+    assert (got - exact).abs().max() <= 1.5
+    assert (got - exact).abs().mean() <= 0.35
+    assert (got - exact).mean().abs() <= 0.05
+
+
+def test_equal_planes_stay_equal_in_every_modality() -> None:
+    torch.manual_seed(0)
+    plane = torch.randint(0, 256, (45, 52), dtype=torch.uint8)
+    resized = [resize(plane.expand(8, channels, 45, 52), 32) for channels in (3, 10, 15)]
+    assert all((levels == resized[0][0, 0]).all() for levels in resized)
+
+
+def test_resize_to_the_same_size_changes_nothing() -> None:
+    levels = torch.randint(0, 256, (2, 3, 40, 44), dtype=torch.uint8)
+    cut = Box(4, 4, 32, 32).cut(levels)
+    assert torch.equal(resize(cut, 32), cut)
+    assert resize(cut, 32).is_contiguous()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mml_core.clips.levels import input_channels, normalise, stack_length
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("rgb", 3), ("flow", 10), ("diff", 15)])
+def test_channels_of_the_paper(kind: str, channels: int) -> None:
+    assert input_channels(kind, 5) == channels
+
+
+def test_rgb_is_never_stacked() -> None:
+    assert input_channels("rgb", 7) == 3
+    assert [stack_length(kind, 7) for kind in ("rgb", "flow", "diff")] == [1, 7, 7]
+
+
+def test_rgb_as_torchvision_normalises_it() -> None:
+    from torchvision.transforms.v2 import functional
+
+    levels = torch.randint(0, 256, (2, 8, 3, 5, 7), dtype=torch.uint8)
+    expected = functional.normalize(levels / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    torch.testing.assert_close(normalise(levels, "rgb"), expected)
+
+
+def test_flow_by_hand() -> None:
+    levels = torch.tensor([1, 128, 129, 255], dtype=torch.uint8).reshape(1, 4, 1, 1)
+    expected = torch.tensor([-127 / 255 / 0.226, 0.0, 1 / 255 / 0.226, 127 / 255 / 0.226])
+    got = normalise(levels, "flow").flatten()
+    torch.testing.assert_close(got, expected)
+    assert got[1] == 0.0
+
+
+def test_diff_is_in_units_of_the_full_range() -> None:
+    levels = torch.tensor([0, 128, 129, 255], dtype=torch.uint8).reshape(1, 4, 1, 1)
+    got = normalise(levels, "diff").flatten()
+    torch.testing.assert_close(got, torch.tensor([-256 / 255, 0.0, 2 / 255, 254 / 255]))
+    assert got[1] == 0.0
+
+
+@pytest.mark.parametrize("kind", ["rgb", "flow", "diff"])
+def test_shape_is_kept_and_the_levels_untouched(kind: str) -> None:
+    levels = torch.full((2, 3, input_channels(kind, 5), 4, 4), 7, dtype=torch.uint8)
+    values = normalise(levels, kind)
+    assert values.shape == levels.shape
+    assert values.dtype == torch.float32
+    assert (levels == 7).all()
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="depth"):
+        input_channels("depth", 5)
+    with pytest.raises(ValueError, match="depth"):
+        normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "depth")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from clips_store import make_stores
+
+from mml_core.clips import (
+    Batch,
+    EvaluationClips,
+    FlipPolicy,
+    Sample,
+    TrainingClips,
+    epoch_batches,
+    evaluation_loader,
+    training_loader,
+)
+from mml_core.config.recipe import ClipConfig, ProtocolConfig
+
+KINDS = ("rgb", "flow", "diff")
+CLIP = ClipConfig(frames=4, crop_px=32)
+SAMPLES = [Sample(f"v{i}", (i % 3,)) for i in range(10)]
+STORES = make_stores({sample.video_id: 8 + i for i, sample in enumerate(SAMPLES)}, KINDS)
+
+
+@pytest.fixture
+def training() -> TrainingClips:
+    flip = FlipPolicy(0.5, (1, 0, 2))
+    return TrainingClips(STORES, SAMPLES, CLIP, class_count=3, multi_label=False, flip=flip, seed=0)
+
+
+@pytest.fixture
+def evaluation() -> EvaluationClips:
+    protocol = ProtocolConfig(dense=1, uniform=1)
+    return EvaluationClips(STORES, SAMPLES, CLIP, protocol, class_count=3, multi_label=False)
+
+
+def assert_same(one: list[Batch], other: list[Batch]) -> None:
+    assert [batch.video_ids for batch in one] == [batch.video_ids for batch in other]
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.targets, b.targets)
+        assert all(torch.equal(a.inputs[kind], b.inputs[kind]) for kind in KINDS)
+
+
+def test_batches_do_not_depend_on_the_number_of_workers(training: TrainingClips, evaluation: EvaluationClips) -> None:
+    batches = epoch_batches(10, 3, 0, 1)
+    assert_same(list(training_loader(training, batches, 0)), list(training_loader(training, batches, 2)))
+    assert_same(list(evaluation_loader(evaluation, 4, 0)), list(evaluation_loader(evaluation, 4, 2)))
+
+
+def test_resuming_within_an_epoch_gives_the_rest_of_it(training: TrainingClips) -> None:
+    batches = epoch_batches(10, 3, 0, 1)
+    assert_same(list(training_loader(training, batches[1:], 0)), list(training_loader(training, batches, 0))[1:])
+
+
+def test_the_global_random_state_is_left_alone(training: TrainingClips) -> None:
+    state = torch.get_rng_state()
+    list(training_loader(training, epoch_batches(10, 3, 0, 0), 0))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_evaluation_visits_every_video_once_in_order(evaluation: EvaluationClips) -> None:
+    batches = list(evaluation_loader(evaluation, 4, 0))
+    assert [len(batch.video_ids) for batch in batches] == [4, 4, 2]
+    assert [video for batch in batches for video in batch.video_ids] == [sample.video_id for sample in SAMPLES]
+    assert batches[0].inputs["flow"].shape == (4, 2, 4, 10, 32, 32)
+    assert batches[0].targets.tolist() == [0, 1, 2, 0]
+
+
+def test_data_sets_travel_to_spawned_workers(training: TrainingClips) -> None:
+    copy = pickle.loads(pickle.dumps(training))
+    assert torch.equal(copy[0, 1].inputs["diff"], training[0, 1].inputs["diff"])
