@@ -1,0 +1,1 @@
+"""From a network's logits to rows of a table: score files, fusion, metrics, ensemble tables."""

@@ -1,0 +1,96 @@
+"""Scoring one stage from files to files: its weights and the shards of one split in, a scores file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mml_core.annotations import load_annotations
+from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
+from mml_core.config.dataset import DatasetConfig
+from mml_core.config.recipe import ProtocolConfig
+from mml_core.evaluation.score import score_videos
+from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores
+from mml_core.networks import build_network, gflops_per_clip, hand_over
+from mml_core.plan import DataPlan, StageDocument
+from mml_core.shards import ModalityStore
+from mml_core.training.weights import read_about, read_weights
+
+
+def score_stage(
+    weights: Path,
+    dataset: DatasetConfig,
+    shards: Path,
+    split: str,
+    protocol: ProtocolConfig,
+    output: Path,
+    *,
+    device: torch.device,
+    workers: int,
+) -> None:
+    """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`."""
+    about = read_about(weights)
+    document = StageDocument.model_validate(about["document"])
+    clip = document.config.clip
+    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    names = plan.shard_names([split])
+    stores = {
+        modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
+        for modality, folder in document.modalities.items()
+    }
+    videos = plan.videos(split)
+    samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
+    classes = tuple(about["classes"])
+    clips = EvaluationClips(stores, samples, clip, protocol, class_count=len(classes), multi_label=dataset.multi_label)
+    networks, inputs, gflops = {}, {}, {}
+    side = clips[0].inputs[next(iter(stores))].shape[-1]
+    for name, block in document.config.networks.items():
+        kind = stores[block.modality].info.kind
+        channels = input_channels(kind, clip.stack)
+        network = build_network(block, frames=clip.frames, channels=channels, classes=len(classes))
+        hand_over(network, read_weights(weights, name), reset_head=False, source=f"{weights}: {name}")
+        gflops[name] = gflops_per_clip(network, (clip.frames, channels, side, side))
+        networks[name] = network.to(device, memory_format=torch.channels_last)
+        inputs[name] = (block.modality, kind)
+    views = views_per_video(protocol)
+    logits = score_videos(
+        networks,
+        inputs,
+        clips,
+        views=views,
+        device=device,
+        workers=workers,
+        mixed=document.config.precision == "mixed",
+    )
+    scores = Scores(
+        stage=weights.parent.name,
+        split=split,
+        protocol=protocol,
+        crop_px=clip.crop_px,
+        classes=classes,
+        video_ids=tuple(sample.video_id for sample in samples),
+        labels=_labels(samples, len(classes), multi_label=dataset.multi_label),
+        quarantined=len(videos) - len(samples),
+        networks={
+            name: NetworkScores(
+                logits=logits[name].numpy(),
+                modality=inputs[name][0],
+                parameters=sum(parameter.numel() for parameter in networks[name].parameters()),
+                gflops_per_view=gflops[name],
+            )
+            for name in networks
+        },
+    )
+    write_scores(output, scores)
+
+
+def _labels(samples: list[Sample], classes: int, *, multi_label: bool) -> np.ndarray:
+    """Return class indices (V,), -1 where unknown, or indicators (V, N) of a multi-label data set."""
+    if not multi_label:
+        return np.array([sample.labels[0] if sample.labels else UNKNOWN for sample in samples], dtype=np.int64)
+    labels = np.zeros((len(samples), classes), dtype=np.uint8)
+    for row, sample in zip(labels, samples, strict=True):
+        row[list(sample.labels)] = 1
+    return labels

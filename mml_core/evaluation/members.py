@@ -1,0 +1,106 @@
+"""Networks by their name in a recipe (`stage.network`), reduced to one score a video, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mml_core.config.recipe import ProtocolConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.fusion import alignment, fuse, video_logits
+from mml_core.evaluation.scores import UNKNOWN, Scores, read_scores
+
+Fusion = Literal["logits", "probabilities"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a recipe with its logits of videos and what they cost."""
+
+    reference: str  # stage.network
+    split: str
+    protocol: ProtocolConfig
+    crop_px: int
+    classes: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    labels: np.ndarray  # (V,) int64 or (V, N) uint8
+    quarantined: int
+    logits: np.ndarray  # (V, N) float64, mean over views
+    parameters: int
+    gflops_per_video: float  # 10^9 multiply-adds of all views
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Scores of an ensemble, or of a single network, beside the truth."""
+
+    classes: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    labels: np.ndarray  # (V,) int64 or (V, N) uint8
+    scores: np.ndarray  # (V, N) float64
+
+
+def members_of(stage: str, scores: Scores) -> dict[str, Member]:
+    """Return the networks in `scores` by reference, `stage` being the stage's name in the recipe."""
+    return {
+        f"{stage}.{name}": Member(
+            reference=f"{stage}.{name}",
+            split=scores.split,
+            protocol=scores.protocol,
+            crop_px=scores.crop_px,
+            classes=scores.classes,
+            video_ids=scores.video_ids,
+            labels=scores.labels,
+            quarantined=scores.quarantined,
+            logits=video_logits(network.logits),
+            parameters=network.parameters,
+            gflops_per_video=network.gflops_per_view * network.logits.shape[1],
+        )
+        for name, network in scores.networks.items()
+    }
+
+
+def load_members(files: Mapping[str, Path]) -> dict[str, Member]:
+    """Return all networks of the score files `files` (by the stage's name in the recipe), in their order."""
+    members: dict[str, Member] = {}
+    for stage, path in files.items():
+        members |= members_of(stage, read_scores(path))  # views are averaged file by file: one file's views in memory
+    return members
+
+
+def pick(members: Mapping[str, Member], reference: str) -> Member:
+    """Return the member `reference`; raises InputError where no score file has it."""
+    if reference not in members:
+        raise InputError(
+            f"there are no scores of network {reference!r}", hint=f"the score files hold {', '.join(members)}"
+        )
+    return members[reference]
+
+
+def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) -> Combined:
+    """Return the scores of the ensemble of `chosen`; a single member's are its logits times its weight.
+
+    Members are brought into the order of the first one's videos. Raises InputError where videos, classes or labels
+    of the members differ, or where labels are not known.
+    """
+    first = chosen[0]
+    if first.labels.ndim == 1 and (unknown := int((first.labels == UNKNOWN).sum())):
+        raise InputError(
+            f"{unknown} of the {len(first.labels)} videos of split {first.split!r} have no label to compare with",
+            hint="choose a split with labels for the table; the score files can be read for the rest",
+        )
+    logits = []
+    for member in chosen:
+        order = alignment(first.video_ids, member.video_ids, names=(first.reference, member.reference))
+        if member.classes != first.classes or not np.array_equal(member.labels[order], first.labels):
+            raise InputError(
+                f"{first.reference} and {member.reference} were scored with different classes or labels",
+                hint="score both again with the present annotations",
+            )
+        logits.append(member.logits[order])
+    scores = fuse(logits, weights, fusion, multi_label=first.labels.ndim == 2)
+    return Combined(first.classes, first.video_ids, first.labels, scores)

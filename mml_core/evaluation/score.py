@@ -1,0 +1,47 @@
+"""The scoring loop: every view of every video through every network of a stage, in one pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from mml_core.clips import EvaluationClips, evaluation_loader, normalise
+
+#: Views that go through a network at once; a video with more is still taken whole.
+VIEWS_PER_BATCH = 32
+
+
+@torch.no_grad()
+def score_videos(
+    networks: Mapping[str, nn.Module],
+    inputs: Mapping[str, tuple[str, str]],
+    clips: EvaluationClips,
+    *,
+    views: int,
+    device: torch.device,
+    workers: int,
+    mixed: bool,
+    progress: bool = True,
+) -> dict[str, torch.Tensor]:
+    """Return the logits (videos, views, classes), float32 on the CPU, of each of `networks` by name.
+
+    `inputs` tells the (modality, kind) that each network reads; `clips` are scored in their order, each video once;
+    `views` is the number of views a video has. `mixed` uses float16 where it is safe, on a GPU.
+    """
+    for network in networks.values():
+        network.eval()
+    loader = evaluation_loader(clips, max(1, VIEWS_PER_BATCH // views), workers)
+    collected: dict[str, list[torch.Tensor]] = {name: [] for name in networks}
+    bar = tqdm(total=len(clips), unit="video", desc="scoring", mininterval=5, disable=not progress)
+    with bar, torch.autocast(device.type, dtype=torch.float16, enabled=mixed and device.type == "cuda"):
+        for batch in loader:
+            for name, network in networks.items():
+                modality, kind = inputs[name]
+                levels = batch.inputs[modality].to(device, non_blocking=True)  # (B, V, T, C, S, S)
+                logits = network(normalise(levels.flatten(0, 1), kind)).logits
+                collected[name].append(logits.float().unflatten(0, levels.shape[:2]).cpu())
+            bar.update(len(batch.video_ids))
+    return {name: torch.cat(parts) for name, parts in collected.items()}

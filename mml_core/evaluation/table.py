@@ -1,0 +1,189 @@
+"""The ensemble table: one row a network, one row an ensemble.
+
+A table is a pandas DataFrame of text, with the numbers already rounded as they are published: what is written is what
+is read back, stacked and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mml_core.config.base import Strict
+from mml_core.config.dataset import Name
+from mml_core.config.recipe import ProtocolConfig, TableConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
+from mml_core.evaluation.metrics import Estimate, accuracies, mean_average_precision
+from mml_core.files import write_text
+
+#: Columns of every table. Shares are percentages; top1_low and top1_high enclose 95 % (see metrics.bootstrap);
+#: gflops_per_video counts 10^9 multiply-adds of all views and members.
+COLUMNS = (
+    "dataset",
+    "recipe",
+    "name",
+    "kind",
+    "members",
+    "weights",
+    "fusion",
+    "protocol",
+    "split",
+    "videos",
+    "quarantined",
+    "top1",
+    "top1_low",
+    "top1_high",
+    "top5",
+    "top5_low",
+    "top5_high",
+    "mean_class_accuracy",
+    "parameters_millions",
+    "gflops_per_video",
+)
+#: One more column where a video may have several labels; the accuracies are empty there.
+MULTI_LABEL_COLUMN = "map"
+JOINT = " + "
+
+
+class TableRequest(Strict):
+    """Which table to make: the recipe's table and test protocol with the defaults filled in."""
+
+    recipe: Name
+    dataset: Name
+    name: Name
+    table: TableConfig
+    protocol: ProtocolConfig
+
+
+def build_table(request: TableRequest, members: Mapping[str, Member]) -> pd.DataFrame:
+    """Return the rows of `request`: its single networks, then its ensembles, members in the order of `members`.
+
+    Raises InputError where scores are missing, belong to another split or protocol, or do not fit together.
+    """
+    listed = list(members) if request.table.networks == "all" else list(request.table.networks)
+    rows = [_row(request, reference, "network", {reference: 1.0}, None, members) for reference in listed]
+    for name, ensemble in request.table.ensembles.items():
+        # A request that came as JSON has sorted keys: only `members` still knows the recipe's order.
+        weights = {reference: ensemble.members[reference] for reference in members if reference in ensemble.members}
+        missing = {reference: weight for reference, weight in ensemble.members.items() if reference not in members}
+        rows.append(_row(request, name, "ensemble", weights | missing, ensemble.fusion, members))
+    return _ordered(pd.DataFrame(rows, dtype=str))
+
+
+def combine_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all `tables`, in their order, under one header."""
+    return _ordered(pd.concat(tables, ignore_index=True).fillna(""))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write `table` as CSV."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read what `write_table` wrote; raises InputError where `path` is something else."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read as a table ({error})", file=path) from error
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise InputError(f"is no ensemble table: it lacks the column {missing[0]!r}", file=path)
+    return table
+
+
+def row_scores(row: Mapping[str, str], members: Mapping[str, Member]) -> Combined:
+    """Return the scores behind a row of a table."""
+    chosen = [pick(members, reference) for reference in row["members"].split(JOINT)]
+    weights = [float(weight) for weight in row["weights"].split(JOINT)]
+    fusion: Fusion = "probabilities" if row["fusion"] == "probabilities" else "logits"
+    return combine(chosen, weights, fusion)
+
+
+def best_row(table: pd.DataFrame) -> int:
+    """Return the position of the row with the highest top-1 (multi-label: mAP), the first of equals."""
+    metric = table["top1"] if (table["top1"] != "").any() else table[MULTI_LABEL_COLUMN]
+    return int(pd.to_numeric(metric).fillna(-1).to_numpy().argmax())
+
+
+def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
+    """Return the protocol in words, for example `dense 0 + uniform 1, center 224 px`."""
+    match protocol.crop:
+        case "center":
+            crop = "center " + "/".join(str(side) for side in sorted(set(crops_px))) + " px"
+        case "full":
+            crop = "full square"
+        case "three":
+            crop = "three squares"
+    return f"dense {protocol.dense} + uniform {protocol.uniform}, {crop}"
+
+
+def _row(
+    request: TableRequest,
+    name: str,
+    kind: str,
+    weights: Mapping[str, float],
+    fusion: Fusion | None,
+    members: Mapping[str, Member],
+) -> dict[str, str]:
+    chosen = [pick(members, reference) for reference in weights]
+    for member in chosen:
+        _check_request(request, member)
+    combined = combine(chosen, list(weights.values()), fusion or "logits")
+    return {
+        "dataset": request.dataset,
+        "recipe": request.recipe,
+        "name": name,
+        "kind": kind,
+        "members": JOINT.join(weights),
+        "weights": JOINT.join(f"{weight:.12g}" for weight in weights.values()),
+        "fusion": fusion or "",
+        "protocol": describe_protocol(request.protocol, [member.crop_px for member in chosen]),
+        "split": request.table.split,
+        "videos": str(len(combined.video_ids)),
+        "quarantined": str(max(member.quarantined for member in chosen)),
+        **_metrics(combined),
+        "parameters_millions": f"{sum(member.parameters for member in chosen) / 1e6:.3f}",
+        "gflops_per_video": f"{sum(member.gflops_per_video for member in chosen):.3f}",
+    }
+
+
+def _check_request(request: TableRequest, member: Member) -> None:
+    if member.split != request.table.split or member.protocol != request.protocol:
+        raise InputError(
+            f"the scores of {member.reference} are of split {member.split!r} and protocol "
+            f"{describe_protocol(member.protocol, [member.crop_px])!r}, but table {request.name!r} is of split "
+            f"{request.table.split!r} and protocol {describe_protocol(request.protocol, [member.crop_px])!r}",
+            hint="pass score files of the table's split and protocol",
+        )
+
+
+def _metrics(combined: Combined) -> dict[str, str]:
+    if combined.labels.ndim == 2:
+        return {MULTI_LABEL_COLUMN: _percent(mean_average_precision(combined.scores, combined.labels))}
+    result = accuracies(combined.scores, combined.labels)
+    return {
+        **_interval("top1", result.top1),
+        **_interval("top5", result.top5),
+        "mean_class_accuracy": _percent(result.mean_class),
+    }
+
+
+def _interval(name: str, estimate: Estimate) -> dict[str, str]:
+    return {
+        name: _percent(estimate.value),
+        f"{name}_low": _percent(estimate.low),
+        f"{name}_high": _percent(estimate.high),
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` with its columns in the published order; columns that no row fills stay empty."""
+    columns = [*COLUMNS, MULTI_LABEL_COLUMN] if MULTI_LABEL_COLUMN in table.columns else list(COLUMNS)
+    return table.reindex(columns=columns, fill_value="").fillna("")

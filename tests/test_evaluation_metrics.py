@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import top_k_accuracy_score
+
+from mml_core.evaluation.metrics import accuracies, bootstrap, confusion, hits, mean_average_precision, predictions
+
+SCORES = np.array(
+    [
+        [0.9, 0.1, 0.0],  # label 0: first
+        [0.5, 0.4, 0.1],  # label 1: second
+        [0.3, 0.6, 0.1],  # label 0: second
+        [0.2, 0.3, 0.5],  # label 0: third
+        [0.0, 0.0, 1.0],  # label 2: first
+    ]
+)
+LABELS = np.array([0, 1, 0, 0, 2])
+
+
+def test_hits_by_hand() -> None:
+    np.testing.assert_array_equal(hits(SCORES, LABELS, 1), [True, False, False, False, True])
+    np.testing.assert_array_equal(hits(SCORES, LABELS, 2), [True, True, True, False, True])
+    assert hits(SCORES, LABELS, 3).all()
+
+
+def test_among_equal_scores_the_first_class_wins() -> None:
+    scores = np.zeros((3, 3))
+    np.testing.assert_array_equal(predictions(scores), [0, 0, 0])
+    np.testing.assert_array_equal(hits(scores, np.array([0, 1, 2]), 1), [True, False, False])
+    np.testing.assert_array_equal(hits(scores, np.array([0, 1, 2]), 2), [True, True, False])
+
+
+@pytest.mark.parametrize(("classes", "k"), [(3, 1), (6, 5), (174, 5)])
+def test_hits_agree_with_scikit_learn(classes: int, k: int) -> None:
+    rng = np.random.default_rng(classes)
+    scores, labels = rng.normal(size=(500, classes)), rng.integers(classes, size=500)
+    expected = top_k_accuracy_score(labels, scores, k=k, labels=np.arange(classes))
+    assert hits(scores, labels, k).mean() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_ties_agree_with_scikit_learn_in_mirrored_class_order(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(3, size=(400, classes)), rng.integers(classes, size=400)
+    expected = top_k_accuracy_score(classes - 1 - labels, scores[:, ::-1], k=2, labels=np.arange(classes))
+    assert hits(scores, labels, 2).mean() == pytest.approx(expected)
+
+
+def test_accuracies_by_hand() -> None:
+    result = accuracies(SCORES, LABELS)
+    assert result.top1.value == pytest.approx(2 / 5)
+    assert result.top5 == (1.0, 1.0, 1.0)  # three classes: top-5 is top-3
+    assert result.mean_class == pytest.approx((1 / 3 + 0 + 1) / 3)
+
+
+def test_mean_class_accuracy_is_over_the_classes_that_occur() -> None:
+    result = accuracies(SCORES[:3], LABELS[:3])  # classes 0 (one of two right) and 1 (none of one)
+    assert result.mean_class == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_accuracies_of_two_classes_and_of_one_video() -> None:
+    result = accuracies(np.array([[0.0, 1.0]]), np.array([1]))
+    assert result.top1 == (1.0, 1.0, 1.0) and result.top5.value == 1.0 and result.mean_class == 1.0
+
+
+def test_bootstrap_agrees_with_scipy() -> None:
+    correct = np.random.default_rng(3).random(400) < 0.7
+    reference = stats.bootstrap(
+        (correct.astype(float),), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    estimate = bootstrap(correct)
+    assert estimate.value == correct.mean()
+    assert estimate.low == pytest.approx(reference.low, abs=0.008)  # spread of the quantiles of 2,000 resamples: 0.003
+    assert estimate.high == pytest.approx(reference.high, abs=0.008)
+
+
+def test_bootstrap_covers_the_true_share_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    intervals = [bootstrap(rng.random(300) < 0.6) for _ in range(400)]
+    covered = np.mean([estimate.low <= 0.6 <= estimate.high for estimate in intervals])
+    assert 0.91 <= covered <= 0.98
+
+
+def test_bootstrap_is_the_same_each_time_and_degenerate_at_the_ends() -> None:
+    correct = np.arange(100) < 30
+    assert bootstrap(correct) == bootstrap(correct[::-1])
+    assert bootstrap(np.zeros(7, bool)) == (0.0, 0.0, 0.0)
+    assert bootstrap(np.ones(7, bool)) == (1.0, 1.0, 1.0)
+
+
+def test_confusion_by_hand() -> None:
+    np.testing.assert_array_equal(confusion(SCORES, LABELS), [[1, 1, 1], [1, 0, 0], [0, 0, 1]])
+    assert confusion(SCORES[:1], LABELS[:1]).shape == (3, 3)
+
+
+def test_mean_average_precision_by_hand() -> None:
+    scores = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0]])
+    labels = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0]], np.uint8)
+    # class 0: positives at ranks 1 and 3: (1/1 + 2/3) / 2; class 1: at rank 2: 1/2; class 2: no positive, left out
+    assert mean_average_precision(scores, labels) == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)
+
+
+def test_mean_average_precision_of_one_and_of_no_present_class() -> None:
+    scores, labels = np.array([[0.1, 0.5], [0.2, 0.4]]), np.array([[0, 1], [0, 0]], np.uint8)
+    assert mean_average_precision(scores, labels) == 1.0
+    assert np.isnan(mean_average_precision(scores, np.zeros_like(labels)))

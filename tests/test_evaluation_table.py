@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mml_core.config.base import canonical_json
+from mml_core.config.recipe import EnsembleConfig, ProtocolConfig, TableConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.markdown import to_markdown
+from mml_core.evaluation.members import combine, load_members, members_of
+from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
+from mml_core.evaluation.table import (
+    COLUMNS,
+    TableRequest,
+    best_row,
+    build_table,
+    combine_tables,
+    read_table,
+    row_scores,
+    write_table,
+)
+
+VIEWS = ProtocolConfig(dense=0, uniform=2)
+#: Logits of four videos of classes 0, 0, 1, 1: rgb is right on the first three, flow on all but the first.
+RGB = [[3.0, 0.0], [3.0, 0.0], [0.0, 3.0], [1.0, 0.0]]
+FLOW = [[0.0, 1.0], [3.0, 0.0], [0.0, 3.0], [0.0, 3.0]]
+
+
+def make_scores(networks: Mapping[str, list[list[float]]], *, crop_px: int = 224, stage: str = "mml-0") -> Scores:
+    """Scores whose two views lie around the given logits of videos."""
+    return Scores(
+        stage=stage,
+        split="validation",
+        protocol=VIEWS,
+        crop_px=crop_px,
+        classes=("a", "b"),
+        video_ids=("v1", "v2", "v3", "v4"),
+        labels=np.array([0, 0, 1, 1]),
+        quarantined=3,
+        networks={
+            name: NetworkScores(np.stack([np.array(logits) - 1, np.array(logits) + 1], axis=1), name, 1_500_000, 2.25)
+            for name, logits in networks.items()
+        },
+    )
+
+
+def request(**table: object) -> TableRequest:
+    return TableRequest(
+        recipe="single", dataset="toy", name="main", table=TableConfig(protocol="two", **table), protocol=VIEWS
+    )
+
+
+def members() -> dict:
+    return members_of("mml", make_scores({"rgb": RGB, "flow": FLOW})) | members_of(
+        "ce", make_scores({"rgb": RGB}, crop_px=112)
+    )
+
+
+def test_rows_by_hand() -> None:
+    ensembles = {"both": EnsembleConfig(members=["mml.rgb", "mml.flow"])}
+    table = build_table(request(ensembles=ensembles), members())
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["name"]) == ["mml.rgb", "mml.flow", "ce.rgb", "both"]
+    assert list(table["kind"]) == ["network"] * 3 + ["ensemble"]
+    assert list(table["top1"]) == ["75.00", "75.00", "75.00", "100.00"]
+    assert list(table["mean_class_accuracy"]) == ["75.00", "75.00", "75.00", "100.00"]
+    first, last = table.iloc[0], table.iloc[3]
+    assert (first["members"], first["weights"], first["fusion"]) == ("mml.rgb", "1", "")
+    assert (last["members"], last["weights"], last["fusion"]) == ("mml.rgb + mml.flow", "1 + 1", "logits")
+    assert last["protocol"] == "dense 0 + uniform 2, center 224 px"
+    assert (last["videos"], last["quarantined"], last["split"]) == ("4", "3", "validation")
+    assert (first["parameters_millions"], first["gflops_per_video"]) == ("1.500", "4.500")  # two views of 2.25
+    assert (last["parameters_millions"], last["gflops_per_video"]) == ("3.000", "9.000")
+    assert float(first["top1_low"]) < 75 < float(first["top1_high"])
+    assert (first["top5"], first["top5_low"], first["top5_high"]) == ("100.00",) * 3
+
+
+def test_weights_and_fusion_are_applied() -> None:
+    ensembles = {
+        "light flow": EnsembleConfig(members={"mml.rgb": 1.0, "mml.flow": 0.25}),
+        "probabilities": EnsembleConfig(members=["mml.rgb", "mml.flow"], fusion="probabilities"),
+    }
+    table = build_table(request(networks=(), ensembles=ensembles), members())
+    # v4: rgb (1, 0) + 0.25 flow (0, 3) = (1, 0.75), wrong; v1: (3, 0) + (0, 0.25), right
+    assert list(table["top1"]) == ["75.00", "100.00"]
+    assert table.iloc[0]["weights"] == "1 + 0.25" and table.iloc[1]["fusion"] == "probabilities"
+
+
+def test_crops_that_differ_are_both_named() -> None:
+    table = build_table(request(networks=(), ensembles={"x": EnsembleConfig(members=["mml.rgb", "ce.rgb"])}), members())
+    assert table.iloc[0]["protocol"] == "dense 0 + uniform 2, center 112/224 px"
+
+
+def test_listed_networks_only() -> None:
+    assert list(build_table(request(networks=("ce.rgb",)), members())["name"]) == ["ce.rgb"]
+
+
+def test_members_in_another_order_are_aligned() -> None:
+    scores = make_scores({"rgb": RGB})
+    order = np.array([2, 0, 3, 1])
+    shuffled = replace(
+        scores,
+        video_ids=tuple(scores.video_ids[index] for index in order),
+        labels=scores.labels[order],
+        networks={"rgb": replace(scores.networks["rgb"], logits=scores.networks["rgb"].logits[order])},
+    )
+    mixed = members_of("a", scores) | members_of("b", shuffled)
+    combined = combine([mixed["a.rgb"], mixed["b.rgb"]], [1, 1], "logits")
+    np.testing.assert_allclose(combined.scores, 2 * np.array(RGB))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"video_ids": ("v1", "v2", "v3", "v5")}, "not scored on the same videos: 2 differ, for example 'v4'"),
+        ({"labels": np.array([0, 0, 1, 0])}, "different classes or labels"),
+        ({"classes": ("a", "c")}, "different classes or labels"),
+        ({"split": "test"}, "of split 'test'"),
+        ({"crop_px": 64, "protocol": ProtocolConfig(dense=2, uniform=0)}, "protocol 'dense 2 \\+ uniform 0, center 64"),
+    ],
+)
+def test_members_that_do_not_fit_are_refused(changes: dict, message: str) -> None:
+    mixed = members_of("a", make_scores({"rgb": RGB})) | members_of("b", replace(make_scores({"rgb": RGB}), **changes))
+    with pytest.raises(InputError, match=message):
+        build_table(request(networks=(), ensembles={"x": EnsembleConfig(members=["a.rgb", "b.rgb"])}), mixed)
+
+
+def test_missing_scores_are_named() -> None:
+    with pytest.raises(InputError, match=r"no scores of network 'ml\.rgb'(.|\n)*mml\.rgb, mml\.flow"):
+        build_table(request(networks=("ml.rgb",)), members())
+
+
+def test_split_without_labels_is_refused() -> None:
+    scores = replace(make_scores({"rgb": RGB}), labels=np.full(4, -1))
+    with pytest.raises(InputError, match="4 of the 4 videos of split 'validation' have no label"):
+        build_table(request(), members_of("mml", scores))
+
+
+def test_multi_label_gets_mean_average_precision_and_no_accuracy() -> None:
+    labels = np.array([[1, 0], [1, 0], [0, 1], [1, 1]], np.uint8)
+    scores = replace(make_scores({"rgb": RGB}), labels=labels)
+    table = build_table(request(), members_of("mml", scores))
+    # class 0: scores 3, 3, 0, 1 with positives v1, v2, v4: perfect; class 1: 0, 0, 3, 0 with v3, v4:
+    # v3 first, then v4 level with two negatives: (1/1 + 2/4) / 2
+    assert table.iloc[0]["map"] == f"{100 * (1 + 0.75) / 2:.2f}"
+    assert (table[["top1", "top5_high", "mean_class_accuracy"]] == "").all(axis=None)
+    stacked = combine_tables([table, build_table(request(), members())])
+    assert list(stacked["map"]) == ["87.50", "", "", ""]
+    assert best_row(table) == 0 and "mAP" in to_markdown(table)
+
+
+def test_tables_survive_files_and_stacking(tmp_path: Path) -> None:
+    table = build_table(request(ensembles={'odd, "name" | <b>': EnsembleConfig(members=["mml.rgb"])}), members())
+    write_table(tmp_path / "a.csv", table)
+    assert read_table(tmp_path / "a.csv").equals(table)
+    stacked = combine_tables([read_table(tmp_path / "a.csv"), table])
+    assert len(stacked) == 2 * len(table) and tuple(stacked.columns) == COLUMNS
+
+
+def test_foreign_tables_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("epoch,loss\n1,2\n")
+    with pytest.raises(InputError, match=r"a\.csv: is no ensemble table: it lacks the column 'dataset'"):
+        read_table(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.csv: cannot be read"):
+        read_table(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"b\.csv: cannot be read"):
+        read_table(tmp_path / "b.csv")
+
+
+def test_scores_behind_a_row_are_found_again(tmp_path: Path) -> None:
+    ensembles = {"x": EnsembleConfig(members={"mml.rgb": 2.0, "mml.flow": 5 / 3}, fusion="probabilities")}
+    write_table(tmp_path / "a.csv", build_table(request(networks=("ce.rgb",), ensembles=ensembles), members()))
+    table = read_table(tmp_path / "a.csv")
+    assert best_row(table) == 1
+    again = row_scores(table.iloc[1].to_dict(), members())
+    chosen = [members()["mml.rgb"], members()["mml.flow"]]
+    np.testing.assert_allclose(again.scores, combine(chosen, [2.0, 5 / 3], "probabilities").scores, rtol=1e-11)
+
+
+def test_markdown_shows_intervals_and_escapes_names() -> None:
+    ensembles = {"a|b <i>": EnsembleConfig(members={"mml.rgb": 1.0, "mml.flow": 0.5})}
+    text = to_markdown(build_table(request(ensembles=ensembles), members()))
+    lines = text.splitlines()
+    assert len({len(line) for line in lines[:6]}) == 1  # padded
+    assert "a\\|b &lt;i>" in text and "1 × mml.rgb + 0.5 × mml.flow" in text
+    assert "100.00 [100.00, 100.00]" in text and "4 (validation)" in text
+    assert "mAP |" not in lines[0] and "multiply-adds" in lines[-1]
+
+
+def test_twenty_five_thousand_videos_take_well_under_a_second() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(25_000, 1, 174)).astype(np.float32)
+    scores = Scores(
+        stage="s",
+        split="validation",
+        protocol=ProtocolConfig(),
+        crop_px=224,
+        classes=tuple(map(str, range(174))),
+        video_ids=tuple(map(str, range(25_000))),
+        labels=rng.integers(174, size=25_000),
+        quarantined=0,
+        networks={name: NetworkScores(logits, name, 1, 1.0) for name in ("rgb", "flow", "diff")},
+    )
+    parts = members_of("mml", scores)
+    ensemble = EnsembleConfig(members=list(parts), fusion="logits")
+    wanted = TableRequest(
+        recipe="r",
+        dataset="d",
+        name="t",
+        table=TableConfig(protocol="p", networks=(), ensembles={"x": ensemble}),
+        protocol=ProtocolConfig(),
+    )
+    start = time.perf_counter()
+    build_table(wanted, parts)
+    assert time.perf_counter() - start < 2.0  # about 0.4 s on one idle core
+
+
+def run_script(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:
+    write_scores(tmp_path / "mml.h5", make_scores({"rgb": RGB, "flow": FLOW}))
+    wanted = request(ensembles={"both": EnsembleConfig(members=["mml.rgb", "mml.flow"])})
+    scripts, one, both = project / "workflow" / "scripts", tmp_path / "out" / "one.csv", tmp_path / "both.csv"
+    table = ["--table", canonical_json(wanted.model_dump(mode="json")), "--scores", f"mml={tmp_path / 'mml.h5'}"]
+    made = run_script(scripts / "ensemble_table.py", *table, "--output", one, "--markdown", tmp_path / "one.md")
+    assert made.returncode == 0, made.stderr
+    output = ["--output", both, "--markdown", tmp_path / "both.md"]
+    stacked = run_script(scripts / "combine_tables.py", "--tables", one, one, *output)
+    assert stacked.returncode == 0, stacked.stderr
+    assert read_table(one).equals(build_table(wanted, load_members({"mml": tmp_path / "mml.h5"})))
+    assert read_table(one).iloc[2]["members"] == "mml.rgb + mml.flow"  # although JSON keys come sorted
+    assert len(read_table(both)) == 6
+    assert (tmp_path / "one.md").read_text() == to_markdown(read_table(one))
+
+
+def test_script_names_what_is_wrong_without_a_traceback(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "bad.h5").write_text("nothing")
+    table = ["--table", json.dumps(request().model_dump(mode="json")), "--scores", f"mml={tmp_path / 'bad.h5'}"]
+    output = ["--output", tmp_path / "a.csv", "--markdown", tmp_path / "a.md"]
+    result = run_script(project / "workflow" / "scripts" / "ensemble_table.py", *table, *output)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and "bad.h5" in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "a.csv").exists()
