@@ -1,0 +1,32 @@
+"""Raw videos to single networks and ensembles: the workflow's table of contents.
+
+REQUIRED INPUTS:
+    config/config.yaml              which data set and which recipes
+    config/datasets/<dataset>.yaml  videos, annotations, modalities
+    config/recipes/<recipe>.yaml    stages of training, tables
+OUTPUTS:
+    results/ensemble_table.csv (and .md), results/report.html, results/data_quality.csv
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/modalities.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        "<results>/ensemble_table.csv",
+        "<results>/data_quality.csv",
+        "<results>/report.html",
+    default_target: True

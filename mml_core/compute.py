@@ -1,0 +1,73 @@
+"""Setting up a process for heavy work: device, threads, loader workers, and an end together with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mml_core.devices import lease_gpus
+from mml_core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where to compute, and with how many processes that load clips."""
+
+    device: torch.device
+    workers: int
+
+
+@contextmanager
+def prepare_compute(threads: int, device: Literal["auto", "cpu", "cuda"]) -> Iterator[Compute]:
+    """Lease a GPU (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
+
+    On a GPU all threads but one load clips. On a CPU the networks get the threads, and loading takes place beside
+    them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits every run only with it
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        yield _compute(threads, device)
+        return
+    with lease_gpus(1) as devices:
+        if devices:
+            print(f"using GPU {devices[0]}", flush=True)
+        yield _compute(threads, device)
+
+
+def _compute(threads: int, wanted: str) -> Compute:
+    import torch  # only now: CUDA_VISIBLE_DEVICES counts from here on
+
+    if torch.cuda.is_available() and wanted != "cpu":
+        torch.set_num_threads(1)
+        return Compute(torch.device("cuda"), max(1, threads - 1))
+    if wanted == "cuda":
+        raise InputError(
+            "no usable GPU: torch finds none", hint="check nvidia-smi, or set `device: auto` in config/config.yaml"
+        )
+    torch.set_num_threads(threads)
+    return Compute(torch.device("cpu"), 1 if threads > 1 else 0)
+
+
+def end_with_parent() -> None:
+    """Ask the kernel for a SIGTERM when the parent process ends, however it does (Linux; elsewhere nothing happens).
+
+    Without it a training whose snakemake was killed would go on unseen, beside the one that a restart begins.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it ended in between
+        os.kill(os.getpid(), signal.SIGTERM)

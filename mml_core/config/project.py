@@ -1,0 +1,34 @@
+"""What a run of the workflow is about: which data set, which recipes (`config/config.yaml`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from mml_core.config.base import Strict, validate
+from mml_core.config.dataset import Name
+
+
+class ProjectConfig(Strict):
+    """The workflow's own settings. None of them changes a result, except by choosing which results are made."""
+
+    dataset: Name = Field(description="a file of config/datasets, without its ending")
+    recipe: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        description="one or several files of config/recipes, without their ending"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where networks run; auto: a GPU where there is one; cuda: fail where there is none"
+    )
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return list(dict.fromkeys(value.replace(",", " ").split())) if isinstance(value, str) else value
+
+
+def project_config(config: Mapping[str, Any]) -> ProjectConfig:
+    """Validate the workflow's configuration, as Snakemake merged it from files and the command line."""
+    return validate(ProjectConfig, config, Path("config/config.yaml (and --config)"))

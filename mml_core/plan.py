@@ -1,0 +1,239 @@
+"""From a data set and a recipe to a graph of stages, each named by a digest of everything that defines its weights.
+
+A stage's key is `<name>-<digest>`. The digest covers the validated stage (defaults filled in), the keys of the stages
+that it starts from, the labelled videos and what is made of them. So stages that two recipes share are one stage, a
+changed setting gives another folder, and going back to an earlier setting finds the earlier results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from mml_core.annotations import Annotations, Video, assign_shards
+from mml_core.config.base import Strict, canonical_json, digest
+from mml_core.config.dataset import DatasetConfig
+from mml_core.config.recipe import (
+    WEIGHT_FILES,
+    NetworkConfig,
+    ProtocolConfig,
+    RecipeConfig,
+    StageConfig,
+    TableConfig,
+    is_reference,
+)
+from mml_core.errors import InputError
+
+#: The splits that a stage reads: the first to train, the second for its history.
+STAGE_SPLITS = ("train", "validation")
+
+
+class Init(Strict):
+    """Where a network's first weights come from."""
+
+    source: Literal["random", "imagenet", "file", "stage"]
+    stage: str | None = None  # key of the stage, for source `stage`
+    network: str | None = None  # network of that stage
+    file: str | None = None  # path, for source `file`
+
+
+class StageDocument(Strict):
+    """Everything that defines a stage's weights, and nothing else."""
+
+    config: StageConfig
+    inits: dict[str, Init]
+    dataset: str
+    data_digest: str
+    modalities: dict[str, str]  # name of each modality that is read -> folder name of its shards
+
+    @classmethod
+    def from_json(cls, text: str) -> StageDocument:
+        """Parse what `to_json` wrote."""
+        return cls.model_validate_json(text)
+
+    def to_json(self) -> str:
+        """Return the document as canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage with its place in the graph."""
+
+    name: str
+    key: str
+    document: StageDocument
+
+    @property
+    def parents(self) -> list[str]:
+        """Keys of the stages that this one starts from."""
+        return sorted({init.stage for init in self.document.inits.values() if init.stage})
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """A data set, its annotations, and the shards that hold its videos."""
+
+    config: DatasetConfig
+    annotations: Annotations
+
+    def videos(self, split: str) -> list[Video]:
+        """Videos of `split`, sorted by id."""
+        return [video for video in self.annotations.videos if video.split == split]
+
+    @cached_property
+    def shards(self) -> dict[str, tuple[Video, ...]]:
+        """Shard name (`<split>-<digest>`) to its videos."""
+        return assign_shards(self.annotations.videos, self.config.videos_per_shard)
+
+    def shard_names(self, splits: Iterable[str]) -> list[str]:
+        """Names of the shards of `splits`."""
+        wanted = set(splits)
+        return [name for name in self.shards if name.rsplit("-", 1)[0] in wanted]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of what a stage learns from: classes, labelled videos of both its splits, and how they are flipped."""
+        content = hashlib.sha256()
+        content.update(canonical_json([list(self.annotations.classes), self.config.multi_label]).encode())
+        content.update(self.config.horizontal_flip.encode())
+        for video in self.annotations.videos:
+            if video.split in STAGE_SPLITS:
+                content.update(json.dumps([video.video_id, video.path, video.split, list(video.labels)]).encode())
+        return content.hexdigest()[:16]
+
+
+def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, Stage]:
+    """Return the stages of `recipe` by name, each after those that it starts from.
+
+    Raises InputError naming `file` for unknown weights, cycles, hand-overs that cannot work and missing modalities.
+    """
+    planned: dict[str, Stage] = {}
+    for name in _topological_order(recipe, file):
+        config = recipe.stages[name]
+        inits = {}
+        for network, block in config.networks.items():
+            _check_network(data.config, recipe, f"stages.{name}.networks.{network}", block, file)
+            inits[network] = _resolve_init(block.init, planned)
+        _check_distinct_starts(f"stages.{name}", config, file)
+        document = StageDocument(
+            config=config,
+            inits=inits,
+            dataset=data.config.name,
+            data_digest=data.digest,
+            modalities={
+                modality: data.config.modality_key(modality)
+                for modality in sorted({block.modality for block in config.networks.values()})
+            },
+        )
+        planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
+    return planned
+
+
+def protocol_key(name: str, protocol: ProtocolConfig) -> str:
+    """Return the file name part of a test protocol: its name and a digest of its settings."""
+    return f"{name}-{digest(protocol.model_dump(mode='json'), 6)}"
+
+
+def table_networks(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the single networks (`stage.network`) that `table` lists."""
+    if table.networks != "all":
+        return list(table.networks)
+    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.networks]
+
+
+def table_stages(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the stages whose scores `table` needs, in the graph's order."""
+    references = table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
+    needed = {reference.split(".")[0] for reference in references}
+    return [name for name in stages if name in needed]
+
+
+def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
+    order: list[str] = []
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order:
+            return
+        if name in path:
+            raise InputError("stages start from each other: " + " -> ".join([*path, name]), file=file)
+        path.append(name)
+        for network, block in recipe.stages[name].networks.items():
+            if not is_reference(block.init):
+                continue
+            stage, parent = block.init.split(".")
+            if stage not in recipe.stages or parent not in recipe.stages[stage].networks:
+                known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.networks)
+                raise InputError(
+                    f"stages.{name}.networks.{network}.init: no network {block.init!r}",
+                    file=file,
+                    hint=f"the recipe has {', '.join(known)}",
+                )
+            visit(stage)
+        path.pop()
+        order.append(name)
+
+    for name in recipe.stages:
+        visit(name)
+    return order
+
+
+def _check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: NetworkConfig, file: Path) -> None:
+    if block.modality not in data.modalities:
+        raise InputError(
+            f"{where}.modality: data set {data.name!r} has no modality {block.modality!r}",
+            file=file,
+            hint=f"it has {', '.join(data.modalities)}",
+        )
+    if block.init == "imagenet" and block.backbone == "resnet_tiny":
+        raise InputError(
+            f"{where}.init: there are no ImageNet weights for resnet_tiny", file=file, hint="use init: random"
+        )
+    if is_reference(block.init):
+        stage, network = block.init.split(".")
+        parent = recipe.stages[stage].networks[network]
+        if parent.backbone != block.backbone:
+            raise InputError(
+                f"{where}.init: {block.init} is a {parent.backbone}, its weights do not fit a {block.backbone}",
+                file=file,
+                hint="give both the same backbone",
+            )
+    elif block.init not in ("imagenet", "random") and not block.init.endswith(WEIGHT_FILES):
+        raise InputError(
+            f"{where}.init: {block.init!r} is none of imagenet, random, stage.network or a weight file",
+            file=file,
+            hint=f"weight files end in {' or '.join(WEIGHT_FILES)}",
+        )
+
+
+def _check_distinct_starts(where: str, config: StageConfig, file: Path) -> None:
+    """Refuse mutual learning between two networks of one modality that start from the very same trained weights."""
+    if config.objective.kind != "mutual":
+        return
+    starts: dict[tuple[str, str], str] = {}
+    for name, block in config.networks.items():
+        if not is_reference(block.init) or block.reset_head:
+            continue
+        other = starts.setdefault((block.modality, block.init), name)
+        if other != name:
+            raise InputError(
+                f"{where}: networks {other} and {name} read the same modality and start from the same weights "
+                f"{block.init}, so that they have nothing to teach each other (MML, section IV-B)",
+                file=file,
+                hint="start them from two different runs, as the two launches of Fig. 2 do",
+            )
+
+
+def _resolve_init(init: str, planned: Mapping[str, Stage]) -> Init:
+    if init == "imagenet" or init == "random":
+        return Init(source=init)
+    if is_reference(init):
+        stage, network = init.split(".")
+        return Init(source="stage", stage=planned[stage].key, network=network)
+    return Init(source="file", file=init)

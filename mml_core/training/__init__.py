@@ -1,0 +1,1 @@
+"""Training a stage: networks learn together on the same clips, with exact resume."""

@@ -1,0 +1,247 @@
+"""The training loop: any number of networks on the same clips, one objective, exact resume.
+
+Randomness is a function of the stage's seed and the position: clips draw from (seed, epoch, clip), dropout from
+(seed, step). An interrupted run that goes on from its state therefore takes the very steps of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from tqdm import tqdm
+
+from mml_core.cli import Stopped
+from mml_core.clips import Batch, TrainingClips, epoch_batches, normalise, training_loader
+from mml_core.config.recipe import StageConfig
+from mml_core.errors import InputError
+from mml_core.networks import Prediction
+from mml_core.objectives import Losses
+from mml_core.training.schedule import learning_rate_factor
+from mml_core.training.state import Progress, load_state, save_state
+from mml_core.training.stop import StopRequest, stop_on_signals
+
+#: network -> share of validation videos whose best class is right, in percent
+Validate = Callable[[Mapping[str, nn.Module]], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A network of the stage with what trains it."""
+
+    network: nn.Module
+    optimizer: torch.optim.SGD
+    scaler: torch.amp.GradScaler
+    modality: str
+    kind: str  # of the modality: rgb, flow or diff
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A step that was launched, and whose losses are looked at once the next one is under way."""
+
+    epoch: int
+    step: int
+    losses: Tensor  # (networks,)
+    video_ids: list[str]
+
+
+class Trainer:
+    """Trains the networks of one stage. Make one, call `run` once."""
+
+    def __init__(
+        self,
+        trainees: Mapping[str, Trainee],
+        objective: nn.Module,
+        config: StageConfig,
+        clips: TrainingClips,
+        validate: Validate,
+        *,
+        state_folder: Path,
+        fingerprint: str,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.trainees, self.objective, self.config, self.clips = trainees, objective, config, clips
+        self.validate, self.device, self.workers = validate, device, workers
+        self.state_folder, self.fingerprint = state_folder, fingerprint
+        self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
+        self.mixed = config.precision == "mixed" and device.type == "cuda"
+        self.progress = Progress()
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name."""
+        return {name: trainee.network for name, trainee in self.trainees.items()}
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train from the saved state, or the beginning, to the last epoch; return the history.
+
+        Raises Stopped after saving the state where SIGTERM or SIGINT came, and InputError where a loss is not finite.
+        """
+        self._restore()
+        total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
+        with (
+            stop_on_signals() as stop,
+            deterministic(),
+            tqdm(total=total, initial=done, unit="step", desc="training", mininterval=5, smoothing=0.05) as bar,
+        ):
+            while self.progress.epoch < self.config.epochs:
+                self._train_epoch(bar, stop)
+                self._close_epoch()
+        return self.progress.history
+
+    def _restore(self) -> None:
+        optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
+        progress, message = load_state(self.state_folder, self.fingerprint, self.networks, optimizers)
+        print(message, flush=True)
+        if progress is None:
+            return
+        self.progress = progress
+        for name, scale in progress.scales.items():
+            self.trainees[name].scaler.load_state_dict(scale)
+
+    def save(self) -> None:
+        """Write the state to its folder."""
+        self.progress.scales = {name: trainee.scaler.state_dict() for name, trainee in self.trainees.items()}
+        optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
+        save_state(self.state_folder, self.fingerprint, self.progress, self.networks, optimizers)
+
+    def _train_epoch(self, bar: tqdm, stop: StopRequest) -> None:
+        progress, began = self.progress, time.monotonic() - self.progress.seconds
+        batches = epoch_batches(len(self.clips), self.config.batch_size, self.config.seed, progress.epoch)
+        sums = _Sums(progress.sums, list(self.trainees), self.device)
+        for network in self.networks.values():
+            network.train()
+        taken: _Taken | None = None
+        for batch in training_loader(self.clips, batches[progress.step :], self.workers):
+            launched = self._step(batch, sums)
+            if taken is not None:
+                self._check_finite(taken)
+            taken = launched
+            progress.step += 1
+            bar.update()
+            if stop:
+                self._check_finite(taken)
+                progress.sums, progress.seconds = sums.as_dict(), time.monotonic() - began
+                self.save()
+                raise Stopped(f"{stop.signal_name} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
+        if taken is not None:
+            self._check_finite(taken)
+        progress.sums, progress.seconds = sums.as_dict(), time.monotonic() - began
+
+    def _step(self, batch: Batch, sums: _Sums) -> _Taken:
+        progress, config = self.progress, self.config
+        position = progress.epoch * self.steps + progress.step
+        torch.manual_seed((config.seed << 32) + position)  # dropout
+        targets = batch.targets.to(self.device, non_blocking=True)
+        predictions = self._predict(batch)
+        losses: Losses = self.objective(predictions, targets)
+        # targets of mutual learning are detached, so one backward pass serves all networks
+        scaled = [t.scaler.scale(loss) for t, loss in zip(self.trainees.values(), losses.totals, strict=True)]
+        torch.stack(scaled).sum().backward()
+        factor = learning_rate_factor(config.schedule, position / self.steps, config.epochs)
+        for trainee in self.trainees.values():
+            self._update(trainee, factor)
+        sums.add(losses, predictions, targets)
+        totals = torch.stack([loss.detach() for loss in losses.totals])
+        return _Taken(progress.epoch, progress.step, totals, batch.video_ids)
+
+    def _predict(self, batch: Batch) -> list[Prediction]:
+        kinds = {trainee.modality: trainee.kind for trainee in self.trainees.values()}
+        inputs = {
+            modality: normalise(batch.inputs[modality].to(self.device, non_blocking=True), kind)
+            for modality, kind in kinds.items()
+        }
+        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
+            return [trainee.network(inputs[trainee.modality]) for trainee in self.trainees.values()]
+
+    def _update(self, trainee: Trainee, factor: float) -> None:
+        for group in trainee.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.learning_rate * factor * group["lr_scale"]
+        trainee.scaler.unscale_(trainee.optimizer)
+        if self.config.optimizer.clip_norm is not None:
+            clip_grad_norm_(trainee.network.parameters(), self.config.optimizer.clip_norm)
+        trainee.scaler.step(trainee.optimizer)
+        trainee.scaler.update()
+        trainee.optimizer.zero_grad(set_to_none=True)
+
+    def _check_finite(self, taken: _Taken) -> None:
+        losses = taken.losses.tolist()
+        if all(math.isfinite(loss) for loss in losses):
+            return
+        bad = [f"{name} {loss}" for name, loss in zip(self.trainees, losses, strict=True) if not math.isfinite(loss)]
+        raise InputError(
+            f"the loss is not finite at epoch {taken.epoch + 1}, step {taken.step + 1} ({', '.join(bad)}); "
+            f"videos of the batch: {', '.join(taken.video_ids)}",
+            hint="lower optimizer.learning_rate, set optimizer.clip_norm or schedule.warmup_epochs, "
+            "or look at these videos",
+        )
+
+    def _close_epoch(self) -> None:
+        progress, config = self.progress, self.config
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        last = progress.epoch == config.epochs
+        scores = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
+        factor = learning_rate_factor(config.schedule, progress.epoch - 1, config.epochs)
+        for name, sums in progress.sums.items():
+            clips = sums["clips"]
+            means = {key: value / clips for key, value in sums.items() if key != "clips"}
+            progress.history.append(
+                {
+                    "epoch": progress.epoch,
+                    "step": progress.epoch * self.steps,
+                    "network": name,
+                    "learning_rate": config.optimizer.learning_rate * factor,
+                    **{key: round(value, 6) for key, value in means.items()},
+                    "validation_top1": round(scores[name], 4) if name in scores else None,
+                    "seconds": round(progress.seconds, 2),
+                }
+            )
+        progress.sums, progress.seconds = {}, 0.0
+        self.save()
+
+
+class _Sums:
+    """Sums over the epoch's clips, a network at a time, kept on the device so that adding to them waits for nothing."""
+
+    KEYS = ("clips", "loss", "cross_entropy", "divergence", "train_top1")
+
+    def __init__(self, saved: Mapping[str, Mapping[str, float]], networks: Sequence[str], device: torch.device) -> None:
+        start = [[saved.get(name, {}).get(key, 0.0) for key in self.KEYS] for name in networks]
+        self.networks, self.values = networks, torch.tensor(start, dtype=torch.float64, device=device)
+
+    def add(self, losses: Losses, predictions: Sequence[Prediction], targets: Tensor) -> None:
+        """Add a batch: losses are means over its clips, `targets` class indices (B,) or several labels (B, N)."""
+        clips = len(targets)
+        rows = []
+        for total, parts, prediction in zip(losses.totals, losses.parts, predictions, strict=True):
+            zero = torch.zeros_like(total)
+            right = (prediction.logits.argmax(1) == targets).double().mean() * 100 if targets.ndim == 1 else zero
+            row = [torch.ones_like(total), total, *(parts.get(key, zero) for key in self.KEYS[2:4]), right]
+            rows.append(torch.stack([value.detach().double() for value in row]) * clips)
+        self.values += torch.stack(rows)
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """Return the sums by network and quantity."""
+        values = self.values.tolist()
+        return {name: dict(zip(self.KEYS, row, strict=True)) for name, row in zip(self.networks, values, strict=True)}
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Ask for kernels that give the same bits in every run, for the duration of the block."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

@@ -1,0 +1,233 @@
+"""One stage from files to files: shards and first weights in; weights, history and effective settings out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+from mml_core import __version__
+from mml_core.annotations import load_annotations, swap_direction_labels
+from mml_core.clips import (
+    EvaluationClips,
+    Sample,
+    TrainingClips,
+    flip_policy,
+    input_channels,
+    usable_videos,
+)
+from mml_core.config.base import digest
+from mml_core.config.dataset import DatasetConfig
+from mml_core.config.recipe import ProtocolConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.score import score_videos
+from mml_core.files import write_text
+from mml_core.networks import HandOver, build_network, hand_over, parameter_groups, read_weight_file
+from mml_core.objectives import build_objective
+from mml_core.plan import STAGE_SPLITS, DataPlan, StageDocument
+from mml_core.shards import ModalityStore
+from mml_core.training.engine import Trainee, Trainer, Validate
+from mml_core.training.history import write_history, write_tensorboard
+from mml_core.training.weights import read_weights, write_weights
+
+#: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
+VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """Where a stage's inputs and outputs are."""
+
+    shards: Path  # folder with a folder of shards for each modality
+    first_weights: Mapping[str, Path]  # network -> file, for networks that do not start at random
+    weights: Path
+    history: Path
+    config: Path
+    state: Path  # folder that outlives a failed job
+
+
+@dataclass(frozen=True)
+class StageData:
+    """A stage's clips with what is known of them."""
+
+    classes: tuple[str, ...]
+    stores: Mapping[str, ModalityStore]
+    training: TrainingClips
+    validation: EvaluationClips
+
+
+def train_stage(
+    document: StageDocument, dataset: DatasetConfig, files: StageFiles, *, device: torch.device, workers: int, code: str
+) -> None:
+    """Train the stage that `document` describes and write its outputs; `code` stands for the program's version.
+
+    Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
+    """
+    data = open_stage_data(document, dataset, files.shards)
+    fingerprint = _fingerprint(document, files, data.stores, code)
+    trainees, handed_over = _build_trainees(document, files, data, device)
+    objective = build_objective(document.config.objective, multi_label=dataset.multi_label)
+    trainer = Trainer(
+        trainees,
+        objective,
+        document.config,
+        data.training,
+        _validation(data, trainees, device, workers),
+        state_folder=files.state,
+        fingerprint=fingerprint,
+        device=device,
+        workers=workers,
+    )
+    config = document.config
+    print(
+        f"{len(trainees)} network(s), {len(data.training)} training videos, {len(data.validation)} validation videos, "
+        f"{config.epochs} epochs of {trainer.steps} steps on {describe(device)}",
+        flush=True,
+    )
+    history = trainer.run()
+    about = {
+        "document": document.model_dump(mode="json"),
+        "classes": list(data.classes),
+        "networks": {name: _about(name, document, data, handed_over) for name in trainees},
+        "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
+        "first_weights": {name: _sha256(path) for name, path in files.first_weights.items()},
+    }
+    write_history(files.history, history)
+    shutil.rmtree(files.history.parent / "tensorboard", ignore_errors=True)
+    write_tensorboard(files.history.parent / "tensorboard", history)
+    write_text(files.config, json.dumps(about, indent=1, sort_keys=True) + "\n")
+    write_weights(files.weights, {name: trainee.network.state_dict() for name, trainee in trainees.items()}, about)
+    shutil.rmtree(files.state, ignore_errors=True)
+
+
+def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Path) -> StageData:
+    """Open the shards of the stage's modalities and return its clips.
+
+    Raises InputError where the data set is no longer the one that the stage was planned for.
+    """
+    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    if plan.digest != document.data_digest:
+        raise InputError(
+            f"data set {dataset.name!r} changed since the workflow was planned", hint="run snakemake again"
+        )
+    names = plan.shard_names(STAGE_SPLITS)
+    stores = {
+        modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
+        for modality, folder in document.modalities.items()
+    }
+    samples = {split: [Sample(v.video_id, v.labels) for v in plan.videos(split)] for split in STAGE_SPLITS}
+    usable = {split: usable_videos(stores, samples[split]) for split in STAGE_SPLITS}
+    if not usable["train"]:
+        raise InputError(f"no usable training video in data set {dataset.name!r}", hint="see data_quality.csv")
+    classes = plan.annotations.classes
+    config = document.config
+    flip = flip_policy(dataset.horizontal_flip, swap_direction_labels(classes))
+    shape: dict[str, Any] = {"class_count": len(classes), "multi_label": dataset.multi_label}
+    return StageData(
+        classes,
+        stores,
+        TrainingClips(stores, usable["train"], config.clip, flip=flip, seed=config.seed, **shape),
+        EvaluationClips(stores, usable["validation"], config.clip, VALIDATION_PROTOCOL, **shape),
+    )
+
+
+def _build_trainees(
+    document: StageDocument, files: StageFiles, data: StageData, device: torch.device
+) -> tuple[dict[str, Trainee], dict[str, HandOver]]:
+    config, trainees, handed_over = document.config, {}, {}
+    for name, block in config.networks.items():
+        kind = data.stores[block.modality].info.kind
+        # drawn from the seed and the name, so that two networks of a stage differ
+        torch.manual_seed(int(digest([config.seed, name], 15), 16))
+        network = build_network(
+            block,
+            frames=config.clip.frames,
+            channels=input_channels(kind, config.clip.stack),
+            classes=len(data.classes),
+        )
+        handed_over[name] = HandOver(new_head=True, converted_input=False)
+        init = document.inits[name]
+        if init.source != "random":
+            path = files.first_weights[name]
+            state = read_weights(path, init.network) if init.network else read_weight_file(path)
+            handed_over[name] = hand_over(network, state, reset_head=block.reset_head, source=str(path))
+        # channels last is what convolutions want, on a CPU and on a GPU's tensor cores alike
+        network = network.to(device, memory_format=torch.channels_last)
+        groups = parameter_groups(network, config.optimizer, new_head=handed_over[name].new_head)
+        optimizer = torch.optim.SGD(groups, momentum=config.optimizer.momentum)
+        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "mixed" and device.type == "cuda")
+        trainees[name] = Trainee(network, optimizer, scaler, block.modality, kind)
+    return trainees, handed_over
+
+
+def _validation(data: StageData, trainees: Mapping[str, Trainee], device: torch.device, workers: int) -> Validate:
+    inputs = {name: (trainee.modality, trainee.kind) for name, trainee in trainees.items()}
+    samples = data.validation.samples
+    single_label = not data.validation.multi_label
+
+    def validate(networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        if not samples or not single_label:
+            return {}
+        logits = score_videos(
+            networks,
+            inputs,
+            data.validation,
+            views=1,
+            device=device,
+            workers=workers,
+            mixed=True,
+            progress=False,
+        )
+        labels = torch.tensor([sample.labels[0] for sample in samples])
+        return {
+            name: (values.mean(1).argmax(1) == labels).double().mean().item() * 100 for name, values in logits.items()
+        }
+
+    return validate
+
+
+def _about(name: str, document: StageDocument, data: StageData, handed_over: Mapping[str, HandOver]) -> dict[str, Any]:
+    block, clip = document.config.networks[name], document.config.clip
+    info = data.stores[block.modality].info
+    return {
+        "architecture": block.architecture,
+        "backbone": block.backbone,
+        "modality": block.modality,
+        "kind": info.kind,
+        "channels": input_channels(info.kind, clip.stack),
+        "frames": clip.frames,
+        "crop_px": clip.crop_px,
+        "classes": len(data.classes),
+        "init": document.inits[name].model_dump(mode="json"),
+        "hand_over": handed_over[name]._asdict(),
+    }
+
+
+def _fingerprint(document: StageDocument, files: StageFiles, stores: Mapping[str, ModalityStore], code: str) -> str:
+    """Return a digest of all that defines the result: settings, first weights, shards, program."""
+    weights = {name: _sha256(path) for name, path in sorted(files.first_weights.items())}
+    shards = {name: store.checksums for name, store in sorted(stores.items())}
+    return digest([document.model_dump(mode="json"), weights, shards, code, torch.__version__], 64)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights to start from cannot be read ({error})", file=path) from error
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in words."""
+    if device.type == "cuda":
+        return f"GPU {torch.cuda.get_device_name(device)}"
+    return f"the CPU ({torch.get_num_threads()} threads)"

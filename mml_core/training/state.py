@@ -1,0 +1,88 @@
+"""What an interrupted training needs to go on exactly: weights, momentum, position and history so far.
+
+All randomness is a function of the seed and the position (epoch, step, clip), so that no generator state is kept.
+The file is safetensors: nothing that is loaded is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mml_core.files import replaced_on_success
+
+FILE_NAME = "state.safetensors"
+
+
+@dataclass
+class Progress:
+    """Position in the training (the next step to take) and the record so far."""
+
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    sums: dict[str, dict[str, float]] = field(default_factory=dict)  # network -> quantity -> sum over the epoch's clips
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch and network
+    scales: dict[str, dict[str, Any]] = field(default_factory=dict)  # network -> state of its gradient scaler
+    seconds: float = 0.0  # spent in the unfinished epoch
+
+
+def save_state(
+    folder: Path,
+    fingerprint: str,
+    progress: Progress,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.SGD],
+) -> None:
+    """Write the whole state to `folder` in one step."""
+    tensors: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        tensors |= {f"{name}/network/{key}": value for key, value in network.state_dict().items()}
+        for key, parameter in network.named_parameters():
+            momentum = optimizers[name].state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"{name}/momentum/{key}"] = momentum
+    metadata = {"fingerprint": fingerprint, "progress": json.dumps(asdict(progress))}
+    with replaced_on_success(folder / FILE_NAME) as temporary:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary, metadata)
+
+
+def load_state(
+    folder: Path, fingerprint: str, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.SGD]
+) -> tuple[Progress | None, str]:
+    """Fill `networks` and `optimizers` from `folder` and return the progress, with a line that says what happened.
+
+    The progress is None, and nothing is changed, where there is no state, or one of another fingerprint, or a damaged
+    one: training then starts over.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None, "no earlier state: starting from the beginning"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("fingerprint") != fingerprint:
+                return None, f"the state in {folder} belongs to other settings, weights or data: starting over"
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        return None, f"the state in {folder} cannot be read ({error}): starting over"
+    progress = Progress(**json.loads(metadata["progress"]))
+    for name, network in networks.items():
+        network.load_state_dict(_below(tensors, f"{name}/network/"))
+        momentum = _below(tensors, f"{name}/momentum/")
+        for key, parameter in network.named_parameters():
+            if key in momentum:
+                buffer = torch.empty_like(parameter).copy_(momentum[key])  # keeps the parameter's device and layout
+                optimizers[name].state[parameter]["momentum_buffer"] = buffer
+    return progress, f"going on at epoch {progress.epoch + 1}, step {progress.step + 1}"
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

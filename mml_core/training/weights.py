@@ -1,0 +1,64 @@
+"""The weights of a stage: one safetensors file, `<network>/<parameter>` to tensor, with JSON about every network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mml_core.errors import InputError
+from mml_core.files import replaced_on_success
+
+SCHEMA_VERSION = "1"
+
+
+def write_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]], about: Mapping[str, Any]) -> None:
+    """Write the state of every network, and `about` (JSON values by key), to `path` in one step."""
+    tensors = {
+        f"{network}/{name}": tensor.detach().cpu().contiguous()
+        for network, state in sorted(states.items())
+        for name, tensor in state.items()
+    }
+    metadata = {key: json.dumps(value, sort_keys=True) for key, value in about.items()}
+    with replaced_on_success(path) as temporary:
+        save_file(tensors, temporary, {"schema_version": SCHEMA_VERSION, "format": "pt", **metadata})
+
+
+def read_weights(path: Path, network: str) -> dict[str, Tensor]:
+    """Return the state of `network` in the stage file at `path`, on the CPU.
+
+    Raises InputError where the file is missing, damaged, of another kind, or lacks the network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = [key for key in file.keys() if key.startswith(f"{network}/")]  # noqa: SIM118 - not a mapping
+            state = {key.removeprefix(f"{network}/"): file.get_tensor(key) for key in keys}
+            others = sorted({key.split("/")[0] for key in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"is no readable weights file ({error})", file=path, hint="delete it, and the workflow makes it again"
+        ) from error
+    if not state:
+        raise InputError(f"holds no network {network!r}, only {', '.join(others)}", file=path)
+    return state
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what `write_weights` was told about the weights at `path`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"is no readable weights file ({error})", file=path) from error
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise InputError(
+            f"expected schema version {SCHEMA_VERSION}, got {metadata.get('schema_version')}",
+            file=path,
+            hint="it was made by another version of this project; delete it, and the workflow makes it again",
+        )
+    return {key: json.loads(value) for key, value in metadata.items() if key not in ("schema_version", "format")}

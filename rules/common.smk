@@ -1,0 +1,254 @@
+"""What all rules share: the validated configuration, the plan made from it, and every function that rules call.
+
+REQUIRED INPUTS:
+    config/config.yaml, config/datasets/*.yaml, config/recipes/*.yaml, annotation files of the data set
+OUTPUTS:
+    none: nothing is written here
+"""
+
+import json
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from mml_core.annotations import load_annotations, video_sizes
+from mml_core.code_digest import code_digest
+from mml_core.config.base import canonical_json, digest
+from mml_core.config.dataset import load_dataset
+from mml_core.config.project import project_config
+from mml_core.config.recipe import load_recipe
+from mml_core.errors import InputError
+from mml_core.plan import (
+    STAGE_SPLITS,
+    DataPlan,
+    plan_stages,
+    protocol_key,
+    table_stages,
+)
+
+# Scripts import mml_core from this checkout, also in environments that Snakemake makes itself.
+shell.prefix(f"export PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}}; ")
+
+ROOT = Path(workflow.basedir)
+
+
+def plan_run():
+    """Read and check everything that the user wrote: project, data set, annotations, recipes."""
+    project = project_config(config)
+    dataset = load_dataset(Path(f"config/datasets/{project.dataset}.yaml"))
+    # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
+    annotations = load_annotations(dataset, check_files=workflow.is_main_process)
+    plan = DataPlan(dataset, annotations)
+    recipes, stages = {}, {}
+    for name in project.recipe:
+        file = Path(f"config/recipes/{name}.yaml")
+        recipes[name] = load_recipe(file)
+        stages[name] = plan_stages(plan, recipes[name], file)
+    return project, plan, recipes, stages
+
+
+try:
+    PROJECT, DATA, RECIPES, STAGES = plan_run()
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+DATASET = DATA.config
+DATASET_FILE = f"config/datasets/{DATASET.name}.yaml"
+STAGE_BY_KEY = {
+    stage.key: stage for stages in STAGES.values() for stage in stages.values()
+}
+VIDEO_BYTES = video_sizes(DATA.annotations)
+EMBEDDED = DATASET.annotations.format == "embedded"
+SPLITS = sorted({video.split for video in DATA.annotations.videos})
+PROTOCOLS = {
+    protocol_key(name, protocol): protocol
+    for recipe in RECIPES.values()
+    for name, protocol in recipe.protocols.items()
+}
+TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables})
+
+# Program text that defines the products of a rule. A digest of it is a parameter, so that an edit of the code makes
+# them anew while a touched file, a comment or a fresh checkout does not.
+READ_CODE = ["mml_core/shards", "mml_core/modalities/quantise.py"]
+RGB_CODE = ["mml_core/video", "mml_core/shards", "mml_core/modalities/make.py"]
+FLOW_CODE = ["mml_core/shards", "mml_core/modalities"]
+DIFF_CODE = [
+    "mml_core/shards",
+    "mml_core/modalities/diff.py",
+    "mml_core/modalities/make.py",
+    "mml_core/modalities/quantise.py",
+]
+NETWORK_CODE = [
+    "mml_core/clips",
+    "mml_core/networks/backbones.py",
+    "mml_core/networks/handover.py",
+    "mml_core/networks/shift.py",
+    "mml_core/networks/tsm.py",
+]
+TRAIN_CODE = [
+    *NETWORK_CODE,
+    "mml_core/networks/parameter_groups.py",
+    "mml_core/objectives.py",
+    "mml_core/training/engine.py",
+    "mml_core/training/job.py",
+    "mml_core/training/schedule.py",
+]
+SCORE_CODE = [*NETWORK_CODE, "mml_core/evaluation/job.py", "mml_core/evaluation/score.py"]
+TABLE_CODE = [
+    "mml_core/evaluation/fusion.py",
+    "mml_core/evaluation/members.py",
+    "mml_core/evaluation/metrics.py",
+    "mml_core/evaluation/table.py",
+]
+
+
+def alternatives(names):
+    """Return a wildcard constraint that matches exactly `names` (nothing where there are none)."""
+    return "|".join(names) or "(?!x)x"
+
+
+def keys_of_kind(kind):
+    """Return the shard folders of the data set's modalities of one kind."""
+    return [
+        DATASET.modality_key(name)
+        for name, modality in DATASET.modalities.items()
+        if modality.kind == kind
+    ]
+
+
+def modality_name(wildcards):
+    """Return the name of the modality whose shard folder the wildcard names."""
+    return wildcards.modality.rsplit("-", 1)[0]
+
+
+def modality_settings(wildcards):
+    """Return the settings of a modality as canonical JSON."""
+    block = DATASET.modalities[modality_name(wildcards)]
+    return canonical_json(block.model_dump(mode="json"))
+
+
+def code(paths):
+    """Return a digest of the program text in `paths`."""
+    return code_digest(ROOT, paths)
+
+
+def rendered_videos(wildcards):
+    """Return the folder of the embedded data set's videos, which a rule renders; other data sets are just there."""
+    return [DATA.annotations.root.as_posix()] if EMBEDDED else []
+
+
+def shard_video_sizes(wildcards):
+    """Return a digest of the byte sizes of a shard's videos: a video that was replaced makes its shard anew."""
+    if EMBEDDED:
+        return "rendered"
+    return digest(
+        [VIDEO_BYTES[video.video_id] for video in DATA.shards[wildcards.shard]]
+    )
+
+
+def shard_files(modality_keys, splits):
+    """Return the shards of the modalities for the splits."""
+    return [
+        f"<results>/{DATASET.name}/shards/{key}/{shard}.h5"
+        for key in modality_keys
+        for shard in DATA.shard_names(splits)
+    ]
+
+
+def rgb_shards(wildcards):
+    """Return all shards of decoded frames."""
+    return shard_files([DATASET.modality_key(DATASET.rgb_name)], SPLITS)
+
+
+def stage_shards(wildcards):
+    """Return the shards that a stage is trained on."""
+    document = STAGE_BY_KEY[wildcards.stage].document
+    return shard_files(document.modalities.values(), STAGE_SPLITS)
+
+
+def score_shards(wildcards):
+    """Return the shards of the split that a stage is scored on."""
+    document = STAGE_BY_KEY[wildcards.stage].document
+    return shard_files(document.modalities.values(), [wildcards.split])
+
+
+def stage_document(wildcards):
+    """Return everything that defines a stage as canonical JSON."""
+    return STAGE_BY_KEY[wildcards.stage].document.to_json()
+
+
+def first_weights(stage_key):
+    """Return the file that each network of a stage starts from, but for those that start at random."""
+    document = STAGE_BY_KEY[stage_key].document
+    files = {}
+    for network, init in document.inits.items():
+        if init.source == "stage":
+            files[network] = (
+                f"<results>/{DATASET.name}/stages/{init.stage}/weights.safetensors"
+            )
+        elif init.source == "imagenet":
+            backbone = document.config.networks[network].backbone
+            files[network] = f"<results>/imagenet/{backbone}.safetensors"
+        elif init.source == "file":
+            files[network] = init.file
+    return files
+
+
+def first_weight_files(wildcards):
+    """Return the files of weights that a stage starts from."""
+    return sorted(set(first_weights(wildcards.stage).values()))
+
+
+def first_weight_arguments(wildcards, input):
+    """Return NETWORK=FILE for each network that starts from a file."""
+    files = dict(zip(first_weight_files(wildcards), input.first_weights, strict=True))
+    return [
+        f"{network}={files[file]}"
+        for network, file in first_weights(wildcards.stage).items()
+    ]
+
+
+def protocol_json(wildcards):
+    """Return a test protocol as canonical JSON."""
+    return canonical_json(PROTOCOLS[wildcards.protocol].model_dump(mode="json"))
+
+
+def table_scores(wildcards):
+    """Return the score files that a recipe's table is made from."""
+    recipe, stages = RECIPES[wildcards.recipe], STAGES[wildcards.recipe]
+    table = recipe.tables[wildcards.table]
+    protocol = protocol_key(table.protocol, recipe.protocols[table.protocol])
+    return [
+        f"<results>/{DATASET.name}/scores/{stages[name].key}/{table.split}-{protocol}.h5"
+        for name in table_stages(table, stages)
+    ]
+
+
+def table_score_arguments(wildcards, input):
+    """Return STAGE=FILE for each score file of a recipe's table."""
+    table = RECIPES[wildcards.recipe].tables[wildcards.table]
+    names = table_stages(table, STAGES[wildcards.recipe])
+    return [f"{name}={file}" for name, file in zip(names, input.scores, strict=True)]
+
+
+def table_request(wildcards):
+    """Return a recipe's table with its protocol as canonical JSON."""
+    recipe = RECIPES[wildcards.recipe]
+    table = recipe.tables[wildcards.table]
+    request = {
+        "recipe": wildcards.recipe,
+        "dataset": DATASET.name,
+        "name": wildcards.table,
+        "table": table.model_dump(mode="json"),
+        "protocol": recipe.protocols[table.protocol].model_dump(mode="json"),
+    }
+    return canonical_json(request)
+
+
+def recipe_tables(wildcards):
+    """Return the table of that name of each chosen recipe that has it."""
+    return [
+        f"<results>/{DATASET.name}/tables/{name}/{wildcards.table}.csv"
+        for name, recipe in RECIPES.items()
+        if wildcards.table in recipe.tables
+    ]

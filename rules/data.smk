@@ -1,0 +1,106 @@
+"""From videos to shards of decoded frames.
+
+REQUIRED INPUTS:
+    the data set's videos (the embedded data set is rendered here)
+OUTPUTS:
+    results/<dataset>/shards/<rgb modality>/<shard>.h5
+    results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
+"""
+
+
+rule render_embedded:
+    """Render the embedded data set: clips whose class is what moves how."""
+    output:
+        videos=directory(DATA.annotations.root.as_posix() if EMBEDDED else "<results>/no_embedded_videos"),
+    log:
+        "<logs>/render_embedded.log",
+    benchmark:
+        "<benchmarks>/render_embedded.tsv"
+    conda:
+        "../envs/mml.yaml"
+    threads: 8
+    params:
+        dataset=DATASET_FILE,
+        code=code(["mml_core/demo"]),
+    shell:
+        """
+        exec python workflow/scripts/render_demo.py \
+            --dataset {params.dataset:q} \
+            --threads {threads} \
+            --output {output.videos:q} > {log:q} 2>&1
+        """
+
+
+rule make_rgb_shard:
+    """Decode the videos of one shard; those that fail are quarantined with the reason."""
+    input:
+        videos=rendered_videos,
+    output:
+        shard="<results>/{dataset}/shards/{modality}/{shard}.h5",
+    log:
+        "<logs>/{dataset}/{modality}/{shard}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/{modality}/{shard}.tsv"
+    wildcard_constraints:
+        dataset=DATASET.name,
+        modality=alternatives(keys_of_kind("rgb")),
+    conda:
+        "../envs/mml.yaml"
+    threads: 4
+    params:
+        dataset=DATASET_FILE,
+        settings=modality_settings,
+        limits=canonical_json(DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})),
+        video_sizes=shard_video_sizes,
+        code=code(RGB_CODE),
+    shell:
+        """
+        exec python workflow/scripts/make_rgb_shard.py \
+            --dataset {params.dataset:q} \
+            --shard {wildcards.shard:q} \
+            --threads {threads} \
+            --output {output.shard:q} > {log:q} 2>&1
+        """
+
+
+rule data_quality:
+    """List the quarantined videos; stop where they are more than the data set allows."""
+    input:
+        shards=rgb_shards,
+    output:
+        table="<results>/{dataset}/data_quality.csv",
+    log:
+        "<logs>/{dataset}/data_quality.log",
+    benchmark:
+        "<benchmarks>/{dataset}/data_quality.tsv"
+    wildcard_constraints:
+        dataset=DATASET.name,
+    conda:
+        "../envs/mml.yaml"
+    params:
+        dataset=DATASET_FILE,
+        folder=f"<results>/{DATASET.name}/shards/{DATASET.modality_key(DATASET.rgb_name)}",
+        most=DATASET.limits.max_quarantined_share,
+        code=code(["mml_core/quality.py"]),
+    shell:
+        """
+        exec python workflow/scripts/data_quality.py \
+            --dataset {params.dataset:q} \
+            --shard-folder {params.folder:q} \
+            --output {output.table:q} > {log:q} 2>&1
+        """
+
+
+rule selected_data_quality:
+    """Copy the list of quarantined videos of the data set that config/config.yaml chooses."""
+    input:
+        table=f"<results>/{DATASET.name}/data_quality.csv",
+    output:
+        table="<results>/data_quality.csv",
+    log:
+        "<logs>/selected_data_quality.log",
+    conda:
+        "../envs/mml.yaml"
+    localrule: True
+    shell:
+        "cp {input.table:q} {output.table:q} 2> {log:q}"

@@ -1,0 +1,107 @@
+"""From weights to scores, and from scores to tables.
+
+REQUIRED INPUTS:
+    results/<dataset>/stages/<stage>/weights.safetensors
+    results/<dataset>/shards/<modality>/<shard>.h5 of the split to score
+OUTPUTS:
+    results/<dataset>/scores/<stage>/<split>-<protocol>.h5    logits of every network, video and view
+    results/<dataset>/tables/<recipe>/<table>.csv and .md     a recipe's table
+    results/<table>.csv and .md                               the tables of all chosen recipes as one
+"""
+
+
+rule score_stage:
+    """Score a split with all networks of a stage."""
+    input:
+        weights="<results>/{dataset}/stages/{stage}/weights.safetensors",
+        shards=score_shards,
+    output:
+        scores="<results>/{dataset}/scores/{stage}/{split}-{protocol}.h5",
+    log:
+        "<logs>/{dataset}/scores/{stage}/{split}-{protocol}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/scores/{stage}/{split}-{protocol}.tsv"
+    wildcard_constraints:
+        dataset=DATASET.name,
+        stage=alternatives(STAGE_BY_KEY),
+        split="train|validation|test",
+        protocol=alternatives(PROTOCOLS),
+    conda:
+        "../envs/mml.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        dataset=DATASET_FILE,
+        shards=f"<results>/{DATASET.name}/shards",
+        protocol=protocol_json,
+        code=code(SCORE_CODE),
+    shell:
+        """
+        exec python workflow/scripts/score_stage.py \
+            --weights {input.weights:q} \
+            --dataset {params.dataset:q} \
+            --shards {params.shards:q} \
+            --split {wildcards.split:q} \
+            --protocol {params.protocol:q} \
+            --device {config[device]:q} \
+            --threads {threads} \
+            --output {output.scores:q} > {log:q} 2>&1
+        """
+
+
+rule recipe_table:
+    """Make a recipe's table from scores: single networks and ensembles."""
+    input:
+        scores=table_scores,
+    output:
+        table="<results>/{dataset}/tables/{recipe}/{table}.csv",
+        markdown="<results>/{dataset}/tables/{recipe}/{table}.md",
+    log:
+        "<logs>/{dataset}/tables/{recipe}/{table}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/tables/{recipe}/{table}.tsv"
+    wildcard_constraints:
+        dataset=DATASET.name,
+        recipe=alternatives(RECIPES),
+        table=alternatives(TABLES),
+    conda:
+        "../envs/mml.yaml"
+    params:
+        request=table_request,
+        scores=table_score_arguments,
+        code=code(TABLE_CODE),
+    shell:
+        """
+        exec python workflow/scripts/ensemble_table.py \
+            --table {params.request:q} \
+            --scores {params.scores:q} \
+            --output {output.table:q} \
+            --markdown {output.markdown:q} > {log:q} 2>&1
+        """
+
+
+rule combined_table:
+    """Stack a table of all recipes that config/config.yaml chooses."""
+    input:
+        tables=recipe_tables,
+    output:
+        table=report("<results>/{table}.csv", category="Tables", labels={"table": "{table}", "format": "CSV"}),
+        markdown="<results>/{table}.md",
+    log:
+        "<logs>/{table}.log",
+    benchmark:
+        "<benchmarks>/{table}.tsv"
+    wildcard_constraints:
+        table=alternatives(TABLES),
+    conda:
+        "../envs/mml.yaml"
+    params:
+        code=code(TABLE_CODE),
+    shell:
+        """
+        exec python workflow/scripts/combine_tables.py \
+            --tables {input.tables:q} \
+            --output {output.table:q} \
+            --markdown {output.markdown:q} > {log:q} 2>&1
+        """

@@ -1,0 +1,79 @@
+"""Training: each stage is one checkpointed target whose weights feed the next.
+
+REQUIRED INPUTS:
+    results/<dataset>/shards/<modality>/<shard>.h5 of the splits train and validation
+OUTPUTS:
+    results/<dataset>/stages/<stage>/weights.safetensors    weights of all networks of the stage
+    results/<dataset>/stages/<stage>/history.csv            a row per epoch and network
+    results/<dataset>/stages/<stage>/config.json            effective settings
+    results/imagenet/<backbone>.safetensors                 downloaded where a stage starts from ImageNet
+A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan.py).
+"""
+
+
+rule imagenet_weights:
+    """Download torchvision's ImageNet weights and verify them."""
+    output:
+        weights="<results>/imagenet/{backbone}.safetensors",
+    log:
+        "<logs>/imagenet/{backbone}.log",
+    wildcard_constraints:
+        backbone="resnet18|resnet34|resnet50|resnet101",
+    conda:
+        "../envs/mml.yaml"
+    localrule: True
+    retries: 2
+    shell:
+        """
+        exec python workflow/scripts/imagenet_weights.py \
+            --backbone {wildcards.backbone:q} \
+            --output {output.weights:q} > {log:q} 2>&1
+        """
+
+
+rule train_stage:
+    """Train the networks of a stage together; an interrupted training goes on where it was."""
+    input:
+        shards=stage_shards,
+        first_weights=first_weight_files,
+        # only for its verdict: which videos are left out is in the shards
+        quality=ancient("<results>/{dataset}/data_quality.csv"),
+    output:
+        weights="<results>/{dataset}/stages/{stage}/weights.safetensors",
+        history="<results>/{dataset}/stages/{stage}/history.csv",
+        config="<results>/{dataset}/stages/{stage}/config.json",
+    log:
+        "<logs>/{dataset}/stages/{stage}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/stages/{stage}.tsv"
+    wildcard_constraints:
+        dataset=DATASET.name,
+        stage=alternatives(STAGE_BY_KEY),
+    conda:
+        "../envs/mml.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        document=stage_document,
+        dataset=DATASET_FILE,
+        shards=f"<results>/{DATASET.name}/shards",
+        first_weights=first_weight_arguments,
+        # undeclared on purpose: Snakemake deletes the outputs of a job that failed, and this must outlive it
+        state="<results>/{dataset}/unfinished/{stage}",
+        code=code(TRAIN_CODE),
+    shell:
+        """
+        exec python workflow/scripts/train_stage.py \
+            --document {params.document:q} \
+            --dataset {params.dataset:q} \
+            --shards {params.shards:q} \
+            --first-weights {params.first_weights:q} \
+            --state {params.state:q} \
+            --code {params.code:q} \
+            --device {config[device]:q} \
+            --threads {threads} \
+            --weights {output.weights:q} \
+            --history {output.history:q} \
+            --config {output.config:q} >> {log:q} 2>&1
+        """
