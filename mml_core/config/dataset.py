@@ -12,6 +12,7 @@ from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Split = Literal["train", "validation", "test"]
+FileEnding = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,8}$")]
 Quality = Annotated[int, Field(ge=1, le=100, description="JPEG quality of the stored images, 1 to 100")]
 
 
@@ -26,6 +27,11 @@ class FolderAnnotations(Strict):
     )
     validation_share: float = Field(
         default=0.2, gt=0, lt=1, description="share of each class held out for validation where `splits` is not given"
+    )
+    extensions: tuple[FileEnding, ...] = Field(
+        default=(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+        min_length=1,
+        description="endings of the video files, in lower case; other files are left out",
     )
 
 

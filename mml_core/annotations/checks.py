@@ -1,0 +1,69 @@
+"""From the rows of any format to checked annotations."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from mml_core.annotations.paths import check_files
+from mml_core.annotations.problems import SHOWN, Kind, Place
+from mml_core.annotations.types import Annotations, Listing, Row, Video
+
+
+def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotations:
+    """Return the annotations in `listing`; all faults found are raised as one InputError.
+
+    `with_files` also looks for every video on the disk; without it the disk is left alone.
+    """
+    index = {name: number for number, name in enumerate(listing.classes)}
+    rows = _check_unique(listing)
+    _check_labels(listing, rows, index, multi_label)
+    _check_training(listing, rows)
+    if with_files and rows:
+        check_files(listing.root, rows, listing.problems)
+    listing.problems.raise_if_any(listing.source)
+    videos = [Video(row.video_id, row.path, row.split, _indices(row.labels, index)) for row in rows]
+    videos.sort(key=lambda video: (video.split, video.video_id))
+    return Annotations(listing.classes, listing.root, tuple(videos))
+
+
+def _indices(labels: tuple[str, ...], index: Mapping[str, int]) -> tuple[int, ...]:
+    return (index[labels[0]],) if len(labels) == 1 else tuple(sorted({index[label] for label in labels}))
+
+
+def _check_unique(listing: Listing) -> list[Row]:
+    """Return the rows without repetitions. Ids are one-to-one with paths but for spelling, so paths are compared."""
+    first: dict[str, Row] = {}
+    for row in listing.rows:
+        known = first.setdefault(row.path, row)
+        if known is not row:
+            kind = Kind.TWICE if known.split == row.split else Kind.TWO_SPLITS
+            splits = row.split if known.split == row.split else f"{row.split} here, {known.split} there"
+            listing.problems.add(kind, row.place, f"{row.video_id!r} ({splits}) is also at {known.place}")
+    return list(first.values())
+
+
+def _check_labels(listing: Listing, rows: list[Row], index: Mapping[str, int], multi_label: bool) -> None:
+    unknown: dict[str, list[Place]] = {}
+    for row in rows:
+        if not row.labels and not multi_label and row.split != "test":
+            listing.problems.add(Kind.NO_LABEL, row.place, f"{row.video_id!r} has no label")
+        for label in row.labels:
+            if label not in index:
+                unknown.setdefault(label, []).append(row.place)
+    for number, (label, places) in enumerate(unknown.items()):
+        # Looking for a similar name is slow, and pointless for what is not shown.
+        near = difflib.get_close_matches(label, listing.classes, n=1) if number < SHOWN else []
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        listing.problems.add(Kind.UNKNOWN_LABEL, places[0], f"{label!r} ({len(places)} video(s)){advice}")
+
+
+def _check_training(listing: Listing, rows: list[Row]) -> None:
+    trained = {label for row in rows if row.split == "train" for label in row.labels}
+    place = Place(listing.source)
+    if not any(row.split == "train" for row in rows):
+        listing.problems.add(Kind.EMPTY_TRAIN, place, "no video is in the train split")
+        return
+    for name in listing.classes:
+        if name not in trained:
+            listing.problems.add(Kind.EMPTY_CLASS, place, f"{name!r} has no video in the train split")

@@ -1,0 +1,36 @@
+"""From a data set's configuration to its annotations, whatever their format."""
+
+from __future__ import annotations
+
+from mml_core.annotations.checks import checked
+from mml_core.annotations.embedded import embedded_annotations
+from mml_core.annotations.folders import read_folders
+from mml_core.annotations.manifest import read_manifest
+from mml_core.annotations.something import read_something_something
+from mml_core.annotations.types import Annotations
+from mml_core.config.dataset import (
+    DatasetConfig,
+    EmbeddedAnnotations,
+    FolderAnnotations,
+    ManifestAnnotations,
+    SomethingSomethingAnnotations,
+)
+
+
+def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
+    """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
+
+    With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
+    a folder a class, the folders are the annotations). The clips of the embedded data set are never looked for.
+    Raises one InputError that sums up all faults by kind, each with its file and line.
+    """
+    match dataset.annotations:
+        case FolderAnnotations() as config:
+            listing = read_folders(config)
+        case ManifestAnnotations() as config:
+            listing = read_manifest(config, multi_label=dataset.multi_label)
+        case SomethingSomethingAnnotations() as config:
+            listing = read_something_something(config)
+        case EmbeddedAnnotations() as config:
+            return embedded_annotations(config)
+    return checked(listing, multi_label=dataset.multi_label, with_files=check_files)

@@ -1,0 +1,91 @@
+"""Paths from annotations: kept inside the data folder, and looked up with one directory scan a folder."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from mml_core.annotations.problems import Kind, Problems
+from mml_core.annotations.types import Annotations, Row
+
+Item = TypeVar("Item")
+
+
+class UnsafePathError(ValueError):
+    """A path that could leave the data folder, or that no file can have."""
+
+
+def plain_path(text: str) -> str:
+    """Return the relative POSIX path `text` without `.` and doubled slashes.
+
+    Raises UnsafePathError where it is empty, absolute, holds `..` or a NUL character, or is no valid Unicode.
+    """
+    if not text:
+        raise UnsafePathError("the path is empty")
+    if "\0" in text:
+        raise UnsafePathError(f"{text!r} holds a NUL character")
+    if text.startswith("/"):
+        raise UnsafePathError(f"{text!r} is absolute")
+    if ".." in text and ".." in text.split("/"):
+        raise UnsafePathError(f"{text!r} holds '..'")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UnsafePathError(f"{text!r} is not valid Unicode") from None
+    return posixpath.normpath(text)
+
+
+def check_files(root: Path, rows: Iterable[Row], problems: Problems) -> None:
+    """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link."""
+    real_root = os.path.realpath(root)
+    for folder, members in _by_folder(rows, lambda row: row.path):
+        inside = _is_below(os.path.realpath(root / folder), real_root)
+        entries = _scan(root / folder) if inside else {}
+        for name, row in members:
+            entry = entries.get(name)
+            if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
+                problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
+            elif entry is None:
+                problems.add(Kind.MISSING, row.place, f"no file {row.path!r} in {root}")
+            elif not entry.is_file():
+                problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no regular file")
+
+
+def video_sizes(annotations: Annotations) -> dict[str, int]:
+    """Return the size in bytes of every video, by id; 0 where it is missing. Scans each folder once."""
+    sizes = {}
+    for folder, members in _by_folder(annotations.videos, lambda video: video.path):
+        entries = _scan(annotations.root / folder)
+        sizes.update({video.video_id: _size(entries.get(name)) for name, video in members})
+    return sizes
+
+
+def _by_folder(items: Iterable[Item], path_of: Callable[[Item], str]) -> Iterable[tuple[str, list[tuple[str, Item]]]]:
+    folders: dict[str, list[tuple[str, Item]]] = {}
+    for item in items:
+        folder, _, name = path_of(item).rpartition("/")
+        folders.setdefault(folder, []).append((name, item))
+    return folders.items()
+
+
+def _scan(folder: Path) -> dict[str, os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry for entry in entries}
+    except OSError:
+        return {}
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _size(entry: os.DirEntry[str] | None) -> int:
+    try:
+        return entry.stat().st_size if entry else 0
+    except OSError:
+        return 0

@@ -1,0 +1,49 @@
+"""What annotations are, once checked, and what the readers of each format hand to the checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mml_core.annotations.problems import Place, Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video with its labels."""
+
+    video_id: str
+    path: str  #: POSIX path below `Annotations.root`, without `..`
+    split: str  #: train, validation or test
+    labels: tuple[int, ...]  #: class indices, ascending; empty for unlabelled test videos
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """All videos of a data set: no id twice, no path outside `root`, every label known."""
+
+    classes: tuple[str, ...]  #: names in the order of a network's outputs
+    root: Path
+    videos: tuple[Video, ...]  #: sorted by (split, video_id)
+
+
+class Row(NamedTuple):
+    """A video as its annotation file has it: the path is plain (no `..`, not absolute), nothing else is checked."""
+
+    video_id: str
+    path: str
+    split: str
+    labels: tuple[str, ...]
+    place: Place
+
+
+@dataclass
+class Listing:
+    """What the reader of a format found."""
+
+    source: Path  #: file or folder that the summary of all problems names
+    root: Path
+    classes: tuple[str, ...]
+    rows: list[Row]
+    problems: Problems = field(default_factory=Problems)

@@ -1,0 +1,63 @@
+"""Classes and clips of the embedded data set. Imports nothing that draws: the workflow reads it at every start.
+
+Classes 2p and 2p + 1 are a pair: clips of one are drawn exactly as those of the other and then played backwards.
+So every frame at time t of one has the distribution of the frame at the mirrored time of the other, and a model
+that sees single frames, in whatever number but without their order, cannot tell the two apart.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from mml_core.config.dataset import EmbeddedAnnotations
+
+#: Counts the changes of what is rendered from the same settings.
+RENDERER_VERSION = 1
+
+CLASSES = (
+    "moving left",
+    "moving right",
+    "approaching",
+    "receding",
+    "covering",
+    "uncovering",
+    "turning clockwise",
+    "turning counter-clockwise",
+)
+
+SPLITS = ("train", "validation")
+
+
+class ClipId(NamedTuple):
+    """Which clip: everything else about it follows from this and the seed."""
+
+    split: Literal["train", "validation"]
+    label: int  #: index in CLASSES
+    number: int  #: from 0, within split and class
+
+    @property
+    def container(self) -> Literal["mp4", "webm"]:
+        """Kind of file: two thirds are H.264 in mp4, one third VP9 in webm."""
+        return "webm" if self.number % 3 == 2 else "mp4"
+
+    @property
+    def rotated(self) -> bool:
+        """Whether the clip is stored lying on its side, with a flag that tells players to turn it upright."""
+        return self.number % 10 == 4 and self.container == "mp4"
+
+    @property
+    def path(self) -> str:
+        """Path below the folder of the data set, e.g. `train/moving_left_000.mp4`."""
+        name = CLASSES[self.label].replace(" ", "_").replace("-", "_")
+        return f"{self.split}/{name}_{self.number:03d}.{self.container}"
+
+
+def clips(config: EmbeddedAnnotations) -> list[ClipId]:
+    """Return all clips that `config` asks for: of every class as many as of any other."""
+    numbers = {"train": config.train_clips, "validation": config.validation_clips}
+    return [
+        ClipId(split, label, number)
+        for split in SPLITS
+        for label in range(len(CLASSES))
+        for number in range(numbers[split])
+    ]

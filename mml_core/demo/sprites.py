@@ -1,0 +1,87 @@
+"""Textures and textured objects of random shape, and how they are put into a frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+#: Side of an object's image in pixels; its shape fits into the circle of this diameter.
+SPRITE_PX = 96
+
+
+#: Images of one object (S, S, 4), uint8, each half the size of the one before: colours times opacity, and opacity.
+Sprite = list[np.ndarray]
+
+
+class Pose(NamedTuple):
+    """Where an object is in a frame."""
+
+    x: float  #: centre in pixels, to the right
+    y: float  #: centre in pixels, downwards
+    diameter: float  #: of the circle around the object, in pixels
+    angle: float  #: clockwise, in degrees
+
+
+def texture(rng: np.random.Generator, height: int, width: int, cell_px: float, contrast: float) -> np.ndarray:
+    """Return smooth coloured noise (height, width, 3), float32, of mean 0 and standard deviation about `contrast`.
+
+    Three octaves, the coarsest with a random value every `cell_px` pixels.
+    """
+    noise = np.zeros((height, width, 3), np.float32)
+    for octave in range(3):
+        cell = max(cell_px / 2**octave, 1.0)
+        rows, columns = int(height / cell) + 2, int(width / cell) + 2
+        coarse = rng.standard_normal((rows, columns, 3)).astype(np.float32)
+        noise += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
+    return noise * (contrast / max(float(noise.std()), 1e-6))
+
+
+def background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Return a background (height, width, 3), uint8: noise of low contrast around a colour of medium brightness."""
+    colour = rng.uniform(90, 165, size=3).astype(np.float32)
+    return _to_bytes(colour + texture(rng, height, width, cell_px=height / 4, contrast=18))
+
+
+def draw_sprite(rng: np.random.Generator) -> Sprite:
+    """Return a random object.
+
+    The object is longer than wide and has a dark and a bright end, so that how it is turned can be seen.
+    """
+    axis = (np.arange(SPRITE_PX, dtype=np.float32) + 0.5) / SPRITE_PX * 2 - 1
+    x, y = np.meshgrid(axis, axis)
+    opacity = _shape(rng, x, y)
+    dark, bright = rng.uniform(0, 90, size=3), rng.uniform(165, 255, size=3)
+    share = np.clip(0.5 + 2.5 * (x + 0.3 * texture(rng, SPRITE_PX, SPRITE_PX, 24, 1.0)[..., 0]), 0, 1)[..., None]
+    colours = _to_bytes(dark + (bright - dark) * share + texture(rng, SPRITE_PX, SPRITE_PX, cell_px=16, contrast=22))
+    sprite = np.dstack([colours * opacity[..., None], 255 * opacity]).round().astype(np.uint8)
+    return [sprite, cv2.pyrDown(sprite), cv2.pyrDown(cv2.pyrDown(sprite))]
+
+
+def _shape(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the opacity, 0 to 1, of a random closed shape: an ellipse whose outline is bent by a few sine waves."""
+    stretch = rng.uniform(1.5, 1.9)
+    angle, radius = np.arctan2(y * stretch, x), np.hypot(x, y * stretch)
+    outline = np.full_like(radius, 0.8)
+    for wave in range(2, 6):
+        outline += rng.uniform(-0.1, 0.1) / (wave - 1) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
+    edge_px = 1.5
+    return np.clip((outline - radius) * SPRITE_PX / 2 / edge_px + 0.5, 0, 1)
+
+
+def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> None:
+    """Draw `sprite` over `frame` (H, W, 3), uint8, in place; what lies outside the frame is cut off."""
+    level = sum(pose.diameter <= SPRITE_PX / 2 ** (n + 1) for n in range(len(sprite) - 1))
+    image = sprite[level]
+    side = image.shape[0]
+    # OpenCV counts angles counter-clockwise, and the centre of the first pixel is 0.
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), -pose.angle, pose.diameter / side)
+    matrix[:, 2] += np.array([pose.x, pose.y]) - (side - 1) / 2
+    layer = cv2.warpAffine(image, matrix, (frame.shape[1], frame.shape[0]), flags=cv2.INTER_LINEAR)
+    below = frame.astype(np.uint16) * (255 - layer[..., 3:].astype(np.uint16))
+    frame[:] = np.minimum(layer[..., :3] + (below + 127) // 255, 255)
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

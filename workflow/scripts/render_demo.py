@@ -1,0 +1,28 @@
+"""Render the clips of the embedded data set into a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.cli import run
+from mml_core.config.dataset import EmbeddedAnnotations, load_dataset
+from mml_core.demo.render import render_dataset
+from mml_core.errors import InputError
+
+
+def main() -> None:
+    """Read the data set's settings and render."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="YAML file of a data set with the embedded format")
+    parser.add_argument("--threads", type=int, default=1, help="how many clips are rendered at the same time")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the clips; replaced where it exists")
+    arguments = parser.parse_args()
+    annotations = load_dataset(arguments.dataset).annotations
+    if not isinstance(annotations, EmbeddedAnnotations):
+        raise InputError(f"annotations.format is {annotations.format!r}, not 'embedded'", file=arguments.dataset)
+    render_dataset(annotations, arguments.output, arguments.threads)
+
+
+if __name__ == "__main__":
+    run(main)
