@@ -78,7 +78,7 @@ class OptimizerConfig(Strict):
     """SGD with the parameter groups of TSM."""
 
     learning_rate: float = Field(default=0.025, gt=0, description="first learning rate, for the global batch")
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last update that is kept")
     weight_decay: float = Field(default=1e-4, ge=0, description="not applied to biases and batch normalisation")
     clip_norm: float | None = Field(
         default=20.0, gt=0, description="largest norm of each network's gradient; null: no clipping"
@@ -93,7 +93,7 @@ class OptimizerConfig(Strict):
 class ScheduleConfig(Strict):
     """Learning rate over time, counted in epochs."""
 
-    kind: Literal["step", "cosine"] = "step"
+    kind: Literal["step", "cosine"] = Field(default="step", description="falls at milestones, or along half a cosine to 0")
     milestones: tuple[int, ...] = Field(default=(20, 40), description="step: epochs at which the rate falls")
     factor: float = Field(default=0.1, gt=0, le=1, description="step: what it is multiplied by")
     warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear rise at the start")
@@ -110,11 +110,11 @@ class StageConfig(Strict):
         default=CrossEntropyConfig(), description="what is minimised; a bare kind is short for {kind: …}"
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of weights, order, sampling, crops and dropout")
-    epochs: int = Field(default=50, ge=1, le=10_000)
+    epochs: int = Field(default=50, ge=1, le=10_000, description="passes over the training videos")
     batch_size: int = Field(default=64, ge=1, description="clips a step over all GPUs together")
-    clip: ClipConfig = ClipConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    clip: ClipConfig = Field(default=ClipConfig(), description="what the networks see of a video")
+    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="how weights are changed")
+    schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
     precision: Literal["mixed", "full"] = Field(
         default="mixed", description="mixed: float16 where safe, on a GPU; full: float32"
     )
@@ -168,7 +168,7 @@ class EnsembleConfig(Strict):
 class TableConfig(Strict):
     """One table: a row for each network and each ensemble."""
 
-    split: Split = "validation"
+    split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
     networks: Literal["all"] | tuple[NetworkRef, ...] = Field(default="all", description="single networks to list")
     ensembles: dict[str, EnsembleConfig] = Field(default={}, description="ensembles by the name that the row carries")
@@ -179,9 +179,13 @@ class RecipeConfig(Strict):
 
     name: Name = Field(description="set from the file's name; never written in the file")
     description: str = Field(default="", description="one line for people")
-    stages: dict[Name, StageConfig] = Field(min_length=1)
-    protocols: dict[Name, ProtocolConfig] = Field(default={"one_view": ProtocolConfig()})
-    tables: dict[Name, TableConfig] = Field(min_length=1)
+    stages: dict[Name, StageConfig] = Field(min_length=1, description="training jobs by name")
+    protocols: dict[Name, ProtocolConfig] = Field(
+        default={"one_view": ProtocolConfig()}, description="ways to score a video, by name"
+    )
+    tables: dict[Name, TableConfig] = Field(
+        min_length=1, description="tables by name; results/NAME.csv joins those of all chosen recipes"
+    )
 
     @model_validator(mode="after")
     def _references(self) -> RecipeConfig:

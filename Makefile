@@ -1,0 +1,45 @@
+# make demo   set up, run the whole workflow on the embedded data set, print the table
+# make test   set up, run all tests
+# make lint   formatting and static checks
+# make docs   write the generated parts of the documentation and the JSON schemas
+# make clean  remove what make and the workflow made, but for the environment
+
+VENV ?= .venv
+PYTHON ?= python3
+CORES ?= all
+INSTALLED := $(VENV)/.installed
+BIN := $(abspath $(VENV))/bin
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: demo test lint docs clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}; use make PYTHON=…")'
+	@echo "== installing into $(VENV): some gigabytes and a few minutes, once"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@echo "== running both pipelines of the paper on the embedded data set; logs are in logs/"
+	PATH="$(BIN):$$PATH" snakemake --cores $(CORES) \
+	    --config dataset=demo recipe='[mml_single_demo, mml_ensemble_demo]' device=auto \
+	    -- results/ensemble_table.csv results/data_quality.csv results/report.html
+	@echo; cat results/ensemble_table.md
+	@echo; echo "table:  results/ensemble_table.csv"; echo "report: results/report.html"
+
+test: $(INSTALLED)
+	@echo "== running the tests"
+	PATH="$(BIN):$$PATH" python -m pytest $(PYTEST)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	PATH="$(BIN):$$PATH" snakemake --lint
+
+docs: $(INSTALLED)
+	$(BIN)/python -m mml_core.config.document
+
+clean:
+	rm -rf results logs benchmarks/*.tsv .snakemake .pytest_cache .ruff_cache .hypothesis
