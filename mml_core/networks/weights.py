@@ -50,23 +50,24 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
 def _checked(state: object, path: Path) -> dict[str, Tensor]:
     """Return `state` as float32 where it is a non-empty mapping of names to dense tensors."""
     if not isinstance(state, dict) or not state:
-        raise InputError(f"expected a mapping of names to tensors, got {_kind(state)}", file=path)
-    others = [f"{name!r} is {_kind(value)}" for name, value in state.items() if not _is_entry(name, value)]
-    if others:
+        kind = "an empty one" if state == {} else type(state).__name__
+        raise InputError(f"expected a mapping of names to tensors, got {kind}", file=path)
+    if faults := [fault for name, value in state.items() if (fault := _fault(name, value))]:
         raise InputError(
-            "expected tensors by name and nothing else:\n" + summarise(others),
+            "expected tensors by name and nothing else:\n" + summarise(faults),
             file=path,
             hint="where the state dict lies inside, under a key such as 'state_dict', save that one by itself",
         )
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def _is_entry(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
-
-
-def _kind(value: object) -> str:
-    return "an empty mapping" if value == {} else f"a {type(value).__name__}"
+def _fault(name: object, value: object) -> str | None:
+    """Return what is wrong with an entry of a state dict, or None."""
+    if not isinstance(name, str):
+        return f"{name!r} is no name"
+    if not isinstance(value, Tensor):
+        return f"{name!r} is of type {type(value).__name__}"
+    return None if value.layout == torch.strided else f"{name!r} is a sparse tensor"
 
 
 def _first_line(error: Exception) -> str:
