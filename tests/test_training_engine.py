@@ -1,0 +1,270 @@
+"""Training a stage from files to files: outputs, hand-over, exact resume, and what stops it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import toy
+from safetensors.torch import load_file
+
+import mml_core.training.engine as engine
+from mml_core.cli import EXIT_STOPPED, Stopped
+from mml_core.config.dataset import DatasetConfig
+from mml_core.errors import InputError
+from mml_core.objectives import Losses
+from mml_core.plan import Stage, StageDocument
+from mml_core.training.job import StageFiles, train_stage
+from mml_core.training.weights import read_about, read_weights
+
+PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetConfig, Path]:
+    folder = tmp_path_factory.mktemp("toy")
+    return toy.make_dataset(folder), folder / "shards"
+
+
+def files(folder: Path, shards: Path, first_weights: dict[str, Path] | None = None) -> StageFiles:
+    return StageFiles(
+        shards=shards,
+        first_weights=first_weights or {},
+        weights=folder / "weights.safetensors",
+        history=folder / "history.csv",
+        config=folder / "config.json",
+        state=folder / "state",
+    )
+
+
+def train(stage: Stage, dataset: DatasetConfig, where: StageFiles, *, workers: int = 0, code: str = "") -> None:
+    train_stage(stage.document, dataset, where, device=torch.device("cpu"), workers=workers, code=code)
+
+
+def trained(stage: Stage, dataset: tuple[DatasetConfig, Path], folder: Path, **more: Any) -> StageFiles:
+    where = files(folder, dataset[1])
+    train(stage, dataset[0], where, **more)
+    return where
+
+
+def same(first: Path, second: Path) -> bool:
+    one, two = load_file(first), load_file(second)
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+class StopAt:
+    """Asks the training to stop when it has looked `count` times."""
+
+    def __init__(self, count: int) -> None:
+        self.left, self.signal_name = count, "SIGTERM"
+
+    def __enter__(self) -> StopAt:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.fixture
+def pair(dataset: tuple[DatasetConfig, Path]) -> Stage:
+    return toy.plan(dataset[0], {"pair": PAIR})["pair"]
+
+
+def test_outputs_describe_themselves(pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path) -> None:
+    where = trained(pair, dataset, tmp_path)
+    about = read_about(where.weights)
+    assert StageDocument.model_validate(about["document"]) == pair.document
+    assert about["classes"] == ["a", "b"]
+    assert about["networks"]["x"]["channels"] == 3
+    assert json.loads(where.config.read_text())["document"]["config"]["epochs"] == 2
+    assert set(read_weights(where.weights, "x")) == set(read_weights(where.weights, "y"))
+    with where.history.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["epoch"], row["network"], row["step"]) for row in rows] == [
+        ("1", "x", "2"),
+        ("1", "y", "2"),
+        ("2", "x", "4"),
+        ("2", "y", "4"),
+    ]
+    for row in rows:
+        total = float(row["cross_entropy"]) + float(row["divergence"])
+        assert float(row["loss"]) == pytest.approx(total, abs=1e-5)
+        assert 0 <= float(row["validation_top1"]) <= 100
+    assert list((tmp_path / "tensorboard" / "x").glob("events*"))
+    assert not where.state.exists(), "the state has served its purpose"
+
+
+def test_networks_of_a_stage_start_differently(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path
+) -> None:
+    where = trained(pair, dataset, tmp_path)
+    x, y = read_weights(where.weights, "x"), read_weights(where.weights, "y")
+    assert not torch.equal(x["conv1.weight"], y["conv1.weight"])
+
+
+def test_learning_makes_the_loss_fall(dataset: tuple[DatasetConfig, Path], tmp_path: Path) -> None:
+    stage = toy.plan(dataset[0], {"ce": {"networks": {"rgb": {**toy.RGB, "dropout": 0}}, "epochs": 6}})["ce"]
+    where = trained(stage, dataset, tmp_path)
+    with where.history.open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
+
+
+def test_the_same_stage_gives_the_same_bits_whatever_the_workers(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path
+) -> None:
+    first = trained(pair, dataset, tmp_path / "1")
+    second = trained(pair, dataset, tmp_path / "2", workers=2)
+    assert same(first.weights, second.weights)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_stopped_at_any_step_and_resumed_gives_the_same_bits(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    undisturbed = trained(pair, dataset, tmp_path / "whole")
+    where = files(tmp_path / "parts", dataset[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "stop_on_signals", lambda: StopAt(steps - 1))
+        with pytest.raises(Stopped, match=f"epoch {(steps + 1) // 2}, step {(steps - 1) % 2 + 1}"):
+            train(pair, dataset[0], where)
+    assert not where.weights.exists()
+    train(pair, dataset[0], where)
+    assert same(undisturbed.weights, where.weights)
+    without_seconds = [
+        [line.rsplit(",", 1)[0] for line in path.read_text().splitlines()]
+        for path in (undisturbed.history, where.history)
+    ]
+    assert without_seconds[0] == without_seconds[1]
+
+
+def test_state_of_other_settings_code_or_weights_is_not_resumed(
+    pair: Stage,
+    dataset: tuple[DatasetConfig, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = files(tmp_path, dataset[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "stop_on_signals", lambda: StopAt(2))
+        with pytest.raises(Stopped):
+            train(pair, dataset[0], where)
+    train(pair, dataset[0], where, code="another program")
+    assert "belongs to other settings, weights or data: starting over" in capsys.readouterr().out
+
+
+def test_damaged_state_is_not_resumed(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = files(tmp_path, dataset[1])
+    where.state.mkdir(parents=True)
+    (where.state / "state.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      half")
+    train(pair, dataset[0], where)
+    assert "starting over" in capsys.readouterr().out
+    assert where.weights.exists()
+
+
+def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig, Path], tmp_path: Path) -> None:
+    flow = {"modality": "flow", "init": "first.rgb", "backbone": "resnet_tiny"}
+    stages = toy.plan(dataset[0], {"first": {"networks": {"rgb": toy.RGB}}, "second": {"networks": {"flow": flow}}})
+    first = trained(stages["first"], dataset, tmp_path / "1")
+    second = files(tmp_path / "2", dataset[1], {"flow": first.weights})
+    train(stages["second"], dataset[0], second)
+    about = read_about(second.weights)
+    assert about["networks"]["flow"]["hand_over"] == {"converted_input": True, "new_head": False}
+    assert read_weights(second.weights, "flow")["conv1.weight"].shape[1] == 4  # 2 fields of x and y
+    assert len(about["first_weights"]["flow"]) == 64
+
+
+class Explodes(torch.nn.Module):
+    """A loss that is not finite for one network."""
+
+    def forward(self, predictions: list[Any], targets: torch.Tensor) -> Losses:
+        totals = [predictions[0].logits.sum(), predictions[1].logits.sum() * math.nan]
+        return Losses(totals, [{}, {}])
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_videos(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mml_core.training.job.build_objective", lambda *_, **__: Explodes())
+    with pytest.raises(InputError, match=r"epoch 1, step 1 \(y nan\); videos of the batch: t\d\.mp4, ") as caught:
+        trained(pair, dataset, tmp_path)
+    assert "learning_rate" in str(caught.value)
+
+
+def test_a_data_set_that_changed_after_planning_is_refused(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path
+) -> None:
+    document = pair.document.model_copy(update={"data_digest": "other"})
+    with pytest.raises(InputError, match="changed since the workflow was planned"):
+        train_stage(document, dataset[0], files(tmp_path, dataset[1]), device=torch.device("cpu"), workers=0, code="")
+
+
+def command(stage: Stage, dataset_file: Path, where: StageFiles, project: Path) -> list[str]:
+    script = project / "workflow" / "scripts" / "train_stage.py"
+    options = {
+        "--document": stage.document.to_json(),
+        "--dataset": dataset_file,
+        "--shards": where.shards,
+        "--state": where.state,
+        "--device": "cpu",
+        "--weights": where.weights,
+        "--history": where.history,
+        "--config": where.config,
+    }
+    return [sys.executable, str(script), *(str(word) for pair in options.items() for word in pair)]
+
+
+@pytest.fixture
+def long_run(tmp_path: Path) -> tuple[Stage, DatasetConfig, Path, Path]:
+    """A stage of 60 steps, a data set file for the script, and the folder of its shards."""
+    dataset = toy.make_dataset(tmp_path)
+    stage = toy.plan(dataset, {"long": {**PAIR, "epochs": 30}})["long"]
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(dataset.model_dump(mode="json", exclude={"name"})))
+    return stage, dataset, file, tmp_path / "shards"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
+    long_run: tuple[Stage, DatasetConfig, Path, Path], tmp_path: Path, project: Path, number: signal.Signals
+) -> None:
+    stage, dataset, file, shards = long_run
+    undisturbed = trained(stage, (dataset, shards), tmp_path / "whole")
+    where = files(tmp_path / "killed", shards)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command(stage, file, where, project),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not (where.state / "state.safetensors").exists():
+        assert process.poll() is None, process.communicate()[0]
+    process.send_signal(number)
+    output = process.communicate()[0]
+    if number == signal.SIGTERM:
+        assert process.returncode == EXIT_STOPPED
+        assert "state saved" in output
+    assert not where.weights.exists()
+    again = subprocess.run(
+        command(stage, file, where, project), env=environment, capture_output=True, text=True, check=True
+    )
+    assert "going on at epoch" in again.stdout
+    assert same(undisturbed.weights, where.weights)
