@@ -29,7 +29,7 @@ class _TemporalShift(torch.autograd.Function):
     """The shift with its adjoint as gradient: the same shift with the two directions exchanged.
 
     One pass over the memory each way and nothing kept for the backward pass. Forward and backward together take a
-    quarter to a seventh of the time of the same slices under autograd (measured on a CPU).
+    quarter to a sixth of the time of the same slices under autograd (measured on a CPU).
     """
 
     @staticmethod
