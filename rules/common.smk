@@ -252,3 +252,66 @@ def recipe_tables(wildcards):
         for name, recipe in RECIPES.items()
         if wildcards.table in recipe.tables
     ]
+
+
+def report_request(wildcards):
+    """Return what `table_scores` needs to find the scores of a recipe's ensemble table."""
+    return snakemake.io.Wildcards(
+        fromdict={"recipe": wildcards.recipe, "table": "ensemble_table"}
+    )
+
+
+def report_scores(wildcards):
+    """Return the score files behind the ensemble table of a recipe."""
+    return table_scores(report_request(wildcards))
+
+
+def report_score_arguments(wildcards, input):
+    """Return STAGE=FILE for each score file behind the ensemble table of a recipe."""
+    return table_score_arguments(report_request(wildcards), input)
+
+
+def stage_files(name):
+    """Return an input function for the file `name` of every stage of a recipe."""
+
+    def files(wildcards):
+        return [
+            f"<results>/{DATASET.name}/stages/{stage.key}/{name}"
+            for stage in STAGES[wildcards.recipe].values()
+        ]
+
+    return files
+
+
+def stage_arguments(kind):
+    """Return a function that gives STAGE=FILE for the input `kind` of every stage of a recipe."""
+
+    def arguments(wildcards, input):
+        files = input.get(kind)
+        return [
+            f"{name}={file}"
+            for name, file in zip(STAGES[wildcards.recipe], files, strict=True)
+        ]
+
+    return arguments
+
+
+def sample_shards(wildcards):
+    """Return one validation shard of every modality, for sample clips."""
+    shard = DATA.shard_names(["validation"])[:1]
+    keys = [DATASET.modality_key(name) for name in DATASET.modalities]
+    return [f"<results>/{DATASET.name}/shards/{key}/{name}.h5" for key in keys for name in shard]
+
+
+def sample_shard_arguments(wildcards, input):
+    """Return MODALITY=FILE for each shard of sample clips."""
+    return [f"{name}={file}" for name, file in zip(DATASET.modalities, input.shards)]
+
+
+def recipe_pages(wildcards):
+    """Return the pages of the chosen recipes."""
+    return [
+        f"<results>/{DATASET.name}/tables/{name}/report.html"
+        for name, recipe in RECIPES.items()
+        if "ensemble_table" in recipe.tables
+    ]
