@@ -13,7 +13,7 @@ _SIDE = re.compile(
     rf"{_WORD_START}(?i:(?P<left>left)|right(?![\s_-]+(?:out|away|after|before|now|angled?)\b))"
     rf"(?=(?i:wards?|most|hand(?:ed)?)?{_WORD_END})"
 )
-_TURN = re.compile(rf"{_WORD_START}(?i:(?P<counter>counter|anti|c)?[\s_-]?(?:clockwise|cw)){_WORD_END}")
+_TURN = re.compile(rf"{_WORD_START}(?i:(?P<counter>(?:counter|anti)[\s_-]?|c(?=cw))?(?:clockwise|cw)){_WORD_END}")
 _SPACES = re.compile(r"[\s_-]+")
 #: Marks that stand for left, right, clockwise and counter-clockwise, and what a flip makes of them.
 _FLIPPED = str.maketrans("\x01\x02\x03\x04", "\x02\x01\x04\x03")

@@ -1,8 +1,8 @@
 """Which video is in which shard: decided by the data set alone, and changed as little as possible by new videos.
 
 The videos of a split, sorted by id, are cut into shards where the content says so (content-defined chunking): before
-each video whose hash is the smallest within a window around it. A cut depends on the ids within that window only, so
-adding or removing neighbouring videos leaves the shards alone that do not reach into the window around the change.
+each video whose hash is the smallest within a window around it. Such a cut depends on the ids within that window only,
+so adding or removing a run of neighbouring videos changes the shards it falls into and at times one beside them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The embedded data set: what is in it (catalogue), how clips look (motions, sprites, scene), encoding and rendering."""
+"""The embedded data set: its clips (catalogue), how they look (motions, sprites, scene), encoding and rendering."""

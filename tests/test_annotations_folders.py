@@ -1,0 +1,131 @@
+"""Annotations as one folder a class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mml_core.annotations import Annotations, Video, load_annotations, video_sizes
+from mml_core.config.dataset import DatasetConfig, FolderAnnotations
+from mml_core.errors import InputError
+
+
+def load(root: Path, *, check_files: bool = True, **settings: Any) -> Annotations:
+    annotations = FolderAnnotations(format="folders", videos=root, **settings)
+    return load_annotations(DatasetConfig(name="mine", annotations=annotations), check_files=check_files)
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"video")
+
+
+SPLITS = {"train": "train", "validation": "val"}
+
+
+def test_a_folder_each_split_and_class(tmp_path: Path) -> None:
+    put(tmp_path, "train/up/1.mp4", "train/down/2.WEBM", "val/up/3.mp4", "train/up/.DS_Store", "train/up/notes.txt")
+    annotations = load(tmp_path, splits=SPLITS)
+    assert annotations.classes == ("down", "up")
+    assert annotations.videos == (
+        Video("train/down/2.WEBM", "train/down/2.WEBM", "train", (0,)),
+        Video("train/up/1.mp4", "train/up/1.mp4", "train", (1,)),
+        Video("val/up/3.mp4", "val/up/3.mp4", "validation", (1,)),
+    )
+
+
+def test_test_videos_may_have_no_class(tmp_path: Path) -> None:
+    put(tmp_path, "train/up/1.mp4", "val/up/2.mp4", "test/9.mp4")
+    annotations = load(tmp_path, splits={**SPLITS, "test": "test"})
+    assert annotations.videos[0] == Video("test/9.mp4", "test/9.mp4", "test", ())
+
+
+def test_a_share_of_each_class_is_held_out(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{name}/{number}.mp4" for name in ("up", "down") for number in range(10)), "down/10.mp4")
+    held = {video.path: video.split for video in load(tmp_path, validation_share=0.3).videos}
+    for name, count in (("up", 3), ("down", 3)):
+        assert sum(path.startswith(name) and split == "validation" for path, split in held.items()) == count
+    # Another video moves at most one of the others.
+    put(tmp_path, "up/new.mp4")
+    after = {video.path: video.split for video in load(tmp_path, validation_share=0.3).videos}
+    assert sum(after[path] != split for path, split in held.items()) <= 1
+
+
+@pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 1), (3, 1), (10, 1)])
+def test_few_videos_are_shared_out_too(tmp_path: Path, count: int, held: int) -> None:
+    put(tmp_path, *(f"up/{number}.mp4" for number in range(count)))
+    videos = load(tmp_path, validation_share=0.05).videos
+    assert sum(video.split == "validation" for video in videos) == held
+
+
+def test_faults(tmp_path: Path) -> None:
+    put(tmp_path, "train/up/1.mp4", "train/up/deep/2.mp4", "train/3.mp4", "val/down/4.mp4")
+    (tmp_path / "train/empty").mkdir()
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, splits=SPLITS)
+    message = str(caught.value)
+    assert "4 fault(s)" in message
+    assert f"{tmp_path}/train/up/deep: is a folder inside the folder of a class" in message
+    assert f"{tmp_path}/train/3.mp4: is a video outside the folders of the classes" in message
+    assert "2 classes without a training video" in message
+    assert "'empty' has no video" in message
+    assert "'down' has no video" in message
+
+
+def test_missing_folders(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        load(tmp_path / "absent")
+    put(tmp_path, "train/up/1.mp4")
+    with pytest.raises(InputError, match=r"val: is no folder[\s\S]*annotations.splits"):
+        load(tmp_path, splits=SPLITS)
+    with pytest.raises(InputError, match=r"annotations.splits.train: '../train' holds '..'"):
+        load(tmp_path, splits={"train": "../train"})
+    with pytest.raises(InputError, match="no video is in the train split"):
+        load(tmp_path / "train/up")
+
+
+def test_two_splits_in_one_folder(tmp_path: Path) -> None:
+    put(tmp_path, "all/up/1.mp4")
+    with pytest.raises(InputError, match=r"1 videos in two splits[\s\S]*validation here, train there"):
+        load(tmp_path, splits={"train": "all", "validation": "./all"})
+
+
+def test_links_are_followed_inside_only_and_broken_ones_are_missing(tmp_path: Path) -> None:
+    root = tmp_path / "videos"
+    put(root, "up/1.mp4", "down/2.mp4", "down/3.mp4")
+    put(tmp_path, "outside.mp4")
+    (root / "up/link.mp4").symlink_to("../down/2.mp4")
+    assert len(load(root).videos) == 4
+    (root / "up/link.mp4").unlink()
+    (root / "up/link.mp4").symlink_to(tmp_path / "outside.mp4")
+    assert len(load(root, check_files=False).videos) == 4
+    with pytest.raises(InputError, match="is reached through a link that leaves"):
+        load(root)
+    (tmp_path / "outside.mp4").unlink()
+    (root / "up/link.mp4").unlink()
+    (root / "up/link.mp4").symlink_to("absent.mp4")
+    with pytest.raises(InputError, match=r"1 missing videos[\s\S]*'up/link.mp4'"):
+        load(root)
+
+
+def test_names_that_are_no_text_are_refused_and_line_ends_are_not(tmp_path: Path) -> None:
+    put(tmp_path, "up/new\nline.mp4", "up/ü.mp4")
+    assert {video.video_id for video in load(tmp_path).videos} == {"up/new\nline.mp4", "up/ü.mp4"}
+    try:
+        (tmp_path / os.fsdecode(b"up/\xff.mp4")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    with pytest.raises(InputError, match="is not valid Unicode"):
+        load(tmp_path)
+
+
+def test_video_sizes(tmp_path: Path) -> None:
+    put(tmp_path, "up/1.mp4", "up/2.mp4", "down/3.mp4")
+    annotations = load(tmp_path)
+    (tmp_path / "up/2.mp4").write_bytes(b"longer video")
+    (tmp_path / "down/3.mp4").unlink()
+    assert video_sizes(annotations) == {"up/1.mp4": 5, "up/2.mp4": 12, "down/3.mp4": 0}
