@@ -65,11 +65,11 @@ def build_table(request: TableRequest, members: Mapping[str, Member]) -> pd.Data
     """
     listed = list(members) if request.table.networks == "all" else list(request.table.networks)
     rows = [_row(request, reference, "network", {reference: 1.0}, None, members) for reference in listed]
+    # A request that came as JSON has sorted keys: only `members` still knows the recipe's order.
+    place = {reference: index for index, reference in enumerate(members)}
     for name, ensemble in request.table.ensembles.items():
-        # A request that came as JSON has sorted keys: only `members` still knows the recipe's order.
-        weights = {reference: ensemble.members[reference] for reference in members if reference in ensemble.members}
-        missing = {reference: weight for reference, weight in ensemble.members.items() if reference not in members}
-        rows.append(_row(request, name, "ensemble", weights | missing, ensemble.fusion, members))
+        weights = dict(sorted(ensemble.members.items(), key=lambda item: place.get(item[0], -1)))
+        rows.append(_row(request, name, "ensemble", weights, ensemble.fusion, members))
     return _ordered(pd.DataFrame(rows, dtype=str))
 
 

@@ -1,0 +1,88 @@
+"""Making the page of one recipe: files in, the page's content out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mml_core.annotations import load_annotations
+from mml_core.config.dataset import load_dataset
+from mml_core.errors import InputError
+from mml_core.evaluation.markdown import NOTES
+from mml_core.evaluation.members import load_members
+from mml_core.evaluation.table import JOINT, best_row, read_table, row_scores
+from mml_core.report.clips import colour_wheel
+from mml_core.report.content import (
+    chance_percent,
+    confusion_part,
+    quality_part,
+    read_history,
+    sample_clips,
+    settings_text,
+    stage_curves,
+    table_grid,
+)
+from mml_core.report.images import image_uri
+from mml_core.report.page import Page
+from mml_core.shards import ModalityStore
+
+WHEEL_PX = 112
+#: Facts that the page's title says already.
+HEADER = ("Data set", "Recipe")
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """The files that the page is made from; stages and modalities by their names."""
+
+    dataset: Path
+    table: Path  # of one recipe
+    history: Mapping[str, Path]
+    configs: Mapping[str, Path]
+    scores: Mapping[str, Path]  # at least of the stages of the table's best row
+    quality: Path
+    shards: Mapping[str, Path]  # one of each modality, holding the same videos
+
+
+def make_page(files: ReportFiles) -> Page:
+    """Return the content of the page; raises InputError naming the file that is at fault."""
+    dataset = load_dataset(files.dataset)
+    table = read_table(files.table)
+    if table.empty:
+        raise InputError("has no rows to show", file=files.table)
+    best = best_row(table)
+    row = table.iloc[best].to_dict()
+    combined = row_scores(row, load_members(_scores_of_row(row, files)))
+    grid, common = table_grid(table, best)
+    stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
+    annotations = load_annotations(dataset, check_files=False)
+    return Page(
+        dataset=row["dataset"],
+        recipe=row["recipe"],
+        facts=[("Classes", str(len(combined.classes))), *[fact for fact in common if fact[0] not in HEADER]],
+        table=grid,
+        notes=NOTES,
+        chance=chance_percent(combined),
+        curves=[
+            stage_curves(stage, read_history(path), multi_label=dataset.multi_label)
+            for stage, path in files.history.items()
+        ],
+        confusion=None if dataset.multi_label else confusion_part(row["name"], combined),
+        clips=sample_clips(stores, combined),
+        wheel_uri=image_uri(colour_wheel(WHEEL_PX)),
+        quality=quality_part(annotations, files.quality),
+        settings=[(stage, settings_text(path)) for stage, path in files.configs.items()],
+    )
+
+
+def _scores_of_row(row: Mapping[str, str], files: ReportFiles) -> dict[str, Path]:
+    """Return the score files of the stages whose networks are the row's members."""
+    stages = dict.fromkeys(reference.split(".")[0] for reference in row["members"].split(JOINT))
+    if missing := [stage for stage in stages if stage not in files.scores]:
+        raise InputError(
+            f"the best row, {row['name']!r}, needs the scores of stage {missing[0]!r}",
+            file=files.table,
+            hint=f"pass its score file; there are those of {', '.join(files.scores)}",
+        )
+    return {stage: files.scores[stage] for stage in stages}

@@ -1,0 +1,117 @@
+"""What the page shows, as plain data, and its rendering to one HTML file that needs no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mml_core.report.samples import Strip
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentage with the ends of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of a table's cell; `interval` is drawn below it."""
+
+    text: str
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table that can be sorted. `numeric` tells which columns hold numbers; `marked` is a row to point out."""
+
+    headings: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Sequence[Cell]]
+    marked: int | None = None
+
+
+@dataclass(frozen=True)
+class StageCurves:
+    """Figures of one stage's training."""
+
+    stage: str
+    summary: str
+    uris: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Where the best row of the table goes wrong."""
+
+    row: str
+    uri: str
+    classes: Grid
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sample video."""
+
+    video_id: str
+    truth: str
+    prediction: str
+    correct: bool
+    strips: Sequence[Strip]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Videos of each split, and those that could not be used."""
+
+    splits: Grid
+    quarantined: Grid
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page. `facts` are (name, value); `settings` are (stage, text); `chance` is in percent."""
+
+    dataset: str
+    recipe: str
+    facts: Sequence[tuple[str, str]]
+    table: Grid
+    notes: str
+    chance: float | None
+    curves: Sequence[StageCurves]
+    confusion: Confusion | None
+    clips: Sequence[Clip]
+    wheel_uri: str
+    quality: Quality
+    settings: Sequence[tuple[str, str]]
+
+
+def render_page(page: Page) -> str:
+    """Return `page` as HTML. All its text is escaped; nothing is loaded from elsewhere."""
+    environment = Environment(
+        loader=PackageLoader("mml_core.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html").render(page=page)
+
+
+def text_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
+    """Return a grid of plain text; columns in which every filled cell begins with a number are numeric."""
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in headings]
+    cells = [[Cell(text) for text in row] for row in rows]
+    return Grid(headings, [_is_numeric(column) for column in columns], cells)
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    filled = [text.split()[0] for text in column if text.strip()]
+    return bool(filled) and all(text.replace(".", "", 1).isdigit() for text in filled)

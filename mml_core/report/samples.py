@@ -1,0 +1,61 @@
+"""Which videos the page shows, and their strips in all modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mml_core.report.clips import diff_pictures, flow_pictures, rgb_pictures, strip
+from mml_core.report.images import image_uri
+from mml_core.shards import ModalityStore
+
+PICTURES = 8
+HEIGHT_PX = 112
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One modality of a video as a row of pictures."""
+
+    caption: str
+    uri: str
+
+
+def choose(video_ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
+    """Return positions of at most `count` videos: the first of each class in turn, classes evenly spread.
+
+    `labels` holds a class index a video. The choice depends on ids and labels alone.
+    """
+    first: dict[int, int] = {}
+    for index in sorted(range(len(video_ids)), key=lambda index: video_ids[index]):
+        first.setdefault(labels[index], index)
+    classes = sorted(first)
+    picked = np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int)
+    return [first[classes[place]] for place in picked]
+
+
+def picture_numbers(count: int, pictures: int = PICTURES) -> list[int]:
+    """Return `pictures` image numbers in the middles of equal parts of 0..count-1 (repeated where there are fewer)."""
+    return [(2 * index + 1) * count // (2 * pictures) for index in range(pictures)]
+
+
+def strips(stores: Mapping[str, ModalityStore], video_id: str) -> list[Strip]:
+    """Return the strips, all of the same moments, of a video that every store has: flow t is below frame t."""
+    starts = picture_numbers(min(store.videos[video_id].count for store in stores.values()))
+    return [_strip(name, store, video_id, starts) for name, store in stores.items()]
+
+
+def _strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]) -> Strip:
+    levels = store.read(video_id, starts, 1).numpy()
+    caption = name
+    match store.info.kind:
+        case "rgb":
+            pictures = rgb_pictures(levels)
+        case "diff":
+            pictures = diff_pictures(levels)
+        case "flow":
+            pictures, full = flow_pictures(levels, store.info.bound_px)
+            caption = f"{name}, full colour at {full:.1f} px a frame"
+    return Strip(caption, image_uri(strip(pictures, HEIGHT_PX)))

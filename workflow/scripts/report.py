@@ -1,0 +1,46 @@
+"""Render the page for people: table, curves, confusion, sample clips, data quality and settings of one recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.cli import run
+from mml_core.files import write_text
+from mml_core.report.job import ReportFiles, make_page
+from mml_core.report.page import render_page
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text!r}")
+    return name, Path(path)
+
+
+def main() -> None:
+    """Parse the arguments and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, type=Path, metavar="YAML")
+    parser.add_argument("--table", required=True, type=Path, metavar="CSV", help="table of one recipe")
+    parser.add_argument("--history", nargs="*", default=[], type=_named, metavar="STAGE=FILE")
+    parser.add_argument("--configs", nargs="*", default=[], type=_named, metavar="STAGE=FILE")
+    parser.add_argument("--scores", required=True, nargs="+", type=_named, metavar="STAGE=FILE")
+    parser.add_argument("--quality", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--shards", nargs="*", default=[], type=_named, metavar="MODALITY=FILE", help="for the strips")
+    parser.add_argument("--output", required=True, type=Path, metavar="HTML")
+    arguments = parser.parse_args()
+    files = ReportFiles(
+        dataset=arguments.dataset,
+        table=arguments.table,
+        history=dict(arguments.history),
+        configs=dict(arguments.configs),
+        scores=dict(arguments.scores),
+        quality=arguments.quality,
+        shards=dict(arguments.shards),
+    )
+    write_text(arguments.output, render_page(make_page(files)))
+
+
+if __name__ == "__main__":
+    run(main)
