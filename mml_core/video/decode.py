@@ -1,0 +1,184 @@
+"""Decoding: every frame of a video's first video stream exactly once, upright, with square pixels.
+
+ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage that
+ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
+quarantined with its reason, never silently shortened.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from mml_core.config.dataset import Limits
+from mml_core.errors import InputError
+from mml_core.video.ffmpeg import ffmpeg_binary
+
+#: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
+#: other files.
+_CONTAINERS = "mov,mp4,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,nut,gif,mxf,dv,rm"
+#: Largest coded frame in pixels (8192 x 8192), so that a forged header cannot ask for all memory.
+_MOST_CODED_PIXELS = 1 << 26
+#: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
+_MOST_ASPECT = 8
+_MESSAGE_LENGTH = 200
+
+
+class VideoError(Exception):
+    """A video cannot be used; the text is the short reason that the quality table shows."""
+
+
+class DecodedVideo:
+    """The frames of the video at `path`, scaled to a shorter side of `short_side_px`; may be iterated once.
+
+    Iterating yields uint8 arrays (H, W, 3), RGB. Rotation flags and the sample aspect ratio are applied. One thread of
+    ffmpeg does the work and nothing is kept, so memory does not depend on the video's length. The time limit includes
+    what the consumer does between the frames.
+    Raises VideoError, while iterating, for everything that is wrong with the video; InputError where ffmpeg was killed
+    from outside, which is no fault of the video.
+    """
+
+    def __init__(self, path: Path, short_side_px: int, limits: Limits) -> None:
+        self._path, self._short_side_px, self._limits = path, short_side_px, limits
+        #: Mean frames a second that the container states, NaN where it does not; known once iteration ended.
+        self.frame_rate = math.nan
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        _check_file(self._path)
+        process = subprocess.Popen(
+            _command(self._path, self._short_side_px),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # a signal to our group must not look like a fault of the video
+        )
+        messages = _Messages(process.stderr)
+        timed_out = threading.Event()
+        timer = threading.Timer(self._limits.decode_timeout_sec, lambda: (timed_out.set(), process.kill()))
+        timer.start()
+        count = 0
+        try:
+            for frame in self._checked(_ppm_images(process.stdout, _MOST_ASPECT * self._short_side_px)):
+                yield frame
+                count += 1
+            status = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+            process.wait()
+            messages.join()
+            process.stdout.close()
+            process.stderr.close()
+        if timed_out.is_set():
+            raise VideoError(f"timed out: not decoded within {self._limits.decode_timeout_sec:g} s")
+        if status == -signal.SIGKILL:
+            raise InputError(
+                "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
+            )
+        if status != 0 or messages.error is not None:
+            raise VideoError(_reason(messages.error or f"ffmpeg ended with status {status}", count))
+        if count < self._limits.min_frames:
+            raise VideoError(f"too short: {count} frames, at least {self._limits.min_frames} are needed")
+        self.frame_rate = messages.frame_rate
+
+    def _checked(self, frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """Pass `frames` on while all have the size of the first and they are not too many."""
+        shape: tuple[int, ...] | None = None
+        for number, frame in enumerate(frames):
+            if number == self._limits.max_frames:
+                raise VideoError(f"too long: more than {self._limits.max_frames} frames")
+            if shape not in (None, frame.shape):
+                raise VideoError(f"the shape of the picture changes after {number} frames")
+            shape = frame.shape
+            yield frame
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise VideoError("no such file")
+    if not path.is_file():
+        raise VideoError("not a file")
+    if path.stat().st_size == 0:
+        raise VideoError("empty file")
+
+
+def _command(path: Path, short_side_px: int) -> list[str]:
+    """Return ffmpeg's command line: PPM images on its standard output, messages with their level on standard error."""
+    limits: dict[str, Any] = {
+        "protocol_whitelist": "file,pipe",
+        "format_whitelist": _CONTAINERS,
+        "max_pixels": _MOST_CODED_PIXELS,
+        "threads": 1,
+    }
+    # "file:" keeps names with colons or leading dashes from being read as protocols or options.
+    video = ffmpeg.input(f"file:{path.absolute()}", **limits)
+    upright = "lte(iw*sar,ih)"  # after rotation; sar is 1 where the file does not say
+    scaled = video["V:0"].filter(  # capital V: no cover pictures
+        "scale",
+        w=f"if({upright},{short_side_px},round({short_side_px}*iw*sar/ih))",
+        h=f"if({upright},round({short_side_px}*ih/(iw*sar)),{short_side_px})",
+        flags="bicubic+accurate_rnd+full_chroma_int+bitexact",
+    )
+    images = scaled.output(
+        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", fps_mode="passthrough", threads=1
+    )
+    quiet = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
+    return images.global_args(*quiet, "-xerror", "-filter_complex_threads", "1").compile(cmd=ffmpeg_binary())
+
+
+def _ppm_images(stream: IO[bytes], most_side_px: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the PPM images (H, W, 3) of `stream`; an image cut off at the end is dropped."""
+    while stream.readline() == b"P6\n":
+        width, height = map(int, stream.readline().split())
+        if max(width, height) > most_side_px:
+            raise VideoError(f"sides differ by more than a factor of {_MOST_ASPECT}")
+        stream.readline()  # largest value, always 255
+        image = np.empty((height, width, 3), np.uint8)
+        if stream.readinto(image.data.cast("B")) < image.size:
+            return
+        yield image
+
+
+class _Messages(threading.Thread):
+    """Reads ffmpeg's messages while it runs, so that it never waits for us, and keeps what matters."""
+
+    _ERROR = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)")
+    _FRAME_RATE = re.compile(r"\[info\] +Stream #0:.* Video: .*, ([0-9.]+k?) fps")
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        #: The first error, which is the cause of those after it.
+        self.error: str | None = None
+        self.frame_rate = math.nan
+        self.start()
+
+    def run(self) -> None:
+        """Read to the end."""
+        for raw in self._stream:
+            line = raw.decode("utf-8", "replace").rstrip()
+            if self.error is None and (match := self._ERROR.match(line)):
+                self.error = match[1]
+            if math.isnan(self.frame_rate) and "(attached pic)" not in line and (match := self._FRAME_RATE.match(line)):
+                rate = match[1]
+                self.frame_rate = float(rate[:-1]) * 1000 if rate.endswith("k") else float(rate)
+
+
+def _reason(error: str, count: int) -> str:
+    """Return a short reason from ffmpeg's first error and the number of frames that came before the end."""
+    if "matches no streams" in error:
+        return "no video stream"
+    if "not on whitelist" in error:
+        return "not a video in a known container"
+    error = error[:_MESSAGE_LENGTH]
+    return f"decoding failed after {count} frames: {error}" if count else f"cannot be opened as a video: {error}"

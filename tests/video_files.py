@@ -1,0 +1,88 @@
+"""Small videos for tests, encoded with the ffmpeg that the project uses."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mml_core.video.ffmpeg import ffmpeg_binary
+
+Frames = NDArray[np.uint8]
+
+_GRID = 4
+_CODES = np.random.default_rng(5).permutation(1 << 16).astype(np.uint16)
+
+
+def ffmpeg(*arguments: str) -> None:
+    """Run ffmpeg; it must succeed."""
+    subprocess.run([ffmpeg_binary(), "-nostdin", "-y", "-loglevel", "error", *arguments], check=True)
+
+
+def write_video(path: Path, frames: Frames, *options: str, rate: str = "25", codec: str = "libx264") -> Path:
+    """Encode `frames` (T, H, W, 3); `options` are ffmpeg's output options."""
+    count, height, width, _ = frames.shape
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate, "-i", "pipe:0"]
+    command = [ffmpeg_binary(), "-y", "-loglevel", "error", *source, "-an", "-c:v", codec, "-pix_fmt", pixels]
+    quality = ["-preset", "ultrafast", "-crf", "8"] if codec == "libx264" else []
+    target = ["-frames:v", str(count), *quality, *options, f"file:{path}"]
+    subprocess.run([*command, *target], input=np.ascontiguousarray(frames).tobytes(), check=True)
+    return path
+
+
+def numbered_frames(count: int, height: int, width: int) -> Frames:
+    """Frames (count, height, width, 3) that carry their own number: 4 x 4 black or white blocks, a code for each."""
+    bits = (_CODES[:count, None] >> np.arange(_GRID * _GRID)) & 1
+    rows = np.arange(height) * _GRID // height
+    columns = np.arange(width) * _GRID // width
+    image = bits.reshape(count, _GRID, _GRID)[:, rows][:, :, columns] * 180 + 40
+    return np.repeat(image[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def block_means(image: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Mean of the middle of each block of an image (H, W): (16,)."""
+    height, width = image.shape[0] / _GRID, image.shape[1] / _GRID
+    return np.array(
+        [
+            image[
+                int((r + 0.3) * height) : int((r + 0.7) * height), int((c + 0.3) * width) : int((c + 0.7) * width)
+            ].mean()
+            for r in range(_GRID)
+            for c in range(_GRID)
+        ]
+    )
+
+
+def read_number(image: NDArray[np.uint8]) -> int:
+    """Number that a frame (H, W, 3) of `numbered_frames` carries."""
+    code = int(((block_means(image.mean(-1)) > 130) << np.arange(_GRID * _GRID)).sum())
+    return int(np.flatnonzero(code == _CODES)[0])
+
+
+def texture(height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
+    """A smooth texture (height, width) of 20 to 235 with structure of about 8 pixels."""
+    spectrum = np.fft.rfft2(np.random.default_rng(seed).standard_normal((height, width)))
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    smooth = np.fft.irfft2(spectrum * np.exp(-((frequency * 12) ** 2)), s=(height, width))
+    return np.clip(128 + 45 * smooth / smooth.std(), 20, 235)
+
+
+def shifted_frames(shifts: list[tuple[int, int]], height: int, width: int, margin: int = 24) -> Frames:
+    """Frames (T, height, width, 3) of one texture that lies at x, y = shifts[t] pixels in frame t."""
+    canvas = texture(height + 2 * margin, width + 2 * margin)
+    cut = [canvas[margin - y : margin - y + height, margin - x : margin - x + width] for x, y in shifts]
+    return np.repeat(np.stack(cut).round().astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def set_rotation_flag(path: Path) -> Path:
+    """Write into the mp4 file that it is to be shown turned clockwise by 90 degrees, as telephones do."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 8
+    struct.pack_into(">9i", content, matrix, 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
