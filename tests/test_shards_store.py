@@ -233,7 +233,7 @@ def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 class Levels(torch.utils.data.Dataset):
-    """The first level of each image of `v`, with the process that read it."""
+    """The first level of each image of `v`, with the process that the store's files belong to."""
 
     def __init__(self, store: ModalityStore) -> None:
         self.store = store
@@ -242,7 +242,7 @@ class Levels(torch.utils.data.Dataset):
         return self.store.videos["v"].count
 
     def __getitem__(self, index: int) -> tuple[int, int]:
-        return int(self.store.read("v", [index], 1)[0, 0, 0, 0]), os.getpid()
+        return int(self.store.read("v", [index], 1)[0, 0, 0, 0]), self.store._pid
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -1,0 +1,48 @@
+"""TV-L1 by OpenCV on the processor: the reference that other implementations are measured against."""
+
+from __future__ import annotations
+
+import threading
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mml_core.config.dataset import Tvl1Settings
+
+
+class OpenCvTvl1:
+    """A flow engine (see `mml_core.modalities.flow.FlowEngine`); computes one pair after another.
+
+    May be called from several threads at a time: OpenCV computes outside Python's lock, and each thread has an object
+    of its own for each size of frames, since an object that has once seen small frames keeps their fewer scales.
+    """
+
+    def __init__(self, settings: Tvl1Settings) -> None:
+        self._settings = settings
+        self._solvers: dict[tuple[int, ...], cv2.optflow.DualTVL1OpticalFlow] = {}
+        cv2.setNumThreads(1)
+
+    def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the flow (P, 2, H, W) in pixels from `first` to `second`, grey (P, H, W)."""
+        key = (threading.get_ident(), *first.shape[1:])
+        if key not in self._solvers:
+            self._solvers[key] = self._create()
+        solver = self._solvers[key]
+        fields = [solver.calc(before, after, None) for before, after in zip(first, second, strict=True)]
+        return np.ascontiguousarray(np.stack(fields).transpose(0, 3, 1, 2))
+
+    def _create(self) -> cv2.optflow.DualTVL1OpticalFlow:
+        settings = self._settings
+        return cv2.optflow.DualTVL1OpticalFlow_create(
+            tau=settings.time_step,
+            lambda_=settings.attachment,
+            theta=settings.tightness,
+            nscales=settings.scales,
+            warps=settings.warps,
+            epsilon=settings.stop_px,
+            innnerIterations=settings.inner_iterations,  # OpenCV's spelling
+            outerIterations=settings.outer_iterations,
+            scaleStep=settings.scale_step,
+            medianFiltering=settings.median_px,
+        )

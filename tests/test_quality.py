@@ -1,0 +1,151 @@
+"""The table of quarantined videos, its limit, and the scripts that make shards, on a small data set of one's own."""
+
+from __future__ import annotations
+
+import csv
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from video_files import numbered_frames, write_video
+
+from mml_core import compute
+from mml_core.annotations import assign_shards, load_annotations
+from mml_core.config.dataset import DatasetConfig, load_dataset
+from mml_core.errors import InputError
+from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.quality import write_quality_table
+from mml_core.shards.reader import ModalityStore
+
+DATASET = """
+annotations: {{format: manifest, manifest: {folder}/list.csv, videos: {folder}}}
+modalities:
+  rgb: {{kind: rgb, short_side_px: 32}}
+  flow: {{kind: flow, tvl1: {{warps: 1, outer_iterations: 1}}}}
+  diff: {{kind: diff}}
+videos_per_shard: 4
+limits: {{max_quarantined_share: {share}}}
+"""
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder of ten videos: of the eight for training one is empty, and one of the two for validation is text."""
+    frames = numbered_frames(4, 32, 48)
+    rows = ["path,label,split"]
+    for number in range(10):
+        name = f"ä {number}.mp4"
+        write_video(tmp_path / name, frames)
+        rows.append(f"{name},{'ab'[number % 2]},{'validation' if number > 7 else 'train'}")
+    (tmp_path / "ä 3.mp4").write_bytes(b"")
+    (tmp_path / "ä 9.mp4").write_text('no "video", really')
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def dataset_file(folder: Path, share: float) -> Path:
+    path = folder / "own.yaml"
+    path.write_text(DATASET.format(folder=folder, share=share))
+    return path
+
+
+def make_all(dataset: DatasetConfig, folder: Path) -> None:
+    annotations = load_annotations(dataset, check_files=True)
+    for name, members in assign_shards(annotations.videos, dataset.videos_per_shard).items():
+        paths = {video.video_id: annotations.root / video.path for video in members}
+        make_rgb_shard(paths, "rgb", dataset.modalities["rgb"], dataset.limits, folder / f"{name}.h5", 2)
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_table_of_quarantined_videos(videos: Path) -> None:
+    dataset = load_dataset(dataset_file(videos, 0.5))
+    make_all(dataset, videos / "rgb")
+    annotations = load_annotations(dataset, check_files=False)
+    write_quality_table(dataset, annotations, videos / "rgb", videos / "out" / "quality.csv")
+    header, first, second = table(videos / "out" / "quality.csv")
+    assert header == ["split", "video_id", "path", "reason"]
+    assert first == ["train", first[1], "ä 3.mp4", "empty file"]
+    assert second[0] == "validation"
+    assert second[2] == "ä 9.mp4"
+    assert second[3].startswith("cannot be opened as a video: ")
+
+
+def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
+    dataset = load_dataset(dataset_file(videos, 0.125))  # one of eight is just allowed, one of two is not
+    make_all(dataset, videos / "rgb")
+    annotations = load_annotations(dataset, check_files=False)
+    with pytest.raises(InputError) as caught:
+        write_quality_table(dataset, annotations, videos / "rgb", videos / "quality.csv")
+    message = str(caught.value)
+    assert "1 of 2 videos of split validation (50.0%), and at most 12.5% may be" in message
+    assert "ä 9.mp4: cannot be opened as a video" in message
+    assert "split train" not in message
+    assert "ä 3.mp4" not in message
+    assert not (videos / "quality.csv").exists()
+
+
+def test_header_alone_where_all_is_well(videos: Path) -> None:
+    write_video(videos / "ä 3.mp4", numbered_frames(2, 32, 48))
+    write_video(videos / "ä 9.mp4", numbered_frames(2, 32, 48))
+    dataset = load_dataset(dataset_file(videos, 0))
+    make_all(dataset, videos / "rgb")
+    write_quality_table(dataset, load_annotations(dataset, check_files=True), videos / "rgb", videos / "quality.csv")
+    assert (videos / "quality.csv").read_text() == "split,video_id,path,reason\n"
+
+
+def test_shards_of_another_data_set_are_refused(videos: Path) -> None:
+    dataset = load_dataset(dataset_file(videos, 1))
+    annotations = load_annotations(dataset, check_files=True)
+    for name in assign_shards(annotations.videos, dataset.videos_per_shard):
+        make_rgb_shard(
+            {"x": videos / "ä 1.mp4"}, "rgb", dataset.modalities["rgb"], dataset.limits, videos / f"{name}.h5", 1
+        )
+    with pytest.raises(InputError, match=r"\.h5: holds other videos"):
+        write_quality_table(dataset, annotations, videos, videos / "quality.csv")
+
+
+@pytest.fixture
+def script(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a script of the workflow in this process (importing torch anew takes seconds); return its exit status."""
+    monkeypatch.setattr(compute, "end_with_parent", lambda: None)
+
+    def call(name: str, *arguments: str | Path) -> int:
+        path = project / "workflow" / "scripts" / f"{name}.py"
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(path), run_name="__main__")
+        return int(end.value.code)
+
+    return call
+
+
+def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    config = dataset_file(videos, 1)
+    dataset = load_dataset(config)
+    shards = assign_shards(load_annotations(dataset, check_files=True).videos, dataset.videos_per_shard)
+    name = next(name for name in shards if name.startswith("validation"))
+    common = ("--dataset", config, "--threads", "2")
+    assert script("make_rgb_shard", *common, "--shard", name, "--output", videos / "rgb.h5") == 0
+    for modality in ("flow", "diff"):
+        arguments = ("--modality", modality, "--rgb", videos / "rgb.h5", "--output", videos / f"{modality}.h5")
+        assert script(f"make_{modality}_shard", *common, *arguments) == 0
+    stores = {kind: ModalityStore([videos / f"{kind}.h5"]) for kind in ("rgb", "flow", "diff")}
+    found = {kind: len(store.videos) + len(store.quarantined) for kind, store in stores.items()}
+    assert set(found.values()) == {len(shards[name])}
+    assert stores["flow"].info.settings["tvl1"]["warps"] == 1
+    capsys.readouterr()
+    assert script("make_rgb_shard", *common, "--shard", "train-000000000000", "--output", videos / "x.h5") == 1
+    assert "the data set changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err
+    assert script("data_quality", "--dataset", config, "--shard-folder", videos, "--output", videos / "q.csv") == 1
+    assert "no such shard" in capsys.readouterr().err
+    make_all(dataset, videos / "rgb")
+    assert (
+        script("data_quality", "--dataset", config, "--shard-folder", videos / "rgb", "--output", videos / "q.csv") == 0
+    )
+    assert len(table(videos / "q.csv")) == 3

@@ -1,0 +1,31 @@
+"""List the videos that could not be used; fail where they are more than the data set allows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.annotations import load_annotations
+from mml_core.cli import run
+from mml_core.config.dataset import load_dataset
+from mml_core.quality import write_quality_table
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--shard-folder", type=Path, required=True, help="folder of the shards of decoded frames")
+    parser.add_argument("--output", type=Path, required=True, help="table, CSV")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the table that the command line names."""
+    arguments = _arguments()
+    dataset = load_dataset(arguments.dataset)
+    annotations = load_annotations(dataset, check_files=False)
+    write_quality_table(dataset, annotations, arguments.shard_folder, arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,49 @@
+"""Decode the videos of one shard into JPEG frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.annotations import assign_shards, load_annotations
+from mml_core.cli import run
+from mml_core.compute import end_with_parent
+from mml_core.config.dataset import load_dataset
+from mml_core.errors import InputError
+from mml_core.modalities.rgb import make_rgb_shard
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--shard", required=True, help="name of the shard: its split and a digest of its videos")
+    parser.add_argument("--threads", type=int, default=1, help="videos decoded at a time")
+    parser.add_argument("--output", type=Path, required=True, help="shard, HDF5")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make the shard that the command line names."""
+    arguments = _arguments()
+    end_with_parent()
+    dataset = load_dataset(arguments.dataset)
+    annotations = load_annotations(dataset, check_files=False)
+    shards = assign_shards(annotations.videos, dataset.videos_per_shard)
+    if arguments.shard not in shards:
+        raise InputError(
+            f"no shard {arguments.shard!r}: the data set changed since the workflow was planned",
+            file=arguments.dataset,
+            hint="run snakemake again",
+        )
+    make_rgb_shard(
+        {video.video_id: annotations.root / video.path for video in shards[arguments.shard]},
+        dataset.rgb_name,
+        dataset.modalities[dataset.rgb_name],
+        dataset.limits,
+        arguments.output,
+        arguments.threads,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
