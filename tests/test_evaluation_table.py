@@ -155,6 +155,8 @@ def test_multi_label_gets_mean_average_precision_and_no_accuracy() -> None:
     stacked = combine_tables([table, build_table(request(), members())])
     assert list(stacked["map"]) == ["87.50", "", "", ""]
     assert best_row(table) == 0 and "mAP" in to_markdown(table)
+    empty = build_table(request(), members_of("mml", replace(scores, labels=np.zeros_like(labels))))
+    assert empty.iloc[0]["map"] == "" and best_row(empty) == 0
 
 
 def test_tables_survive_files_and_stacking(tmp_path: Path) -> None:

@@ -92,9 +92,10 @@ class FakeStore:
 
 
 def test_strips_of_all_modalities_show_the_same_moments() -> None:
-    stores = {"rgb": FakeStore("rgb", 33), "flow": FakeStore("flow", 32), "diff": FakeStore("diff", 32)}
+    stores = {"rgb": FakeStore("rgb", 40), "flow": FakeStore("flow", 39), "diff": FakeStore("diff", 39)}
     made = strips(stores, "v")
     assert [one.caption for one in made] == ["rgb", "flow, full colour at 1.0 px a frame", "diff"]
-    assert stores["rgb"].starts == stores["flow"].starts == stores["diff"].starts == picture_numbers(32)
+    assert stores["rgb"].starts == stores["flow"].starts == stores["diff"].starts == picture_numbers(39)
+    assert picture_numbers(39) != picture_numbers(40)
     assert len(stores["rgb"].starts) == PICTURES
     assert all(one.uri.startswith("data:image/jpeg;base64,") for one in made)

@@ -13,9 +13,10 @@ import pytest
 
 from mml_core.config.recipe import EnsembleConfig, ProtocolConfig, TableConfig
 from mml_core.errors import InputError
-from mml_core.evaluation.members import members_of
+from mml_core.evaluation.members import Combined, members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.table import TableRequest, build_table, write_table
+from mml_core.report.content import confusion_part
 from mml_core.report.job import ReportFiles, make_page
 from mml_core.report.page import render_page, text_grid
 from mml_core.shards.images import encode_planes, encode_rgb
@@ -216,6 +217,30 @@ def test_wrong_files_are_named(files: ReportFiles, tmp_path: Path, name: str) ->
 def test_missing_scores_of_the_best_row_are_named(files: ReportFiles) -> None:
     with pytest.raises(InputError, match=r"needs the scores of stage 'mml'(.|\n)*those of ce"):
         make_page(replace(files, scores={"ce": files.scores["mml"]}))
+
+
+def test_class_by_class_table_names_the_commonest_mistake() -> None:
+    scores = np.eye(3)[[0, 1, 1, 2, 0, 1]]
+    truth = np.array([0, 0, 0, 0, 1, 1])  # class 0: one right, two taken for 1, one for 2; class 2 does not occur
+    combined = Combined(classes=("a", "b", "c"), video_ids=IDS, labels=truth, scores=scores)
+    part = confusion_part("x", combined)
+    assert [[cell.text for cell in row] for row in part.classes.rows] == [
+        ["a", "4", "25.0", "b (2)"],
+        ["b", "2", "50.0", "a (1)"],
+    ]
+
+
+def test_combined_page_shows_all_rows_and_leads_to_the_pages(files: ReportFiles, tmp_path: Path, project: Path) -> None:
+    pages = [tmp_path / "results" / "tables" / name / "report.html" for name in ("single", "odd <name>")]
+    output = tmp_path / "results" / "report.html"
+    script = project / "workflow" / "scripts" / "combined_report.py"
+    command = [sys.executable, script, "--table", files.table, "--pages", *pages, "--output", output]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    page = Reader(output.read_text(encoding="utf-8"))
+    assert page.addresses == ["tables/single/report.html", "tables/odd%20%3Cname%3E/report.html"]
+    assert {"mml.rgb", "mml.flow", "All & <b>more</b>", "odd <name>"} <= set(page.text)
+    assert page.tags.count("script") == 1 and "The dashed line" not in " ".join(page.text)
 
 
 def test_numeric_columns_are_told_from_text() -> None:

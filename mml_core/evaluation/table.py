@@ -6,6 +6,7 @@ is read back, stacked and shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def row_scores(row: Mapping[str, str], members: Mapping[str, Member]) -> Combine
 def best_row(table: pd.DataFrame) -> int:
     """Return the position of the row with the highest top-1 (multi-label: mAP), the first of equals."""
     metric = table["top1"] if (table["top1"] != "").any() else table[MULTI_LABEL_COLUMN]
-    return int(pd.to_numeric(metric).fillna(-1).to_numpy().argmax())
+    return int(pd.to_numeric(metric, errors="coerce").fillna(-1).to_numpy().argmax())
 
 
 def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
@@ -180,7 +181,8 @@ def _interval(name: str, estimate: Estimate) -> dict[str, str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
+    """Return `share` in percent; nothing where it is not defined (a mean over no classes)."""
+    return "" if math.isnan(share) else f"{100 * share:.2f}"
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,12 @@
-"""Making the page of one recipe: files in, the page's content out."""
+"""Making pages, of one recipe and of several: files in, a page's content out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from mml_core.annotations import load_annotations
 from mml_core.config.dataset import load_dataset
@@ -24,7 +26,7 @@ from mml_core.report.content import (
     table_grid,
 )
 from mml_core.report.images import image_uri
-from mml_core.report.page import Page
+from mml_core.report.page import CombinedPage, Page
 from mml_core.shards import ModalityStore
 
 WHEEL_PX = 112
@@ -74,6 +76,19 @@ def make_page(files: ReportFiles) -> Page:
         quality=quality_part(annotations, files.quality),
         settings=[(stage, settings_text(path)) for stage, path in files.configs.items()],
     )
+
+
+def make_combined_page(table_file: Path, pages: Sequence[Path], output: Path) -> CombinedPage:
+    """Return the content of the page that shows a table of several recipes and leads to their `pages`.
+
+    Addresses are relative to `output`, the page's own place; pages are called after the folders that they are in.
+    """
+    table = read_table(table_file)
+    if table.empty:
+        raise InputError("has no rows to show", file=table_file)
+    grid, common = table_grid(table, best_row(table))
+    links = [(page.parent.name, quote(Path(os.path.relpath(page, output.parent)).as_posix())) for page in pages]
+    return CombinedPage("Networks and ensembles", common, grid, NOTES, links)
 
 
 def _scores_of_row(row: Mapping[str, str], files: ReportFiles) -> dict[str, Path]:

@@ -92,8 +92,20 @@ class Page:
     settings: Sequence[tuple[str, str]]
 
 
-def render_page(page: Page) -> str:
+@dataclass(frozen=True)
+class CombinedPage:
+    """The table of several recipes, with the ways to their pages: `links` are (name, address)."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    table: Grid
+    notes: str
+    links: Sequence[tuple[str, str]]
+
+
+def render_page(page: Page | CombinedPage) -> str:
     """Return `page` as HTML. All its text is escaped; nothing is loaded from elsewhere."""
+    template = "report.html" if isinstance(page, Page) else "combined.html"
     environment = Environment(
         loader=PackageLoader("mml_core.report"),
         autoescape=True,
@@ -102,7 +114,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html").render(page=page)
+    return environment.get_template(template).render(page=page)
 
 
 def text_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
