@@ -95,7 +95,9 @@ def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) 
         )
     logits = []
     for member in chosen:
-        order = alignment(first.video_ids, member.video_ids, names=(first.reference, member.reference))
+        order: slice | np.ndarray = slice(None)  # copies nothing, where the order is the same already
+        if member.video_ids != first.video_ids:
+            order = alignment(first.video_ids, member.video_ids, names=(first.reference, member.reference))
         if member.classes != first.classes or not np.array_equal(member.labels[order], first.labels):
             raise InputError(
                 f"{first.reference} and {member.reference} were scored with different classes or labels",
