@@ -13,6 +13,11 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
+# the folder benchmarks/ holds programs, not what rules measured of themselves
+pathvars:
+    benchmarks="results/benchmarks",
+
+
 configfile: "config/config.yaml"
 
 

@@ -69,15 +69,18 @@ TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables
 
 # Program text that defines the products of a rule. A digest of it is a parameter, so that an edit of the code makes
 # them anew while a touched file, a comment or a fresh checkout does not.
-READ_CODE = ["mml_core/shards", "mml_core/modalities/quantise.py"]
-RGB_CODE = ["mml_core/video", "mml_core/shards", "mml_core/modalities/make.py"]
-FLOW_CODE = ["mml_core/shards", "mml_core/modalities"]
-DIFF_CODE = [
+RGB_CODE = ["mml_core/video", "mml_core/shards", "mml_core/modalities/rgb.py"]
+DERIVED_CODE = [
     "mml_core/shards",
-    "mml_core/modalities/diff.py",
-    "mml_core/modalities/make.py",
+    "mml_core/modalities/derived.py",
     "mml_core/modalities/quantise.py",
 ]
+FLOW_CODE = [
+    *DERIVED_CODE,
+    "mml_core/modalities/flow.py",
+    "mml_core/modalities/opencv.py",
+]
+DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
 NETWORK_CODE = [
     "mml_core/clips",
     "mml_core/networks/backbones.py",
@@ -96,6 +99,7 @@ TRAIN_CODE = [
 SCORE_CODE = [*NETWORK_CODE, "mml_core/evaluation/job.py", "mml_core/evaluation/score.py"]
 TABLE_CODE = [
     "mml_core/evaluation/fusion.py",
+    "mml_core/evaluation/markdown.py",
     "mml_core/evaluation/members.py",
     "mml_core/evaluation/metrics.py",
     "mml_core/evaluation/table.py",
@@ -315,3 +319,19 @@ def recipe_pages(wildcards):
         for name, recipe in RECIPES.items()
         if "ensemble_table" in recipe.tables
     ]
+
+
+def shard_folder(wildcards, input):
+    """Return the folder of a rule's input shards, which are of one modality."""
+    return Path(input.shards[0]).parent.as_posix()
+
+
+def shards_folder(wildcards, input):
+    """Return the folder above those of the modalities that a rule's input shards are of."""
+    return Path(input.shards[0]).parents[1].as_posix()
+
+
+def state_folder(wildcards, output):
+    """Return the folder for the state of an unfinished training, beside the folder of all stages."""
+    stage = Path(output.weights).parent
+    return (stage.parents[1] / "unfinished" / stage.name).as_posix()

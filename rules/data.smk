@@ -79,7 +79,7 @@ rule data_quality:
         "../envs/mml.yaml"
     params:
         dataset=DATASET_FILE,
-        folder=f"<results>/{DATASET.name}/shards/{DATASET.modality_key(DATASET.rgb_name)}",
+        folder=shard_folder,
         most=DATASET.limits.max_quarantined_share,
         code=code(["mml_core/quality.py"]),
     shell:

@@ -33,7 +33,7 @@ rule score_stage:
         gpu=1,
     params:
         dataset=DATASET_FILE,
-        shards=f"<results>/{DATASET.name}/shards",
+        shards=shards_folder,
         protocol=protocol_json,
         code=code(SCORE_CODE),
     shell:

@@ -57,10 +57,10 @@ rule train_stage:
     params:
         document=stage_document,
         dataset=DATASET_FILE,
-        shards=f"<results>/{DATASET.name}/shards",
+        shards=shards_folder,
         first_weights=first_weight_arguments,
         # undeclared on purpose: Snakemake deletes the outputs of a job that failed, and this must outlive it
-        state="<results>/{dataset}/unfinished/{stage}",
+        state=state_folder,
         code=code(TRAIN_CODE),
     shell:
         """

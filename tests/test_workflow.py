@@ -1,0 +1,361 @@
+"""The workflow's behaviour: what runs, what runs again and why, and what survives."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from video_files import write_video
+from workflow import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, wait_for
+
+pytestmark = pytest.mark.workflow
+
+TABLE = "results/ensemble_table.csv"
+#: What runs again after a stage: its scores, and the tables and pages made from them.
+TABLES_OF_ONE = ["combined_report", "combined_table", "recipe_report", "recipe_table"]
+
+
+def make_videos(folder: Path, train: int = 8, validation: int = 4) -> None:
+    """Write small videos of two classes, a bright bar that moves right or down, and their manifest."""
+    rng = np.random.default_rng(0)
+    rows = ["path,label,split"]
+    for split, count in (("train", train), ("validation", validation)):
+        for number in range(count):
+            frames = rng.integers(60, 90, (8, 40, 48, 3)).astype(np.uint8)
+            for t, frame in enumerate(frames):
+                position = 4 * t + number
+                (frame[:, position : position + 6] if number % 2 else frame[position : position + 6])[:] = 220
+            name = f"{split}_{number:02}.mp4"
+            write_video(folder / name, frames, rate="10")
+            rows.append(f"{name},{'right' if number % 2 else 'down'},{split}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+
+
+def damage(folder: Path) -> None:
+    """Truncate one training video, empty one, and turn one validation video into text."""
+    whole = (folder / "train_00.mp4").read_bytes()
+    (folder / "train_00.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "train_01.mp4").write_bytes(b"")
+    (folder / "validation_00.mp4").write_text("not a video\n")
+
+
+@pytest.fixture(scope="module")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the whole workflow has run, on a data set with three broken videos."""
+    checkout = Checkout.create(tmp_path_factory.mktemp("workflow") / "checkout")
+    make_videos(checkout.root / "videos")
+    damage(checkout.root / "videos")
+    checkout.run("--resources", "gpu=8", "--", "all")
+    return checkout
+
+
+@pytest.fixture
+def finished(_finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, to change."""
+    return _finished.copy(tmp_path / "copy")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, two = load_file(first / "weights.safetensors"), load_file(second / "weights.safetensors")
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_table_has_a_row_per_network_and_ensemble_of_both_recipes(_finished: Checkout) -> None:
+    rows = rows_of(_finished.root / TABLE)
+    assert [(row["recipe"], row["name"], row["kind"]) for row in rows] == [
+        ("one", "ce_a.rgb", "network"),
+        ("one", "ce_b.rgb", "network"),
+        ("one", "last.rgb", "network"),
+        ("one", "last.flow", "network"),
+        ("one", "both", "ensemble"),
+        ("two", "ce_a.rgb", "network"),
+    ]
+    assert rows[0]["top1"] == rows[5]["top1"], "the stage is shared"
+    for row in rows:
+        assert float(row["top1_low"]) <= float(row["top1"]) <= float(row["top1_high"])
+        assert (row["videos"], row["quarantined"]) == ("3", "1")
+
+
+def test_a_stage_that_two_recipes_share_is_trained_once(_finished: Checkout) -> None:
+    assert _finished.stage("ce_a").is_dir()
+    assert len(list((_finished.root / "results/tiny/stages").iterdir())) == 3
+
+
+def test_broken_videos_are_quarantined_with_their_reason(_finished: Checkout) -> None:
+    rows = rows_of(_finished.root / "results/data_quality.csv")
+    reasons = {row["video_id"]: row["reason"] for row in rows}
+    assert set(reasons) == {"train_00.mp4", "train_01.mp4", "validation_00.mp4"}
+    assert "empty" in reasons["train_01.mp4"]
+    assert all(reasons.values())
+
+
+def test_the_page_shows_both_recipes(_finished: Checkout) -> None:
+    page = (_finished.root / "results/report.html").read_text()
+    assert "ce_a.rgb" in page
+    for recipe in RECIPES:
+        assert (_finished.root / f"results/tiny/tables/{recipe}/report.html").stat().st_size > 10_000
+        assert f"tiny/tables/{recipe}/report.html" in page
+
+
+def test_nothing_is_left_behind(_finished: Checkout) -> None:
+    leftovers = [path for path in (_finished.root / "results").rglob("*") if ".tmp" in path.name]
+    assert leftovers == []
+    assert list((_finished.root / "results/tiny/unfinished").glob("*/state*")) == []
+
+
+def test_nothing_runs_twice(finished: Checkout) -> None:
+    assert finished.planned() == []
+    assert finished.planned("--resources", "gpu=8") == []
+    assert finished.planned("--cores", "7", "--", TABLE) == []
+
+
+def test_touched_files_run_nothing(finished: Checkout) -> None:
+    for path in finished.root.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            path.touch()
+    assert finished.planned() == []
+
+
+def test_a_fresh_checkout_beside_kept_results_runs_nothing(_finished: Checkout, tmp_path: Path) -> None:
+    fresh = Checkout.create(tmp_path / "fresh")
+    for part in ("results", ".snakemake", "videos"):
+        shutil.copytree(_finished.root / part, fresh.root / part)
+    assert fresh.planned() == []
+    shutil.rmtree(fresh.root / ".snakemake")
+    assert fresh.planned() == [], "not even where the provenance got lost"
+
+
+def test_order_of_keys_comments_and_spelt_out_defaults_run_nothing(finished: Checkout) -> None:
+    recipe = RECIPES["one"]
+    stages = {name: dict(reversed(stage.items())) for name, stage in reversed(recipe["stages"].items())}
+    finished.recipe("one", {"stages": stages, **{key: recipe[key] for key in ("tables", "defaults")}})
+    with (finished.root / "config/recipes/one.yaml").open("a") as file:
+        file.write("# a comment\n")
+    explicit = {"rgb": {"kind": "rgb", "short_side_px": 32, "quality": 90}, "flow": DATASET["modalities"]["flow"]}
+    finished.dataset({**DATASET, "modalities": explicit, "multi_label": False})
+    assert [job for job in finished.planned() if not job.endswith("table") and not job.endswith("report")] == []
+
+
+def test_a_changed_stage_runs_with_its_descendants_and_nothing_else(finished: Checkout) -> None:
+    stages = {**RECIPES["one"]["stages"], "ce_b": {"networks": {"rgb": RGB}, "seed": 5}}
+    finished.recipe("one", {**RECIPES["one"], "stages": stages})
+    expected = ["score_stage:ce_b", "score_stage:last", "train_stage:ce_b", "train_stage:last"]
+    assert finished.planned() == sorted([*TABLES_OF_ONE, *expected])
+    finished.recipe("one", RECIPES["one"])
+    assert finished.planned() == [], "going back finds the earlier results"
+
+
+def test_a_changed_table_trains_and_scores_nothing(finished: Checkout) -> None:
+    ensembles = {"both": {"members": {"last.rgb": 2, "last.flow": 1}}}
+    tables = {"ensemble_table": {"protocol": "one_view", "ensembles": ensembles}}
+    finished.recipe("one", {**RECIPES["one"], "tables": tables})
+    assert finished.planned() == TABLES_OF_ONE
+
+
+def test_another_protocol_scores_but_does_not_train(finished: Checkout) -> None:
+    finished.recipe("two", {**RECIPES["two"], "protocols": {"one_view": {"uniform": 2}}})
+    assert finished.planned() == sorted([*TABLES_OF_ONE, "score_stage:ce_a"])
+
+
+def test_an_edit_of_the_program_runs_what_it_defines(finished: Checkout) -> None:
+    objectives = finished.root / "mml_core/objectives.py"
+    text = objectives.read_text()
+    objectives.write_text(text.replace('"""', '"""More words. ', 1) + "# a comment\n")
+    assert finished.planned() == []
+    objectives.write_text(text + "\nANOTHER = 1\n")
+    trained = [job for job in finished.planned() if job.startswith("train_stage")]
+    assert trained == ["train_stage:ce_a", "train_stage:ce_b", "train_stage:last"]
+    assert not any(job.startswith("make_") for job in finished.planned())
+
+
+def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> None:
+    manifest = finished.root / "videos/manifest.csv"
+    manifest.write_text(manifest.read_text().replace("train_02.mp4,down", "train_02.mp4,right"))
+    jobs = finished.planned()
+    assert "train_stage:ce_a" in jobs
+    assert not any(job.startswith("make_") for job in jobs)
+
+
+def test_a_replaced_video_is_decoded_again_and_alone_with_its_shard(finished: Checkout) -> None:
+    whole = (finished.root / "videos/train_02.mp4").read_bytes()
+    (finished.root / "videos/train_01.mp4").write_bytes(whole)
+    jobs = finished.planned()
+    assert jobs.count("make_rgb_shard") == 1
+    assert jobs.count("make_flow_shard") == 1
+    finished.run("--", "all")
+    reasons = {row["video_id"] for row in rows_of(finished.root / "results/data_quality.csv")}
+    assert reasons == {"train_00.mp4", "validation_00.mp4"}
+
+
+def test_removed_weights_come_back_the_same_and_nothing_else_runs_for_it(
+    finished: Checkout, _finished: Checkout
+) -> None:
+    folder = finished.stage("ce_b")
+    (folder / "weights.safetensors").unlink()
+    assert finished.planned() == [], "no result that is asked for is missing"
+    output = finished.run("--", str((folder / "weights.safetensors").relative_to(finished.root)))
+    assert "1 of 1 steps (100%) done" in output
+    assert same_weights(folder, _finished.stage("ce_b"))
+    assert finished.planned() == []
+
+
+@pytest.fixture
+def slow(_finished: Checkout, tmp_path: Path) -> Checkout:
+    """A checkout with shards, whose recipe has one stage of many steps."""
+    checkout = _finished.copy(tmp_path / "slow")
+    stage = {"networks": {"rgb": RGB}, "epochs": 40, "validate_every": 40}
+    recipe = {**RECIPES["two"], "stages": {"ce_a": stage}}
+    checkout.configure(recipe=["two"])
+    checkout.recipe("two", recipe)
+    shutil.rmtree(checkout.root / "results/tiny/stages")
+    return checkout
+
+
+def training_process(checkout: Checkout) -> int | None:
+    """Return the process that trains in `checkout`, if there is one."""
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and (folder / "cwd").readlink() == checkout.root:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if b"workflow/scripts/train_stage.py" in words and b"--document" in words:
+                    return int(folder.name)
+        except OSError:  # it ended in the meantime
+            continue
+    return None
+
+
+def state_exists(checkout: Checkout) -> bool:
+    return bool(list((checkout.root / "results/tiny/unfinished").glob("ce_a-*/state.safetensors")))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks processes up in /proc")
+@pytest.mark.parametrize("victim", ["training", "snakemake"])
+def test_kill_9_is_survived_with_the_same_bits(slow: Checkout, tmp_path: Path, victim: str) -> None:
+    undisturbed = slow.copy(tmp_path / "undisturbed")
+    undisturbed.run("--", TABLE)
+    process = slow.start("--", TABLE)
+    wait_for(lambda: state_exists(slow), process)
+    trainer = training_process(slow)
+    assert trainer is not None
+    os.kill(trainer if victim == "training" else process.pid, signal.SIGKILL)
+    output = process.communicate()[0]
+    assert process.returncode != 0
+    if victim == "training":
+        assert "rule train_stage" in output
+    else:
+        wait_for_end(trainer)
+        slow.run("--unlock")
+    assert not list(slow.root.glob("results/tiny/stages/*/weights.safetensors"))
+    slow.run("--", TABLE)
+    assert "going on at epoch" in slow.one("logs/tiny/stages/ce_a-*.log").read_text()
+    assert same_weights(slow.stage("ce_a"), undisturbed.stage("ce_a"))
+    assert rows_of(slow.root / TABLE) == rows_of(undisturbed.root / TABLE)
+
+
+def wait_for_end(process: int, seconds: float = 60.0) -> None:
+    """Wait until a process that is not our child has ended: it must not outlive the snakemake that started it."""
+    command = ["tail", f"--pid={process}", "-f", "/dev/null"]
+    subprocess.run(command, timeout=seconds, check=True)
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment with a stand-in for nvidia-smi that tells of two GPUs (torch still finds none)."""
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nprintf 'GPU-a\\nGPU-b\\n'\n")
+    program.chmod(0o755)
+    leases = tmp_path / "leases"
+    leases.mkdir()
+    path = f"{Path(sys.executable).parent}:{program.parent}:{os.environ['PATH']}"
+    yield {"PATH": path, "TMPDIR": str(leases)}
+
+
+def test_two_gpu_stages_at_once_get_two_gpus(_finished: Checkout, tmp_path: Path, two_gpus: dict[str, str]) -> None:
+    checkout = _finished.copy(tmp_path / "gpus")
+    stage = {**STAGE, "epochs": 10}
+    stages = {f"ce_{name}": {"networks": {"rgb": RGB}, "seed": seed} for seed, name in enumerate("xy", start=10)}
+    checkout.recipe("two", {**RECIPES["two"], "defaults": {**RECIPES["two"]["defaults"], "stage": stage}, "stages": stages})
+    checkout.configure(recipe=["two"])
+    checkout.run("--resources", "gpu=2", "--set-threads", "train_stage=1", "--", TABLE, **two_gpus)
+    used = [checkout.one(f"logs/tiny/stages/ce_{name}-*.log").read_text().splitlines()[0] for name in "xy"]
+    assert sorted(used) == ["using GPU GPU-a", "using GPU GPU-b"]
+
+
+def test_faults_of_the_configuration_are_told_before_anything_runs(finished: Checkout) -> None:
+    finished.recipe("two", {**RECIPES["two"], "stages": {"ce_a": {"networks": {"rgb": RGB}, "epoch": 1}}})
+    output = finished.run("-n", expect=1)
+    assert "config/recipes/two.yaml" in output
+    assert "did you mean 'epochs'?" in output
+    assert "Traceback" not in output
+
+
+def test_missing_videos_are_told_before_anything_runs(finished: Checkout) -> None:
+    (finished.root / "videos/train_03.mp4").unlink()
+    output = finished.run("-n", expect=1)
+    assert "train_03.mp4" in output
+    assert "manifest.csv" in output
+    assert "Traceback" not in output
+
+
+def test_too_many_broken_videos_stop_the_run_with_their_reasons(_finished: Checkout, tmp_path: Path) -> None:
+    checkout = _finished.copy(tmp_path / "strict")
+    checkout.dataset({**DATASET, "limits": {"max_quarantined_share": 0.01}})
+    output = checkout.run("--", TABLE, expect=1)
+    assert "max_quarantined_share" in output
+    assert "train_01.mp4" in output
+
+
+def test_lint_and_format_are_clean() -> None:
+    files = ["Snakefile", *sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "rules").glob("*.smk"))]
+    for command in (["snakefmt", "--check", *files], ["snakemake", "--lint"]):
+        program = Path(sys.executable).parent / command[0]
+        result = subprocess.run([program, *command[1:]], cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_snakemake_makes_its_report(_finished: Checkout, tmp_path: Path) -> None:
+    checkout = _finished.copy(tmp_path / "report")
+    checkout.run("--report", "report.zip", "--", "all")
+    assert (checkout.root / "report.zip").stat().st_size > 10_000
+
+
+def test_the_shipped_paper_recipes_plan_on_something_something(tmp_path: Path) -> None:
+    """A dry run at paper scale with annotations of the distributed form and stand-ins for the videos."""
+    checkout = Checkout.create(tmp_path / "paper")
+    write_something_something(checkout.root / "data/ssv2")
+    (checkout.root / "config/config.yaml").write_text("dataset: ssv2\nrecipe: [mml_single, mml_ensemble]\n")
+    jobs = checkout.planned("--", TABLE)
+    trained = [job.removeprefix("train_stage:") for job in jobs if job.startswith("train_stage:")]
+    assert trained == sorted(["ce_a", "ce_b", "ml_a", "ml_b", "ml_rgb", "ml_flow", "ml_diff", "mml"])
+    assert jobs.count("imagenet_weights") == 1
+
+
+def write_something_something(folder: Path) -> None:
+    """Write labels, lists and empty video files of the names that Something-Something-v2 has."""
+    import json
+
+    (folder / "videos").mkdir(parents=True)
+    templates = ["Moving something up", "Pushing something from left to right"]
+    (folder / "labels.json").write_text(json.dumps({text: str(i) for i, text in enumerate(templates)}))
+    for split, ids in (("train", range(1, 9)), ("validation", range(9, 13)), ("test", range(13, 15))):
+        entries = [{"id": str(i), "template": templates[i % 2], "label": "x", "placeholders": []} for i in ids]
+        document = entries if split != "test" else [{"id": entry["id"]} for entry in entries]
+        (folder / f"{split}.json").write_text(json.dumps(document))
+        for i in ids:
+            (folder / f"videos/{i}.webm").write_bytes(b"")
