@@ -6,6 +6,8 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -264,3 +266,9 @@ def test_store_is_pickled_without_its_files(tmp_path: Path) -> None:
     store.read("v", [0], 1)
     copy = pickle.loads(pickle.dumps(store))
     assert copy.read("v", [1], 1)[0, 0, 0, 0] == 101
+
+
+def test_reading_needs_neither_opencv_nor_ffmpeg() -> None:
+    program = "import sys, mml_core.shards; print({'cv2', 'ffmpeg', 'imageio_ffmpeg', 'snakemake'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
