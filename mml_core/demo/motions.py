@@ -35,8 +35,8 @@ def moving_left(rng: np.random.Generator, done: np.ndarray) -> list[Track]:
 
 
 def approaching(rng: np.random.Generator, done: np.ndarray) -> list[Track]:
-    """An object becomes 2.3 to 3 times as large."""
-    diameter = rng.uniform(0.4, 0.46) * rng.uniform(2.3, 3.0) ** (done - 0.5)
+    """An object becomes 2.7 to 3.5 times as large."""
+    diameter = rng.uniform(0.4, 0.46) * rng.uniform(2.7, 3.5) ** (done - 0.5)
     x = rng.uniform(-0.08, 0.08) + _drift(rng, done, 0.06)
     y = rng.uniform(-0.08, 0.08) + _drift(rng, done, 0.06)
     angle = rng.uniform(0, 360) + _drift(rng, done, 15)
