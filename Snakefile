@@ -30,8 +30,8 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         "<results>/ensemble_table.csv",
         "<results>/data_quality.csv",
         "<results>/report.html",
-    default_target: True

@@ -96,7 +96,11 @@ TRAIN_CODE = [
     "mml_core/training/job.py",
     "mml_core/training/schedule.py",
 ]
-SCORE_CODE = [*NETWORK_CODE, "mml_core/evaluation/job.py", "mml_core/evaluation/score.py"]
+SCORE_CODE = [
+    *NETWORK_CODE,
+    "mml_core/evaluation/job.py",
+    "mml_core/evaluation/score.py",
+]
 TABLE_CODE = [
     "mml_core/evaluation/fusion.py",
     "mml_core/evaluation/markdown.py",
@@ -217,21 +221,25 @@ def protocol_json(wildcards):
     return canonical_json(PROTOCOLS[wildcards.protocol].model_dump(mode="json"))
 
 
+def scores_behind(recipe, table):
+    """Return the score file of each stage, by its name, that a recipe's table is made from."""
+    stages = STAGES[recipe]
+    block = RECIPES[recipe].tables[table]
+    protocol = protocol_key(block.protocol, RECIPES[recipe].protocols[block.protocol])
+    return {
+        name: f"<results>/{DATASET.name}/scores/{stages[name].key}/{block.split}-{protocol}.h5"
+        for name in table_stages(block, stages)
+    }
+
+
 def table_scores(wildcards):
     """Return the score files that a recipe's table is made from."""
-    recipe, stages = RECIPES[wildcards.recipe], STAGES[wildcards.recipe]
-    table = recipe.tables[wildcards.table]
-    protocol = protocol_key(table.protocol, recipe.protocols[table.protocol])
-    return [
-        f"<results>/{DATASET.name}/scores/{stages[name].key}/{table.split}-{protocol}.h5"
-        for name in table_stages(table, stages)
-    ]
+    return list(scores_behind(wildcards.recipe, wildcards.table).values())
 
 
 def table_score_arguments(wildcards, input):
     """Return STAGE=FILE for each score file of a recipe's table."""
-    table = RECIPES[wildcards.recipe].tables[wildcards.table]
-    names = table_stages(table, STAGES[wildcards.recipe])
+    names = scores_behind(wildcards.recipe, wildcards.table)
     return [f"{name}={file}" for name, file in zip(names, input.scores, strict=True)]
 
 
@@ -258,21 +266,15 @@ def recipe_tables(wildcards):
     ]
 
 
-def report_request(wildcards):
-    """Return what `table_scores` needs to find the scores of a recipe's ensemble table."""
-    return snakemake.io.Wildcards(
-        fromdict={"recipe": wildcards.recipe, "table": "ensemble_table"}
-    )
-
-
 def report_scores(wildcards):
     """Return the score files behind the ensemble table of a recipe."""
-    return table_scores(report_request(wildcards))
+    return list(scores_behind(wildcards.recipe, "ensemble_table").values())
 
 
 def report_score_arguments(wildcards, input):
     """Return STAGE=FILE for each score file behind the ensemble table of a recipe."""
-    return table_score_arguments(report_request(wildcards), input)
+    names = scores_behind(wildcards.recipe, "ensemble_table")
+    return [f"{name}={file}" for name, file in zip(names, input.scores, strict=True)]
 
 
 def stage_files(name):
@@ -304,7 +306,11 @@ def sample_shards(wildcards):
     """Return one validation shard of every modality, for sample clips."""
     shard = DATA.shard_names(["validation"])[:1]
     keys = [DATASET.modality_key(name) for name in DATASET.modalities]
-    return [f"<results>/{DATASET.name}/shards/{key}/{name}.h5" for key in keys for name in shard]
+    return [
+        f"<results>/{DATASET.name}/shards/{key}/{name}.h5"
+        for key in keys
+        for name in shard
+    ]
 
 
 def sample_shard_arguments(wildcards, input):

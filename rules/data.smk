@@ -11,7 +11,11 @@ OUTPUTS:
 rule render_embedded:
     """Render the embedded data set: clips whose class is what moves how."""
     output:
-        videos=directory(DATA.annotations.root.as_posix() if EMBEDDED else "<results>/no_embedded_videos"),
+        videos=directory(
+            DATA.annotations.root.as_posix()
+            if EMBEDDED
+            else "<results>/no_embedded_videos"
+        ),
     log:
         "<logs>/render_embedded.log",
     benchmark:
@@ -27,7 +31,7 @@ rule render_embedded:
         exec python workflow/scripts/render_demo.py \
             --dataset {params.dataset:q} \
             --threads {threads} \
-            --output {output.videos:q} > {log:q} 2>&1
+            --output {output.videos:q} >{log:q} 2>&1
         """
 
 
@@ -50,7 +54,9 @@ rule make_rgb_shard:
     params:
         dataset=DATASET_FILE,
         settings=modality_settings,
-        limits=canonical_json(DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})),
+        limits=canonical_json(
+            DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})
+        ),
         video_sizes=shard_video_sizes,
         code=code(RGB_CODE),
     shell:
@@ -59,7 +65,7 @@ rule make_rgb_shard:
             --dataset {params.dataset:q} \
             --shard {wildcards.shard:q} \
             --threads {threads} \
-            --output {output.shard:q} > {log:q} 2>&1
+            --output {output.shard:q} >{log:q} 2>&1
         """
 
 
@@ -87,7 +93,7 @@ rule data_quality:
         exec python workflow/scripts/data_quality.py \
             --dataset {params.dataset:q} \
             --shard-folder {params.folder:q} \
-            --output {output.table:q} > {log:q} 2>&1
+            --output {output.table:q} >{log:q} 2>&1
         """
 
 
@@ -99,8 +105,8 @@ rule selected_data_quality:
         table="<results>/data_quality.csv",
     log:
         "<logs>/selected_data_quality.log",
+    localrule: True
     conda:
         "../envs/mml.yaml"
-    localrule: True
     shell:
         "cp {input.table:q} {output.table:q} 2> {log:q}"

@@ -46,7 +46,7 @@ rule score_stage:
             --protocol {params.protocol:q} \
             --device {config[device]:q} \
             --threads {threads} \
-            --output {output.scores:q} > {log:q} 2>&1
+            --output {output.scores:q} >{log:q} 2>&1
         """
 
 
@@ -77,7 +77,7 @@ rule recipe_table:
             --table {params.request:q} \
             --scores {params.scores:q} \
             --output {output.table:q} \
-            --markdown {output.markdown:q} > {log:q} 2>&1
+            --markdown {output.markdown:q} >{log:q} 2>&1
         """
 
 
@@ -86,7 +86,11 @@ rule combined_table:
     input:
         tables=recipe_tables,
     output:
-        table=report("<results>/{table}.csv", category="Tables", labels={"table": "{table}", "format": "CSV"}),
+        table=report(
+            "<results>/{table}.csv",
+            category="Tables",
+            labels={"table": "{table}", "format": "CSV"},
+        ),
         markdown="<results>/{table}.md",
     log:
         "<logs>/{table}.log",
@@ -103,5 +107,5 @@ rule combined_table:
         exec python workflow/scripts/combine_tables.py \
             --tables {input.tables:q} \
             --output {output.table:q} \
-            --markdown {output.markdown:q} > {log:q} 2>&1
+            --markdown {output.markdown:q} >{log:q} 2>&1
         """

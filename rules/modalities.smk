@@ -35,7 +35,7 @@ rule make_flow_shard:
             --modality {params.modality:q} \
             --rgb {input.rgb:q} \
             --threads {threads} \
-            --output {output.shard:q} > {log:q} 2>&1
+            --output {output.shard:q} >{log:q} 2>&1
         """
 
 
@@ -67,5 +67,5 @@ rule make_diff_shard:
             --modality {params.modality:q} \
             --rgb {input.rgb:q} \
             --threads {threads} \
-            --output {output.shard:q} > {log:q} 2>&1
+            --output {output.shard:q} >{log:q} 2>&1
         """

@@ -48,7 +48,7 @@ rule recipe_report:
             --scores {params.scores:q} \
             --quality {input.quality:q} \
             --shards {params.shards:q} \
-            --output {output.page:q} > {log:q} 2>&1
+            --output {output.page:q} >{log:q} 2>&1
         """
 
 
@@ -70,5 +70,5 @@ rule combined_report:
         exec python workflow/scripts/combined_report.py \
             --table {input.table:q} \
             --pages {input.pages:q} \
-            --output {output.page:q} > {log:q} 2>&1
+            --output {output.page:q} >{log:q} 2>&1
         """

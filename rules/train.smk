@@ -19,15 +19,15 @@ rule imagenet_weights:
         "<logs>/imagenet/{backbone}.log",
     wildcard_constraints:
         backbone="resnet18|resnet34|resnet50|resnet101",
+    retries: 2
+    localrule: True
     conda:
         "../envs/mml.yaml"
-    localrule: True
-    retries: 2
     shell:
         """
         exec python workflow/scripts/imagenet_weights.py \
             --backbone {wildcards.backbone:q} \
-            --output {output.weights:q} > {log:q} 2>&1
+            --output {output.weights:q} >{log:q} 2>&1
         """
 
 
@@ -75,5 +75,5 @@ rule train_stage:
             --threads {threads} \
             --weights {output.weights:q} \
             --history {output.history:q} \
-            --config {output.config:q} >> {log:q} 2>&1
+            --config {output.config:q} >>{log:q} 2>&1
         """
