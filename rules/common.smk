@@ -69,7 +69,13 @@ TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables
 
 # Program text that defines the products of a rule. A digest of it is a parameter, so that an edit of the code makes
 # them anew while a touched file, a comment or a fresh checkout does not.
-RGB_CODE = ["mml_core/video", "mml_core/shards", "mml_core/modalities/rgb.py"]
+RGB_CODE = [
+    "mml_core/video",
+    "mml_core/shards/images.py",
+    "mml_core/shards/schema.py",
+    "mml_core/shards/writer.py",
+    "mml_core/modalities/rgb.py",
+]
 DERIVED_CODE = [
     "mml_core/shards",
     "mml_core/modalities/derived.py",

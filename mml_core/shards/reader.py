@@ -17,6 +17,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mml_core.errors import InputError
 from mml_core.shards.images import decode_image
@@ -95,6 +96,11 @@ class ShardReader:
             table = json.dumps([(name, entry.count) for name, entry in self.videos.items()]).encode()
             return hashlib.sha256(table + self._file["crc32"][()].tobytes()).hexdigest()
 
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.uint32], h5py.Dataset]:
+        """Offsets and checksums of all images, and their bytes: looked up once, since each look-up costs 0.1 ms."""
+        return self._file["offsets"][()], self._file["crc32"][()], self._file["payload"]
+
     def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> torch.Tensor:
         """Return the images starts[i] … starts[i] + length - 1 of a video as uint8 (len(starts), length * C, H, W).
 
@@ -114,9 +120,9 @@ class ShardReader:
         begin, end = entry.first + first, entry.first + stop
         kind = self.info.kind
         with _complaints(self.path):
-            ends = self._file["offsets"][begin : end + 1]
-            checks = self._file["crc32"][begin:end]
-            payload: np.ndarray = self._file["payload"][ends[0] : ends[-1]]
+            offsets, all_checks, images = self._places
+            ends, checks = offsets[begin : end + 1], all_checks[begin:end]
+            payload: np.ndarray = images[ends[0] : ends[-1]]
             for number, (low, high) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
                 data = payload[low:high]
                 if zlib.crc32(data) != checks[number]:
