@@ -31,6 +31,8 @@ rule score_stage:
     threads: 8
     resources:
         gpu=1,
+        # a resource, since Snakemake runs jobs again where a parameter changes, and results are the same
+        device=PROJECT.device,
     params:
         dataset=DATASET_FILE,
         shards=shards_folder,
@@ -44,7 +46,7 @@ rule score_stage:
             --shards {params.shards:q} \
             --split {wildcards.split:q} \
             --protocol {params.protocol:q} \
-            --device {config[device]:q} \
+            --device {resources.device:q} \
             --threads {threads} \
             --output {output.scores:q} >{log:q} 2>&1
         """

@@ -54,6 +54,8 @@ rule train_stage:
     threads: 8
     resources:
         gpu=1,
+        # a resource, since Snakemake runs jobs again where a parameter changes, and results are the same
+        device=PROJECT.device,
     params:
         document=stage_document,
         dataset=DATASET_FILE,
@@ -71,7 +73,7 @@ rule train_stage:
             --first-weights {params.first_weights:q} \
             --state {params.state:q} \
             --code {params.code:q} \
-            --device {config[device]:q} \
+            --device {resources.device:q} \
             --threads {threads} \
             --weights {output.weights:q} \
             --history {output.history:q} \

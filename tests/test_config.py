@@ -143,7 +143,9 @@ def test_shard_folders_change_with_what_defines_their_content_only(tmp_path: Pat
     plain = load_dataset(write(tmp_path, base))
     spelt_out = "modalities: {rgb: {quality: 90, kind: rgb}, flow: {kind: flow}}\nhorizontal_flip: plain\n"
     same = load_dataset(write(tmp_path, base + spelt_out))
-    smaller = load_dataset(write(tmp_path, base + "modalities: {rgb: {kind: rgb, short_side_px: 128}, flow: {kind: flow}}\n"))
+    smaller = load_dataset(
+        write(tmp_path, base + "modalities: {rgb: {kind: rgb, short_side_px: 128}, flow: {kind: flow}}\n")
+    )
     assert plain.modality_key("rgb") == same.modality_key("rgb")
     assert plain.modality_key("flow") == same.modality_key("flow")
     assert smaller.modality_key("flow") != plain.modality_key("flow"), "flow is made from the frames"

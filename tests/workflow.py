@@ -145,13 +145,13 @@ class Checkout:
 
 
 def jobs_of(output: str) -> list[str]:
-    """Return the jobs that a dry run listed, as `rule` or, where it has a stage, `rule:stage`."""
+    """Return the jobs that a dry run listed, but for `all`, as `rule` or, where it has a stage, `rule:stage`."""
     jobs = []
     for block in re.split(r"\n(?=(?:local)?rule \w+:|checkpoint )", output):
         if found := re.match(r"(?:local)?rule (\w+):", block):
             stage = re.search(r"wildcards:.*\bstage=([a-z0-9_]+)-", block)
             jobs.append(found[1] + (f":{stage[1]}" if stage else ""))
-    return sorted(jobs)
+    return sorted(job for job in jobs if job != "all")
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> None:

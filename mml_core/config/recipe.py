@@ -93,7 +93,9 @@ class OptimizerConfig(Strict):
 class ScheduleConfig(Strict):
     """Learning rate over time, counted in epochs."""
 
-    kind: Literal["step", "cosine"] = Field(default="step", description="falls at milestones, or along half a cosine to 0")
+    kind: Literal["step", "cosine"] = Field(
+        default="step", description="falls at milestones, or along half a cosine to 0"
+    )
     milestones: tuple[int, ...] = Field(default=(20, 40), description="step: epochs at which the rate falls")
     factor: float = Field(default=0.1, gt=0, le=1, description="step: what it is multiplied by")
     warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear rise at the start")

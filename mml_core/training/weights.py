@@ -14,19 +14,23 @@ from torch import Tensor
 from mml_core.errors import InputError
 from mml_core.files import replaced_on_success
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = 1
 
 
 def write_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]], about: Mapping[str, Any]) -> None:
-    """Write the state of every network, and `about` (JSON values by key), to `path` in one step."""
+    """Write the state of every network, and `about` (JSON values by key), to `path` in one step.
+
+    Equal content gives equal bytes.
+    """
     tensors = {
         f"{network}/{name}": tensor.detach().cpu().contiguous()
         for network, state in sorted(states.items())
         for name, tensor in state.items()
     }
-    metadata = {key: json.dumps(value, sort_keys=True) for key, value in about.items()}
+    # One entry: safetensors writes several in random order, and equal weights should be equal files.
+    metadata = {"mml": json.dumps({**about, "schema_version": SCHEMA_VERSION}, sort_keys=True)}
     with replaced_on_success(path) as temporary:
-        save_file(tensors, temporary, {"schema_version": SCHEMA_VERSION, "format": "pt", **metadata})
+        save_file(tensors, temporary, metadata)
 
 
 def read_weights(path: Path, network: str) -> dict[str, Tensor]:
@@ -55,10 +59,11 @@ def read_about(path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise InputError(f"is no readable weights file ({error})", file=path) from error
-    if metadata.get("schema_version") != SCHEMA_VERSION:
+    about = json.loads(metadata.get("mml", "{}"))
+    if about.pop("schema_version", None) != SCHEMA_VERSION:
         raise InputError(
-            f"expected schema version {SCHEMA_VERSION}, got {metadata.get('schema_version')}",
+            f"holds no weights of schema version {SCHEMA_VERSION}",
             file=path,
-            hint="it was made by another version of this project; delete it, and the workflow makes it again",
+            hint="it was not made by this version of the project; delete it, and the workflow makes it again",
         )
-    return {key: json.loads(value) for key, value in metadata.items() if key not in ("schema_version", "format")}
+    return about
