@@ -12,7 +12,7 @@ from mml_core.errors import InputError
 EXIT_STOPPED = 143
 
 
-class Stopped(Exception):  # noqa: N818 - an outcome, not an error
+class Stopped(Exception):
     """Raised where work stops on request after saving what is needed to go on."""
 
 

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, wait_for
 from safetensors.torch import load_file
 from video_files import write_video
-
-from workflow import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, wait_for
 
 pytestmark = pytest.mark.workflow
 
