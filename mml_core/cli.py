@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from mml_core.errors import InputError
@@ -16,6 +18,14 @@ class Stopped(Exception):
     """Raised where work stops on request after saving what is needed to go on."""
 
 
+def named_file(text: str) -> tuple[str, Path]:
+    """Parse the command-line word NAME=FILE, as a type of argparse."""
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text!r}")
+    return name, Path(path)
+
+
 def run(main: Callable[[], None]) -> NoReturn:
     """Call `main` and leave the process: 0 on success, 1 with a readable message on an InputError, 143 when stopped.
 
@@ -24,7 +34,9 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        # a loader process hands its error over with its traceback as text; people need the end of that only
+        message = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].rstrip()
+        print(f"error: {message}", file=sys.stderr, flush=True)
         sys.exit(1)
     except Stopped as reason:
         print(f"stopped: {reason}", file=sys.stderr, flush=True)

@@ -41,9 +41,15 @@ def prepare_compute(threads: int, device: Literal["auto", "cpu", "cuda"]) -> Ite
         yield _compute(threads, device)
         return
     with lease_gpus(1) as devices:
+        compute = _compute(threads, device)
         if devices:
             print(f"using GPU {devices[0]}", flush=True)
-        yield _compute(threads, device)
+        if devices and compute.device.type == "cpu":
+            print(
+                "WARNING: torch cannot use this GPU (driver, or a build without CUDA?): computing on the CPU",
+                flush=True,
+            )
+        yield compute
 
 
 def _compute(threads: int, wanted: str) -> Compute:

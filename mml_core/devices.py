@@ -56,9 +56,7 @@ def lease_gpus(count: int, poll_sec: float = 2.0) -> Iterator[list[str]]:
         yield devices
         return
     if count > len(devices):
-        raise InputError(
-            f"{count} GPUs asked for, {len(devices)} are visible", hint="lower `gpus` in config/config.yaml"
-        )
+        raise InputError(f"{count} GPUs asked for, {len(devices)} are visible", hint="ask for fewer GPUs a job")
     locks = _acquire(devices, count, poll_sec, prefix=job or "local")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks)
     try:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from mml_core.annotations import Annotations, Video, assign_shards
+from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import (
@@ -102,10 +102,16 @@ class DataPlan:
         content = hashlib.sha256()
         content.update(canonical_json([list(self.annotations.classes), self.config.multi_label]).encode())
         content.update(self.config.horizontal_flip.encode())
-        for video in self.annotations.videos:
-            if video.split in STAGE_SPLITS:
-                content.update(json.dumps([video.video_id, video.path, video.split, list(video.labels)]).encode())
+        if self.config.horizontal_flip == "swap_direction":
+            content.update(json.dumps(swap_direction_labels(self.annotations.classes)).encode())
+        for split in STAGE_SPLITS:
+            content.update(self.labels_digest(split).encode())
         return content.hexdigest()[:16]
+
+    def labels_digest(self, split: str) -> str:
+        """Digest of the classes and the labelled videos of one split."""
+        videos = [[video.video_id, video.path, list(video.labels)] for video in self.videos(split)]
+        return digest([list(self.annotations.classes), videos], 16)
 
 
 def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, Stage]:
@@ -133,6 +139,19 @@ def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, S
         )
         planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
     return planned
+
+
+def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
+    """Raise InputError where a table's split has no videos, or none with labels."""
+    for name, table in recipe.tables.items():
+        videos = data.videos(table.split)
+        if not videos or not (data.config.multi_label or any(video.labels for video in videos)):
+            raise InputError(
+                f"tables.{name}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
+                f"videos of split {table.split!r}",
+                file=file,
+                hint=f"its videos are of {', '.join(sorted({video.split for video in data.annotations.videos}))}",
+            )
 
 
 def protocol_key(name: str, protocol: ProtocolConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +28,10 @@ class Quarantined(NamedTuple):
 def write_quality_table(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path, output: Path) -> None:
     """Write a CSV row for every quarantined video in the rgb shards of `shard_folder`, sorted by split and id.
 
-    Raises InputError, after writing nothing, where they are more than `limits.max_quarantined_share` of a split.
+    Raises InputError, after writing nothing, where `check_share` does.
     """
     rows = sorted(_quarantined(dataset, annotations, shard_folder))
-    _check_share(rows, annotations, dataset.limits.max_quarantined_share)
+    check_share(rows, Counter(video.split for video in annotations.videos), dataset.limits.max_quarantined_share)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Quarantined._fields)
@@ -52,10 +52,13 @@ def _quarantined(dataset: DatasetConfig, annotations: Annotations, shard_folder:
                 yield Quarantined(split, video_id, path, reason)
 
 
-def _check_share(rows: list[Quarantined], annotations: Annotations, most: float) -> None:
-    totals = Counter(video.split for video in annotations.videos)
+def check_share(rows: Sequence[Quarantined], totals: Mapping[str, int], most: float) -> None:
+    """Raise InputError where `rows` are more than the share `most` of the `totals` of a split.
+
+    A single one is too many only where `most` is 0.
+    """
     counts = Counter(row.split for row in rows)
-    excessive = [split for split, count in counts.items() if count > most * totals[split]]
+    excessive = [split for split, count in counts.items() if count > (max(1.0, most * totals[split]) if most else 0)]
     if excessive:
         shares = ", ".join(
             f"{counts[split]} of {totals[split]} videos of split {split} ({counts[split] / totals[split]:.1%})"

@@ -6,7 +6,9 @@ OUTPUTS:
     none: nothing is written here
 """
 
-import json
+import functools
+import hashlib
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -21,13 +23,18 @@ from mml_core.errors import InputError
 from mml_core.plan import (
     STAGE_SPLITS,
     DataPlan,
+    check_tables,
     plan_stages,
     protocol_key,
     table_stages,
 )
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself.
-shell.prefix(f"export PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}}; ")
+shell.prefix(
+    "export PYTHONPATH={}:${{{{PYTHONPATH:-}}}}; ".format(
+        shlex.quote(str(workflow.basedir)).replace("{", "{{").replace("}", "}}")
+    )
+)
 
 ROOT = Path(workflow.basedir)
 
@@ -44,6 +51,7 @@ def plan_run():
         file = Path(f"config/recipes/{name}.yaml")
         recipes[name] = load_recipe(file)
         stages[name] = plan_stages(plan, recipes[name], file)
+        check_tables(plan, recipes[name], file)
     return project, plan, recipes, stages
 
 
@@ -57,7 +65,6 @@ DATASET_FILE = f"config/datasets/{DATASET.name}.yaml"
 STAGE_BY_KEY = {
     stage.key: stage for stages in STAGES.values() for stage in stages.values()
 }
-VIDEO_BYTES = video_sizes(DATA.annotations)
 EMBEDDED = DATASET.annotations.format == "embedded"
 SPLITS = sorted({video.split for video in DATA.annotations.videos})
 PROTOCOLS = {
@@ -89,6 +96,8 @@ FLOW_CODE = [
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
 NETWORK_CODE = [
     "mml_core/clips",
+    "mml_core/shards/images.py",
+    "mml_core/shards/reader.py",
     "mml_core/networks/backbones.py",
     "mml_core/networks/handover.py",
     "mml_core/networks/shift.py",
@@ -97,6 +106,7 @@ NETWORK_CODE = [
 TRAIN_CODE = [
     *NETWORK_CODE,
     "mml_core/networks/parameter_groups.py",
+    "mml_core/networks/weights.py",
     "mml_core/objectives.py",
     "mml_core/training/engine.py",
     "mml_core/training/job.py",
@@ -106,6 +116,8 @@ SCORE_CODE = [
     *NETWORK_CODE,
     "mml_core/evaluation/job.py",
     "mml_core/evaluation/score.py",
+    "mml_core/evaluation/scores.py",
+    "mml_core/networks/cost.py",
 ]
 TABLE_CODE = [
     "mml_core/evaluation/fusion.py",
@@ -147,8 +159,18 @@ def code(paths):
 
 
 def rendered_videos(wildcards):
-    """Return the folder of the embedded data set's videos, which a rule renders; other data sets are just there."""
-    return [DATA.annotations.root.as_posix()] if EMBEDDED else []
+    """Return the folder of the embedded data set's videos, which a rule renders; other data sets are just there.
+
+    A folder has no content to compare, so the receipt beside it is what counts.
+    """
+    root = DATA.annotations.root.as_posix()
+    return [ancient(root), f"{root}.json"] if EMBEDDED else []
+
+
+@functools.cache
+def video_bytes():
+    """Return the size of every video, looked up once, and only where a rule asks."""
+    return video_sizes(DATA.annotations)
 
 
 def shard_video_sizes(wildcards):
@@ -156,34 +178,51 @@ def shard_video_sizes(wildcards):
     if EMBEDDED:
         return "rendered"
     return digest(
-        [VIDEO_BYTES[video.video_id] for video in DATA.shards[wildcards.shard]]
+        [video_bytes()[video.video_id] for video in DATA.shards[wildcards.shard]]
     )
 
 
-def shard_files(modality_keys, splits):
-    """Return the shards of the modalities for the splits."""
+def shard_files(modality_keys, splits, ending="h5"):
+    """Return the shards of the modalities for the splits (or, ending in json, their receipts)."""
     return [
-        f"<results>/{DATASET.name}/shards/{key}/{shard}.h5"
+        f"<results>/{DATASET.name}/shards/{key}/{shard}.{ending}"
         for key in modality_keys
         for shard in DATA.shard_names(splits)
     ]
 
 
-def rgb_shards(wildcards):
-    """Return all shards of decoded frames."""
-    return shard_files([DATASET.modality_key(DATASET.rgb_name)], SPLITS)
+def rgb_shards(ending):
+    """Return an input function for all shards of decoded frames, or their receipts."""
+
+    def files(wildcards):
+        return shard_files([DATASET.modality_key(DATASET.rgb_name)], SPLITS, ending)
+
+    return files
 
 
-def stage_shards(wildcards):
-    """Return the shards that a stage is trained on."""
-    document = STAGE_BY_KEY[wildcards.stage].document
-    return shard_files(document.modalities.values(), STAGE_SPLITS)
+def stage_shards(ending):
+    """Return an input function for the shards that a stage is trained on, or their receipts."""
+
+    def files(wildcards):
+        modalities = STAGE_BY_KEY[wildcards.stage].document.modalities
+        return shard_files(modalities.values(), STAGE_SPLITS, ending)
+
+    return files
 
 
-def score_shards(wildcards):
-    """Return the shards of the split that a stage is scored on."""
-    document = STAGE_BY_KEY[wildcards.stage].document
-    return shard_files(document.modalities.values(), [wildcards.split])
+def score_shards(ending):
+    """Return an input function for the shards of the split that a stage is scored on, or their receipts."""
+
+    def files(wildcards):
+        modalities = STAGE_BY_KEY[wildcards.stage].document.modalities
+        return shard_files(modalities.values(), [wildcards.split], ending)
+
+    return files
+
+
+def split_labels(wildcards):
+    """Return a digest of the labels of the split that a stage is scored on: they are kept with the scores."""
+    return DATA.labels_digest(wildcards.split)
 
 
 def stage_document(wildcards):
@@ -211,6 +250,35 @@ def first_weights(stage_key):
 def first_weight_files(wildcards):
     """Return the files of weights that a stage starts from."""
     return sorted(set(first_weights(wildcards.stage).values()))
+
+
+def first_weight_receipts(wildcards):
+    """Return the small files with the digests of the weights that a stage starts from."""
+    stage = STAGE_BY_KEY[wildcards.stage]
+    receipts = {
+        f"<results>/{DATASET.name}/stages/{parent}/config.json"
+        for parent in stage.parents
+    }
+    for network, init in stage.document.inits.items():
+        if init.source == "imagenet":
+            backbone = stage.document.config.networks[network].backbone
+            receipts.add(f"<results>/imagenet/{backbone}.json")
+    return sorted(receipts)
+
+
+@functools.cache
+def file_digest(path):
+    """Return the SHA-256 of a file of weights that the user supplied; nothing where it is missing."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def supplied_weights(wildcards):
+    """Return the digests of the files of weights from outside of the workflow that a stage starts from."""
+    inits = STAGE_BY_KEY[wildcards.stage].document.inits.values()
+    return sorted(file_digest(init.file) for init in inits if init.source == "file")
 
 
 def first_weight_arguments(wildcards, input):
@@ -308,20 +376,32 @@ def stage_arguments(kind):
     return arguments
 
 
-def sample_shards(wildcards):
-    """Return one validation shard of every modality, for sample clips."""
-    shard = DATA.shard_names(["validation"])[:1]
-    keys = [DATASET.modality_key(name) for name in DATASET.modalities]
-    return [
-        f"<results>/{DATASET.name}/shards/{key}/{name}.h5"
-        for key in keys
-        for name in shard
-    ]
+def recipe_modalities(recipe):
+    """Return the modalities that a recipe's stages read."""
+    documents = [stage.document for stage in STAGES[recipe].values()]
+    return sorted({name for document in documents for name in document.modalities})
+
+
+def sample_shards(ending):
+    """Return an input function for one shard of each of a recipe's modalities, for sample clips, or its receipt."""
+
+    def files(wildcards):
+        split = RECIPES[wildcards.recipe].tables["ensemble_table"].split
+        shard = DATA.shard_names([split])[0]
+        keys = [
+            DATASET.modality_key(name) for name in recipe_modalities(wildcards.recipe)
+        ]
+        return [
+            f"<results>/{DATASET.name}/shards/{key}/{shard}.{ending}" for key in keys
+        ]
+
+    return files
 
 
 def sample_shard_arguments(wildcards, input):
     """Return MODALITY=FILE for each shard of sample clips."""
-    return [f"{name}={file}" for name, file in zip(DATASET.modalities, input.shards)]
+    names = recipe_modalities(wildcards.recipe)
+    return [f"{name}={file}" for name, file in zip(names, input.shards, strict=True)]
 
 
 def recipe_pages(wildcards):

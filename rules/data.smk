@@ -16,6 +16,11 @@ rule render_embedded:
             if EMBEDDED
             else "<results>/no_embedded_videos"
         ),
+        receipt=(
+            DATA.annotations.root.as_posix() + ".json"
+            if EMBEDDED
+            else "<results>/no_embedded_videos.json"
+        ),
     log:
         "<logs>/render_embedded.log",
     benchmark:
@@ -41,6 +46,7 @@ rule make_rgb_shard:
         videos=rendered_videos,
     output:
         shard="<results>/{dataset}/shards/{modality}/{shard}.h5",
+        receipt="<results>/{dataset}/shards/{modality}/{shard}.json",
     log:
         "<logs>/{dataset}/{modality}/{shard}.log",
     benchmark:
@@ -58,7 +64,7 @@ rule make_rgb_shard:
             DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})
         ),
         video_sizes=shard_video_sizes,
-        code=code(RGB_CODE),
+        code=code(RGB_CODE + EMBEDDED * ["mml_core/demo"]),
     shell:
         """
         exec python workflow/scripts/make_rgb_shard.py \
@@ -72,7 +78,8 @@ rule make_rgb_shard:
 rule data_quality:
     """List the quarantined videos; stop where they are more than the data set allows."""
     input:
-        shards=rgb_shards,
+        shards=ancient(rgb_shards("h5")),
+        receipts=rgb_shards("json"),
     output:
         table="<results>/{dataset}/data_quality.csv",
     log:
@@ -81,6 +88,8 @@ rule data_quality:
         "<benchmarks>/{dataset}/data_quality.tsv"
     wildcard_constraints:
         dataset=DATASET.name,
+    # before flow is computed for videos that will be refused
+    priority: 50
     conda:
         "../envs/mml.yaml"
     params:

@@ -13,8 +13,10 @@ OUTPUTS:
 rule score_stage:
     """Score a split with all networks of a stage."""
     input:
-        weights="<results>/{dataset}/stages/{stage}/weights.safetensors",
-        shards=score_shards,
+        weights=ancient("<results>/{dataset}/stages/{stage}/weights.safetensors"),
+        weights_receipt="<results>/{dataset}/stages/{stage}/config.json",
+        shards=ancient(score_shards("h5")),
+        receipts=score_shards("json"),
     output:
         scores="<results>/{dataset}/scores/{stage}/{split}-{protocol}.h5",
     log:
@@ -37,6 +39,7 @@ rule score_stage:
         dataset=DATASET_FILE,
         shards=shards_folder,
         protocol=protocol_json,
+        labels=split_labels,
         code=code(SCORE_CODE),
     shell:
         """
@@ -56,6 +59,7 @@ rule recipe_table:
     """Make a recipe's table from scores: single networks and ensembles."""
     input:
         scores=table_scores,
+        quality="<results>/{dataset}/data_quality.csv",
     output:
         table="<results>/{dataset}/tables/{recipe}/{table}.csv",
         markdown="<results>/{dataset}/tables/{recipe}/{table}.md",

@@ -3,16 +3,20 @@
 REQUIRED INPUTS:
     results/<dataset>/shards/<rgb modality>/<shard>.h5
 OUTPUTS:
-    results/<dataset>/shards/<flow or diff modality>/<shard>.h5
+    results/<dataset>/shards/<flow or diff modality>/<shard>.h5, and its receipt <shard>.json
 """
 
 
 rule make_flow_shard:
     """Compute TV-L1 optical flow between neighbouring frames."""
     input:
-        rgb=f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.h5",
+        rgb=ancient(
+            f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.h5"
+        ),
+        receipt=f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.json",
     output:
         shard="<results>/{dataset}/shards/{modality}/{shard}.h5",
+        receipt="<results>/{dataset}/shards/{modality}/{shard}.json",
     log:
         "<logs>/{dataset}/{modality}/{shard}.log",
     benchmark:
@@ -30,7 +34,7 @@ rule make_flow_shard:
         code=code(FLOW_CODE),
     shell:
         """
-        exec python workflow/scripts/make_flow_shard.py \
+        exec python workflow/scripts/make_derived_shard.py \
             --dataset {params.dataset:q} \
             --modality {params.modality:q} \
             --rgb {input.rgb:q} \
@@ -42,9 +46,13 @@ rule make_flow_shard:
 rule make_diff_shard:
     """Compute the differences of neighbouring frames."""
     input:
-        rgb=f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.h5",
+        rgb=ancient(
+            f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.h5"
+        ),
+        receipt=f"<results>/{{dataset}}/shards/{DATASET.modality_key(DATASET.rgb_name)}/{{shard}}.json",
     output:
         shard="<results>/{dataset}/shards/{modality}/{shard}.h5",
+        receipt="<results>/{dataset}/shards/{modality}/{shard}.json",
     log:
         "<logs>/{dataset}/{modality}/{shard}.log",
     benchmark:
@@ -62,7 +70,7 @@ rule make_diff_shard:
         code=code(DIFF_CODE),
     shell:
         """
-        exec python workflow/scripts/make_diff_shard.py \
+        exec python workflow/scripts/make_derived_shard.py \
             --dataset {params.dataset:q} \
             --modality {params.modality:q} \
             --rgb {input.rgb:q} \

@@ -16,7 +16,8 @@ rule recipe_report:
         histories=stage_files("history.csv"),
         configs=stage_files("config.json"),
         quality="<results>/{dataset}/data_quality.csv",
-        shards=sample_shards,
+        shards=ancient(sample_shards("h5")),
+        receipts=sample_shards("json"),
     output:
         page=report(
             "<results>/{dataset}/tables/{recipe}/report.html",

@@ -15,6 +15,7 @@ rule imagenet_weights:
     """Download torchvision's ImageNet weights and verify them."""
     output:
         weights="<results>/imagenet/{backbone}.safetensors",
+        receipt="<results>/imagenet/{backbone}.json",
     log:
         "<logs>/imagenet/{backbone}.log",
     wildcard_constraints:
@@ -34,10 +35,11 @@ rule imagenet_weights:
 rule train_stage:
     """Train the networks of a stage together; an interrupted training goes on where it was."""
     input:
-        shards=stage_shards,
-        first_weights=first_weight_files,
-        # only for its verdict: which videos are left out is in the shards
-        quality=ancient("<results>/{dataset}/data_quality.csv"),
+        # large files are only asked to be there; what is in them is in their receipts, which are compared by content
+        shards=ancient(stage_shards("h5")),
+        receipts=stage_shards("json"),
+        first_weights=ancient(first_weight_files),
+        first_receipts=first_weight_receipts,
     output:
         weights="<results>/{dataset}/stages/{stage}/weights.safetensors",
         history="<results>/{dataset}/stages/{stage}/history.csv",
@@ -61,6 +63,7 @@ rule train_stage:
         dataset=DATASET_FILE,
         shards=shards_folder,
         first_weights=first_weight_arguments,
+        supplied_weights=supplied_weights,
         # undeclared on purpose: Snakemake deletes the outputs of a job that failed, and this must outlive it
         state=state_folder,
         code=code(TRAIN_CODE),

@@ -22,7 +22,7 @@ RECIPE = """
 stages:
   ce: {networks: {rgb: {modality: rgb, init: random}}}
 tables:
-  t: {protocol: one_view}
+  ensemble_table: {protocol: one_view}
 """
 
 

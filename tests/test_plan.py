@@ -29,7 +29,9 @@ def make_data(label: int = 0, **settings: object) -> DataPlan:
 
 
 def make_recipe(stages: dict) -> RecipeConfig:
-    return validate(RecipeConfig, {"name": "r", "stages": stages, "tables": {"t": {"protocol": "one_view"}}}, FILE)
+    return validate(
+        RecipeConfig, {"name": "r", "stages": stages, "tables": {"ensemble_table": {"protocol": "one_view"}}}, FILE
+    )
 
 
 def network(init: str = "random", **more: object) -> dict:
@@ -124,9 +126,15 @@ def test_impossible_graphs_are_refused_with_the_place(stages: dict, complaint: s
 def test_tables_need_the_stages_of_their_networks_and_ensembles() -> None:
     stages: dict[str, Stage] = plan_stages(make_data(), make_recipe(CHAIN), FILE)
     block = {"protocol": "one_view", "networks": ["b.rgb"], "ensembles": {"e": {"members": ["m.x", "last.rgb"]}}}
-    recipe = validate(RecipeConfig, {"name": "r", "stages": CHAIN, "tables": {"t": block}}, FILE)
-    assert table_stages(recipe.tables["t"], stages) == ["b", "m", "last"]
-    assert table_networks(make_recipe(CHAIN).tables["t"], stages) == ["a.rgb", "b.rgb", "m.x", "m.y", "last.rgb"]
+    recipe = validate(RecipeConfig, {"name": "r", "stages": CHAIN, "tables": {"ensemble_table": block}}, FILE)
+    assert table_stages(recipe.tables["ensemble_table"], stages) == ["b", "m", "last"]
+    assert table_networks(make_recipe(CHAIN).tables["ensemble_table"], stages) == [
+        "a.rgb",
+        "b.rgb",
+        "m.x",
+        "m.y",
+        "last.rgb",
+    ]
 
 
 def test_protocols_are_named_by_their_content(project: Path) -> None:

@@ -16,7 +16,7 @@ from mml_core.annotations import assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.quality import write_quality_table
+from mml_core.quality import Quarantined, check_share, write_quality_table
 from mml_core.shards.reader import ModalityStore
 
 DATASET = """
@@ -77,17 +77,38 @@ def test_table_of_quarantined_videos(videos: Path) -> None:
 
 
 def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
-    dataset = load_dataset(dataset_file(videos, 0.125))  # one of eight is just allowed, one of two is not
+    dataset = load_dataset(dataset_file(videos, 0))
     make_all(dataset, videos / "rgb")
     annotations = load_annotations(dataset, check_files=False)
     with pytest.raises(InputError) as caught:
         write_quality_table(dataset, annotations, videos / "rgb", videos / "quality.csv")
     message = str(caught.value)
-    assert "1 of 2 videos of split validation (50.0%), and at most 12.5% may be" in message
+    assert "1 of 2 videos of split validation (50.0%)" in message
     assert "ä 9.mp4: cannot be opened as a video" in message
-    assert "split train" not in message
-    assert "ä 3.mp4" not in message
     assert not (videos / "quality.csv").exists()
+
+
+def rows(count: int, split: str = "train") -> list[Quarantined]:
+    return [Quarantined(split, f"{i}", f"{i}.mp4", f"reason {i}") for i in range(count)]
+
+
+def test_the_share_is_counted_by_split() -> None:
+    totals = {"train": 16, "validation": 100}
+    check_share([*rows(2), *rows(5, "validation")], totals, 0.125)
+    with pytest.raises(
+        InputError, match=r"3 of 16 videos of split train \(18\.8%\), and at most 12\.5% may be"
+    ) as caught:
+        check_share([*rows(3), *rows(5, "validation")], totals, 0.125)
+    assert "split validation" not in str(caught.value)
+    assert "2.mp4: reason 2" in str(caught.value)
+
+
+def test_a_single_video_of_a_small_split_stops_nothing_unless_none_may() -> None:
+    check_share(rows(1), {"train": 10}, 0.02)
+    with pytest.raises(InputError, match="2 of 10"):
+        check_share(rows(2), {"train": 10}, 0.02)
+    with pytest.raises(InputError, match="1 of 10"):
+        check_share(rows(1), {"train": 10}, 0.0)
 
 
 def test_header_alone_where_all_is_well(videos: Path) -> None:
@@ -134,7 +155,7 @@ def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.Captur
     assert script("make_rgb_shard", *common, "--shard", name, "--output", videos / "rgb.h5") == 0
     for modality in ("flow", "diff"):
         arguments = ("--modality", modality, "--rgb", videos / "rgb.h5", "--output", videos / f"{modality}.h5")
-        assert script(f"make_{modality}_shard", *common, *arguments) == 0
+        assert script("make_derived_shard", *common, *arguments) == 0
     stores = {kind: ModalityStore([videos / f"{kind}.h5"]) for kind in ("rgb", "flow", "diff")}
     found = {kind: len(store.videos) + len(store.quarantined) for kind, store in stores.items()}
     assert set(found.values()) == {len(shards[name])}

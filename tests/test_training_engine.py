@@ -23,7 +23,8 @@ from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 from mml_core.objectives import Losses
 from mml_core.plan import Stage, StageDocument
-from mml_core.training.job import StageFiles, train_stage
+from mml_core.shards import ModalityStore
+from mml_core.training.job import StageFiles, _fingerprint, open_stage_data, train_stage
 from mml_core.training.weights import read_about, read_weights
 
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
@@ -165,6 +166,23 @@ def test_state_of_other_settings_code_or_weights_is_not_resumed(
             train(pair, dataset[0], where)
     train(pair, dataset[0], where, code="another program")
     assert "belongs to other settings, weights or data: starting over" in capsys.readouterr().out
+
+
+def test_state_of_another_device_is_not_resumed(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path
+) -> None:
+    stores = open_stage_data(pair.document, *dataset).stores
+    prints = {device: _fingerprint(pair.document, files(tmp_path, dataset[1]), stores, [device]) for device in "ab"}
+    assert prints["a"] != prints["b"]
+
+
+def test_too_many_quarantined_videos_are_refused(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = {"t0.mp4": "broken", "t1.mp4": "broken"}
+    monkeypatch.setattr(ModalityStore, "quarantined", property(lambda store: reasons))
+    with pytest.raises(InputError, match=r"2 of 10 videos of split train"):
+        open_stage_data(pair.document, *dataset)
 
 
 def test_damaged_state_is_not_resumed(

@@ -191,6 +191,36 @@ def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> 
     assert not any(job.startswith("make_") for job in jobs)
 
 
+def test_a_corrected_label_of_a_scored_split_scores_again(finished: Checkout) -> None:
+    manifest = finished.root / "videos/manifest.csv"
+    manifest.write_text(manifest.read_text().replace("validation_02.mp4,down", "validation_02.mp4,right"))
+    assert "score_stage:ce_a" in finished.planned()
+
+
+def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
+    finished.configure(recipe=["two"])
+    assert finished.planned() == ["combined_report", "combined_table"]
+    finished.run("--", TABLE)
+    assert {row["recipe"] for row in rows_of(finished.root / TABLE)} == {"two"}
+    finished.configure(recipe=["one", "two"])
+    assert "combined_table" in finished.planned()
+
+
+def test_a_table_of_a_split_without_videos_is_refused_before_anything_runs(finished: Checkout) -> None:
+    tables = {"ensemble_table": {"protocol": "one_view", "split": "test"}}
+    finished.recipe("two", {**RECIPES["two"], "tables": tables})
+    output = finished.run("-n", expect=1)
+    assert "has no videos of split 'test'" in output
+    assert "Traceback" not in output
+
+
+def test_a_checkout_whose_path_has_a_space_works(_finished: Checkout, tmp_path: Path) -> None:
+    checkout = _finished.copy(tmp_path / "with space {brace}")
+    (checkout.root / TABLE).unlink()
+    checkout.run("--", TABLE)
+    assert (checkout.root / TABLE).is_file()
+
+
 def test_a_replaced_video_is_decoded_again_and_alone_with_its_shard(finished: Checkout) -> None:
     whole = (finished.root / "videos/train_02.mp4").read_bytes()
     (finished.root / "videos/train_01.mp4").write_bytes(whole)

@@ -192,6 +192,10 @@ class RecipeConfig(Strict):
     @model_validator(mode="after")
     def _references(self) -> RecipeConfig:
         known = {f"{stage}.{network}" for stage, block in self.stages.items() for network in block.networks}
+        if "ensemble_table" not in self.tables:
+            raise ValueError("tables: expected a table called ensemble_table, which the report is about")
+        if "data_quality" in self.tables:
+            raise ValueError("tables: data_quality is the name of another file of results")
         for name, table in self.tables.items():
             if table.protocol not in self.protocols:
                 raise ValueError(

@@ -11,6 +11,7 @@ from mml_core.annotations import load_annotations
 from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import ProtocolConfig
+from mml_core.errors import InputError
 from mml_core.evaluation.score import score_videos
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores
 from mml_core.networks import build_network, gflops_per_clip, hand_over
@@ -42,6 +43,10 @@ def score_stage(
     }
     videos = plan.videos(split)
     samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
+    if not samples:
+        raise InputError(
+            f"no usable video of split {split!r} in data set {dataset.name!r}", hint="see data_quality.csv"
+        )
     classes = tuple(about["classes"])
     clips = EvaluationClips(stores, samples, clip, protocol, class_count=len(classes), multi_label=dataset.multi_label)
     networks, inputs, gflops = {}, {}, {}
@@ -64,6 +69,11 @@ def score_stage(
         workers=workers,
         mixed=document.config.precision == "mixed",
     )
+    for name, values in logits.items():
+        if not values.isfinite().all():
+            raise InputError(
+                f"network {name} gives scores that are not finite", file=weights, hint="train it with precision: full"
+            )
     scores = Scores(
         stage=weights.parent.name,
         split=split,

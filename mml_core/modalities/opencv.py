@@ -15,20 +15,20 @@ class OpenCvTvl1:
     """A flow engine (see `mml_core.modalities.flow.FlowEngine`); computes one pair after another.
 
     May be called from several threads at a time: OpenCV computes outside Python's lock, and each thread has an object
-    of its own for each size of frames, since an object that has once seen small frames keeps their fewer scales.
+    of its own. It is made anew where the size of the frames changes, since an object that has once seen small frames
+    keeps their fewer scales; one at a time, since each holds some 10 MB.
     """
 
     def __init__(self, settings: Tvl1Settings) -> None:
         self._settings = settings
-        self._solvers: dict[tuple[int, ...], cv2.optflow.DualTVL1OpticalFlow] = {}
+        self._local = threading.local()
         cv2.setNumThreads(1)
 
     def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the flow (P, 2, H, W) in pixels from `first` to `second`, grey (P, H, W)."""
-        key = (threading.get_ident(), *first.shape[1:])
-        if key not in self._solvers:
-            self._solvers[key] = self._create()
-        solver = self._solvers[key]
+        if getattr(self._local, "size", None) != first.shape[1:]:
+            self._local.solver, self._local.size = self._create(), first.shape[1:]
+        solver = self._local.solver
         fields = [solver.calc(before, after, None) for before, after in zip(first, second, strict=True)]
         return np.ascontiguousarray(np.stack(fields).transpose(0, 3, 1, 2))
 

@@ -31,6 +31,8 @@ from mml_core.training.stop import StopRequest, stop_on_signals
 
 #: network -> share of validation videos whose best class is right, in percent
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, float]]
+#: takes the history's rows of an epoch that ended, one a network
+Record = Callable[[list[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Trainer:
         config: StageConfig,
         clips: TrainingClips,
         validate: Validate,
+        record: Record,
         *,
         state_folder: Path,
         fingerprint: str,
@@ -71,7 +74,7 @@ class Trainer:
         workers: int,
     ) -> None:
         self.trainees, self.objective, self.config, self.clips = trainees, objective, config, clips
-        self.validate, self.device, self.workers = validate, device, workers
+        self.validate, self.record, self.device, self.workers = validate, record, device, workers
         self.state_folder, self.fingerprint = state_folder, fingerprint
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
@@ -137,6 +140,7 @@ class Trainer:
         if taken is not None:
             self._check_finite(taken)
         progress.sums, progress.seconds = sums.as_dict(), time.monotonic() - began
+        self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
     def _step(self, batch: Batch, sums: _Sums) -> _Taken:
         progress, config = self.progress, self.config
@@ -206,6 +210,7 @@ class Trainer:
                     "seconds": round(progress.seconds, 2),
                 }
             )
+        self.record(progress.history[-len(progress.sums) :])
         progress.sums, progress.seconds = {}, 0.0
         self.save()
 

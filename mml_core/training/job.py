@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from mml_core.files import write_text
 from mml_core.networks import HandOver, build_network, hand_over, parameter_groups, read_weight_file
 from mml_core.objectives import build_objective
 from mml_core.plan import STAGE_SPLITS, DataPlan, StageDocument
+from mml_core.quality import Quarantined, check_share
 from mml_core.shards import ModalityStore
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
@@ -72,21 +74,22 @@ def train_stage(
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
     data = open_stage_data(document, dataset, files.shards)
-    fingerprint = _fingerprint(document, files, data.stores, code)
+    fingerprint = _fingerprint(document, files, data.stores, [code, torch.__version__, device.type])
     trainees, handed_over = _build_trainees(document, files, data, device)
-    objective = build_objective(document.config.objective, multi_label=dataset.multi_label)
+    config = document.config
+    objective = build_objective(config.objective, multi_label=dataset.multi_label)
     trainer = Trainer(
         trainees,
         objective,
-        document.config,
+        config,
         data.training,
-        _validation(data, trainees, device, workers),
+        _validation(data, trainees, config.precision == "mixed", device, workers),
+        functools.partial(_record_epoch, files.history.parent / "tensorboard"),
         state_folder=files.state,
         fingerprint=fingerprint,
         device=device,
         workers=workers,
     )
-    config = document.config
     print(
         f"{len(trainees)} network(s), {len(data.training)} training videos, {len(data.validation)} validation videos, "
         f"{config.epochs} epochs of {trainer.steps} steps on {describe(device)}",
@@ -97,14 +100,16 @@ def train_stage(
         "document": document.model_dump(mode="json"),
         "classes": list(data.classes),
         "networks": {name: _about(name, document, data, handed_over) for name in trainees},
+        # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
+        "device": {"type": device.type, "float16": trainer.mixed},
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
         "first_weights": {name: _sha256(path) for name, path in files.first_weights.items()},
     }
     write_history(files.history, history)
-    shutil.rmtree(files.history.parent / "tensorboard", ignore_errors=True)
-    write_tensorboard(files.history.parent / "tensorboard", history)
-    write_text(files.config, json.dumps(about, indent=1, sort_keys=True) + "\n")
     write_weights(files.weights, {name: trainee.network.state_dict() for name, trainee in trainees.items()}, about)
+    # also the receipt of the weights: rules compare this small file by content
+    effective = {**about, "weights_sha256": _sha256(files.weights)}
+    write_text(files.config, json.dumps(effective, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(files.state, ignore_errors=True)
 
 
@@ -124,6 +129,7 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
         for modality, folder in document.modalities.items()
     }
     samples = {split: [Sample(v.video_id, v.labels) for v in plan.videos(split)] for split in STAGE_SPLITS}
+    _check_quality(plan, stores)
     usable = {split: usable_videos(stores, samples[split]) for split in STAGE_SPLITS}
     if not usable["train"]:
         raise InputError(f"no usable training video in data set {dataset.name!r}", hint="see data_quality.csv")
@@ -137,6 +143,15 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
         TrainingClips(stores, usable["train"], config.clip, flip=flip, seed=config.seed, **shape),
         EvaluationClips(stores, usable["validation"], config.clip, VALIDATION_PROTOCOL, **shape),
     )
+
+
+def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
+    """Refuse to train on a data set of which too many videos are quarantined."""
+    reasons = {video_id: reason for store in stores.values() for video_id, reason in store.quarantined.items()}
+    for split in STAGE_SPLITS:
+        videos = plan.videos(split)
+        rows = [Quarantined(split, v.video_id, v.path, reasons[v.video_id]) for v in videos if v.video_id in reasons]
+        check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
 
 
 def _build_trainees(
@@ -168,7 +183,9 @@ def _build_trainees(
     return trainees, handed_over
 
 
-def _validation(data: StageData, trainees: Mapping[str, Trainee], device: torch.device, workers: int) -> Validate:
+def _validation(
+    data: StageData, trainees: Mapping[str, Trainee], mixed: bool, device: torch.device, workers: int
+) -> Validate:
     inputs = {name: (trainee.modality, trainee.kind) for name, trainee in trainees.items()}
     samples = data.validation.samples
     single_label = not data.validation.multi_label
@@ -183,7 +200,7 @@ def _validation(data: StageData, trainees: Mapping[str, Trainee], device: torch.
             views=1,
             device=device,
             workers=workers,
-            mixed=True,
+            mixed=mixed,
             progress=False,
         )
         labels = torch.tensor([sample.labels[0] for sample in samples])
@@ -192,6 +209,17 @@ def _validation(data: StageData, trainees: Mapping[str, Trainee], device: torch.
         }
 
     return validate
+
+
+def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the history's `rows` of one epoch and add them to the TensorBoard log in `folder`, begun at epoch 1."""
+    for row in rows:
+        values = {key: row[key] for key in ("loss", "train_top1", "validation_top1") if row[key] is not None}
+        told = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+        print(f"epoch {row['epoch']} {row['network']}: {told}", flush=True)
+    if rows[0]["epoch"] == 1:
+        shutil.rmtree(folder, ignore_errors=True)
+    write_tensorboard(folder, rows)
 
 
 def _about(name: str, document: StageDocument, data: StageData, handed_over: Mapping[str, HandOver]) -> dict[str, Any]:
@@ -211,11 +239,13 @@ def _about(name: str, document: StageDocument, data: StageData, handed_over: Map
     }
 
 
-def _fingerprint(document: StageDocument, files: StageFiles, stores: Mapping[str, ModalityStore], code: str) -> str:
-    """Return a digest of all that defines the result: settings, first weights, shards, program."""
+def _fingerprint(
+    document: StageDocument, files: StageFiles, stores: Mapping[str, ModalityStore], program: list[str]
+) -> str:
+    """Return a digest of all that defines the result: settings, first weights, shards, program and device."""
     weights = {name: _sha256(path) for name, path in sorted(files.first_weights.items())}
     shards = {name: store.checksums for name, store in sorted(stores.items())}
-    return digest([document.model_dump(mode="json"), weights, shards, code, torch.__version__], 64)
+    return digest([document.model_dump(mode="json"), weights, shards, program], 64)
 
 
 def _sha256(path: Path) -> str:

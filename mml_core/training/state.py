@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from mml_core.files import replaced_on_success
 
 FILE_NAME = "state.safetensors"
+#: Raised whenever state written before can no longer be gone on from.
+SCHEMA_VERSION = 1
 
 
 @dataclass
@@ -49,7 +51,7 @@ def save_state(
             momentum = optimizers[name].state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 tensors[f"{name}/momentum/{key}"] = momentum
-    metadata = {"fingerprint": fingerprint, "progress": json.dumps(asdict(progress))}
+    metadata = {"fingerprint": _versioned(fingerprint), "progress": json.dumps(asdict(progress))}
     with replaced_on_success(folder / FILE_NAME) as temporary:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary, metadata)
 
@@ -68,7 +70,7 @@ def load_state(
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("fingerprint") != fingerprint:
+            if metadata.get("fingerprint") != _versioned(fingerprint):
                 return None, f"the state in {folder} belongs to other settings, weights or data: starting over"
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
@@ -82,6 +84,10 @@ def load_state(
                 buffer = torch.empty_like(parameter).copy_(momentum[key])  # keeps the parameter's device and layout
                 optimizers[name].state[parameter]["momentum_buffer"] = buffer
     return progress, f"going on at epoch {progress.epoch + 1}, step {progress.step + 1}"
+
+
+def _versioned(fingerprint: str) -> str:
+    return f"{SCHEMA_VERSION}:{fingerprint}"
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,25 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
+from mml_core.cli import named_file, run
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.members import load_members
 from mml_core.evaluation.table import TableRequest, build_table, write_table
 from mml_core.files import write_text
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"expected STAGE=FILE, got {text!r}")
-    return name, Path(path)
-
-
 def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, metavar="JSON", help="recipe, dataset, name, table and protocol")
-    parser.add_argument("--scores", required=True, nargs="+", type=_named, metavar="STAGE=FILE")
+    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE=FILE")
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()

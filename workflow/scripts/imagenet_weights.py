@@ -1,14 +1,16 @@
-"""Download torchvision's ImageNet weights of a backbone, verify their checksum and keep them as safetensors."""
+"""Download torchvision's ImageNet weights of a backbone, verify them and keep them as safetensors, with a receipt."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from mml_core.cli import run
-from mml_core.files import replaced_on_success
+from mml_core.files import replaced_on_success, write_text
 from mml_core.networks import imagenet_state
 
 
@@ -21,6 +23,9 @@ def main() -> None:
     state = imagenet_state(arguments.backbone)
     with replaced_on_success(arguments.output) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+    with arguments.output.open("rb") as file:
+        receipt = {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    write_text(arguments.output.with_suffix(".json"), json.dumps(receipt) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Decode the videos of one shard into JPEG frames."""
+"""Decode the videos of one shard into JPEG frames, and write its receipt."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mml_core.compute import end_with_parent
 from mml_core.config.dataset import load_dataset
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.shards.receipt import write_receipt
 
 
 def _arguments() -> argparse.Namespace:
@@ -18,7 +19,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
     parser.add_argument("--shard", required=True, help="name of the shard: its split and a digest of its videos")
     parser.add_argument("--threads", type=int, default=1, help="videos decoded at a time")
-    parser.add_argument("--output", type=Path, required=True, help="shard, HDF5")
+    parser.add_argument("--output", type=Path, required=True, help="shard, HDF5; its receipt ends in .json")
     return parser.parse_args()
 
 
@@ -43,6 +44,7 @@ def main() -> None:
         arguments.output,
         arguments.threads,
     )
+    write_receipt(arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mml_core.cli import run
 from mml_core.config.dataset import EmbeddedAnnotations, load_dataset
-from mml_core.demo.render import render_dataset
+from mml_core.demo.render import SETTINGS_FILE, render_dataset
 from mml_core.errors import InputError
+from mml_core.files import write_text
 
 
 def main() -> None:
@@ -22,6 +23,9 @@ def main() -> None:
     if not isinstance(annotations, EmbeddedAnnotations):
         raise InputError(f"annotations.format is {annotations.format!r}, not 'embedded'", file=arguments.dataset)
     render_dataset(annotations, arguments.output, arguments.threads)
+    # a rule compares this file by content, which it cannot do with a folder
+    receipt = (arguments.output / SETTINGS_FILE).read_text(encoding="utf-8")
+    write_text(arguments.output.with_name(f"{arguments.output.name}.json"), receipt)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
+from mml_core.cli import named_file, run
 from mml_core.files import write_text
 from mml_core.report.job import ReportFiles, make_page
 from mml_core.report.page import render_page
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text!r}")
-    return name, Path(path)
 
 
 def main() -> None:
@@ -23,11 +16,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, type=Path, metavar="YAML")
     parser.add_argument("--table", required=True, type=Path, metavar="CSV", help="table of one recipe")
-    parser.add_argument("--history", nargs="*", default=[], type=_named, metavar="STAGE=FILE")
-    parser.add_argument("--configs", nargs="*", default=[], type=_named, metavar="STAGE=FILE")
-    parser.add_argument("--scores", required=True, nargs="+", type=_named, metavar="STAGE=FILE")
+    parser.add_argument("--history", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
+    parser.add_argument("--configs", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
+    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE=FILE")
     parser.add_argument("--quality", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--shards", nargs="*", default=[], type=_named, metavar="MODALITY=FILE", help="for the strips")
+    parser.add_argument(
+        "--shards", nargs="*", default=[], type=named_file, metavar="MODALITY=FILE", help="for the strips"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="HTML")
     arguments = parser.parse_args()
     files = ReportFiles(

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
+from mml_core.cli import named_file, run
 from mml_core.compute import end_with_parent, prepare_compute
-
-
-def _pairs(values: list[str]) -> dict[str, Path]:
-    return {name: Path(path) for name, path in (value.split("=", 1) for value in values)}
 
 
 def _arguments() -> argparse.Namespace:
@@ -18,7 +14,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--document", required=True, help="the stage as canonical JSON (mml_core.plan.StageDocument)")
     parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
-    parser.add_argument("--first-weights", nargs="*", default=[], metavar="NETWORK=FILE", help="weights to start from")
+    parser.add_argument(
+        "--first-weights", nargs="*", type=named_file, default=[], metavar="NETWORK=FILE", help="weights to start from"
+    )
     parser.add_argument("--state", type=Path, required=True, help="folder for the state of an unfinished training")
     parser.add_argument("--code", default="", help="digest of the program: state of another one is not resumed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -41,7 +39,7 @@ def main() -> None:
 
         files = StageFiles(
             shards=arguments.shards,
-            first_weights=_pairs(arguments.first_weights),
+            first_weights=dict(arguments.first_weights),
             weights=arguments.weights,
             history=arguments.history,
             config=arguments.config,
