@@ -22,6 +22,8 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/code.smk"
+include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/modalities.smk"
 include: "rules/train.smk"

@@ -9,15 +9,20 @@ from pathlib import Path
 
 
 def code_digest(root: Path, paths: Iterable[str]) -> str:
-    """Return 12 hexadecimal digits that stand for the Python files `paths` (folders: all files below) under `root`."""
+    """Return 12 hexadecimal digits that stand for the files `paths` under `root`.
+
+    A folder stands for the Python modules and HTML templates below it; templates count to the letter.
+    """
     content = hashlib.sha256()
     for relative in sorted(paths):
         target = root / relative
         if not target.exists():
             raise FileNotFoundError(f"{target}: named as code of a rule, but missing")
-        for file in sorted(target.rglob("*.py")) if target.is_dir() else [target]:
+        files = [file for file in target.rglob("*") if file.suffix in (".py", ".html")] if target.is_dir() else [target]
+        for file in sorted(files):
+            text = file.read_text(encoding="utf-8")
             content.update(file.relative_to(root).as_posix().encode())
-            content.update(normalised(file.read_text(encoding="utf-8")).encode())
+            content.update((normalised(text) if file.suffix == ".py" else text).encode())
     return content.hexdigest()[:12]
 
 

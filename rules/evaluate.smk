@@ -75,7 +75,7 @@ rule recipe_table:
         "../envs/mml.yaml"
     params:
         request=table_request,
-        scores=table_score_arguments,
+        scores=score_arguments,
         code=code(TABLE_CODE),
     shell:
         """

@@ -35,10 +35,11 @@ rule recipe_report:
         "../envs/mml.yaml"
     params:
         dataset=DATASET_FILE,
-        scores=report_score_arguments,
+        scores=score_arguments,
         histories=stage_arguments("histories"),
         configs=stage_arguments("configs"),
         shards=sample_shard_arguments,
+        code=code(REPORT_CODE),
     shell:
         """
         exec python workflow/scripts/report.py \
@@ -66,6 +67,8 @@ rule combined_report:
         "<benchmarks>/report.tsv"
     conda:
         "../envs/mml.yaml"
+    params:
+        code=code(REPORT_CODE),
     shell:
         """
         exec python workflow/scripts/combined_report.py \

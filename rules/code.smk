@@ -1,0 +1,67 @@
+"""Which program text defines the products of a rule.
+
+A digest of it is a parameter of the rule, so that an edit of the program makes the products anew, while a touched file, a
+comment or a fresh checkout does not. Modules that only report, log or check are not listed.
+
+REQUIRED INPUTS:
+    mml_core/
+OUTPUTS:
+    none: nothing is written here
+"""
+
+RGB_CODE = [
+    "mml_core/video",
+    "mml_core/shards/images.py",
+    "mml_core/shards/schema.py",
+    "mml_core/shards/writer.py",
+    "mml_core/modalities/rgb.py",
+]
+DERIVED_CODE = [
+    "mml_core/shards",
+    "mml_core/modalities/derived.py",
+    "mml_core/modalities/quantise.py",
+]
+FLOW_CODE = [
+    *DERIVED_CODE,
+    "mml_core/modalities/flow.py",
+    "mml_core/modalities/opencv.py",
+]
+DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
+NETWORK_CODE = [
+    "mml_core/clips",
+    "mml_core/shards/images.py",
+    "mml_core/shards/reader.py",
+    "mml_core/networks/backbones.py",
+    "mml_core/networks/handover.py",
+    "mml_core/networks/shift.py",
+    "mml_core/networks/tsm.py",
+]
+TRAIN_CODE = [
+    *NETWORK_CODE,
+    "mml_core/networks/parameter_groups.py",
+    "mml_core/networks/weights.py",
+    "mml_core/objectives.py",
+    "mml_core/training/engine.py",
+    "mml_core/training/job.py",
+    "mml_core/training/schedule.py",
+]
+SCORE_CODE = [
+    *NETWORK_CODE,
+    "mml_core/evaluation/job.py",
+    "mml_core/evaluation/score.py",
+    "mml_core/evaluation/scores.py",
+    "mml_core/networks/cost.py",
+]
+TABLE_CODE = [
+    "mml_core/evaluation/fusion.py",
+    "mml_core/evaluation/markdown.py",
+    "mml_core/evaluation/members.py",
+    "mml_core/evaluation/metrics.py",
+    "mml_core/evaluation/table.py",
+]
+REPORT_CODE = ["mml_core/report", "mml_core/evaluation/markdown.py"]
+
+
+def code(paths):
+    """Return a digest of the program text in `paths`."""
+    return code_digest(ROOT, paths)
