@@ -29,9 +29,7 @@ from mml_core.plan import (
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself.
 shell.prefix(
-    "export PYTHONPATH={}:${{{{PYTHONPATH:-}}}}; ".format(
-        shlex.quote(str(workflow.basedir)).replace("{", "{{").replace("}", "}}")
-    )
+    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}}; "
 )
 
 ROOT = Path(workflow.basedir)

@@ -33,7 +33,7 @@ rule score_stage:
     threads: 8
     resources:
         gpu=1,
-        # a resource, since Snakemake runs jobs again where a parameter changes, and results are the same
+        # a resource, since another machine should not score again what is there
         device=PROJECT.device,
     params:
         dataset=DATASET_FILE,

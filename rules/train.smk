@@ -56,7 +56,7 @@ rule train_stage:
     threads: 8
     resources:
         gpu=1,
-        # a resource, since Snakemake runs jobs again where a parameter changes, and results are the same
+        # a resource, since another machine should not train again what is there (config.json records the device)
         device=PROJECT.device,
     params:
         document=stage_document,

@@ -166,7 +166,7 @@ class DatasetConfig(Strict):
     )
     modalities: dict[Name, ModalityConfig] = Field(
         default={"rgb": RgbModality(), "flow": FlowModality(), "diff": DiffModality()},
-        description="what is made of every video; the first of kind rgb is what the others are made from",
+        description="what is made of every video; the one of kind rgb is what the others are made from",
     )
     videos_per_shard: int = Field(default=256, ge=1, le=4096, description="how many videos a shard holds on average")
     limits: Limits = Field(default=Limits(), description="quarantine")

@@ -13,14 +13,15 @@ from mml_core.config.dataset import Name
 
 
 class ProjectConfig(Strict):
-    """The workflow's own settings. None of them changes a result, except by choosing which results are made."""
+    """The workflow's own settings: which results are made, and on what."""
 
     dataset: Name = Field(description="a file of config/datasets, without its ending")
     recipe: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         description="one or several files of config/recipes, without their ending"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="where networks run; auto: a GPU where there is one; cuda: fail where there is none"
+        default="auto",
+        description="where networks run; auto: a GPU where there is one; cuda: fail where there is none. Recorded with the weights, since mixed precision is used on GPUs only",
     )
 
     @field_validator("recipe", mode="before")

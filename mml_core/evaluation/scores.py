@@ -125,7 +125,7 @@ def _fill(file: h5py.File, scores: Scores) -> None:
     file.create_dataset("video_ids", data=list(scores.video_ids), dtype=h5py.string_dtype())
     labels = scores.labels.astype(np.uint8 if scores.multi_label else np.int64)
     file.create_dataset("labels", data=labels, fletcher32=True)
-    networks = file.create_group("networks", track_order=True)  # in the recipe's order, not the alphabet's
+    networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
         group.create_dataset("logits", data=network.logits.astype(np.float32), fletcher32=True)

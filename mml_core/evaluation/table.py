@@ -66,7 +66,7 @@ def build_table(request: TableRequest, members: Mapping[str, Member]) -> pd.Data
     """
     listed = list(members) if request.table.networks == "all" else list(request.table.networks)
     rows = [_row(request, reference, "network", {reference: 1.0}, None, members) for reference in listed]
-    # A request that came as JSON has sorted keys: only `members` still knows the recipe's order.
+    # One order of members wherever they are listed, whatever that of the recipe's keys.
     place = {reference: index for index, reference in enumerate(members)}
     for name, ensemble in request.table.ensembles.items():
         weights = dict(sorted(ensemble.members.items(), key=lambda item: place.get(item[0], -1)))
