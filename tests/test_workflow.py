@@ -330,6 +330,24 @@ def test_two_gpu_stages_at_once_get_two_gpus(_finished: Checkout, tmp_path: Path
     assert sorted(used) == ["using GPU GPU-a", "using GPU GPU-b"]
 
 
+def test_the_embedded_data_set_is_rendered_once(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "embedded")
+    checkout.dataset(
+        {
+            "annotations": {"format": "embedded", "train_clips": 1, "validation_clips": 1},
+            "modalities": {"rgb": {"kind": "rgb", "short_side_px": 32}, "diff": {"kind": "diff"}},
+        }
+    )
+    stages = {"ce_a": {"networks": {"diff": {"modality": "diff", "init": "random"}}, "epochs": 1}}
+    checkout.recipe("two", {**RECIPES["two"], "stages": stages})
+    checkout.configure(recipe=["two"])
+    checkout.run("--", "all")
+    assert [row["videos"] for row in rows_of(checkout.root / TABLE)] == ["8"]
+    for path in (checkout.root / "results").rglob("*"):
+        path.touch()
+    assert checkout.planned() == []
+
+
 def test_faults_of_the_configuration_are_told_before_anything_runs(finished: Checkout) -> None:
     finished.recipe("two", {**RECIPES["two"], "stages": {"ce_a": {"networks": {"rgb": RGB}, "epoch": 1}}})
     output = finished.run("-n", expect=1)
