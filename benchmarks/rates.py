@@ -2,7 +2,7 @@
 
 Prints a row per step and appends it to benchmarks/results/rates.csv. Decoding is compared with a peer on the same
 input in the same run: OpenCV's VideoCapture with resize and imencode at the same size and quality (it decodes on all
-cores, in the process itself; ours in a process apart that damage cannot crash, and adds checksums). Training is one step
+cores and in the process itself; ours in a process apart that damage cannot crash, with checksums). Training is a step
 (forward, backward, update) of TSM-ResNet-50 with 8 frames of 224 px on the device that torch finds.
 """
 

@@ -47,7 +47,9 @@ def test_floating_point_becomes_float32_and_integers_stay(tmp_path: Path, name: 
 def test_state_dict_as_torchvision_saves_it(tmp_path: Path) -> None:
     network = torchvision.models.resnet18(num_classes=2)
     state = read_weight_file(save(tmp_path / "net.pth", network.state_dict()))
-    torchvision.models.resnet18(num_classes=2).load_state_dict(state)
+    other = torchvision.models.resnet18(num_classes=2)
+    other.load_state_dict(state)
+    assert torch.equal(other.conv1.weight, network.conv1.weight)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
