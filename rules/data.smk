@@ -3,7 +3,7 @@
 REQUIRED INPUTS:
     the data set's videos (the embedded data set is rendered here)
 OUTPUTS:
-    results/<dataset>/shards/<rgb modality>/<shard>.h5
+    results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
     results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
 """
 

@@ -5,7 +5,7 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/stages/<stage>/weights.safetensors    weights of all networks of the stage
     results/<dataset>/stages/<stage>/history.csv            a row per epoch and network
-    results/<dataset>/stages/<stage>/config.json            effective settings
+    results/<dataset>/stages/<stage>/config.json            effective settings, and the digest of the weights
     results/imagenet/<backbone>.safetensors                 downloaded where a stage starts from ImageNet
 A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan.py).
 """
