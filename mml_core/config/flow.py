@@ -28,9 +28,7 @@ class Tvl1(Strict):
     scales: int = Field(
         default=5, ge=1, le=10, description="levels of the image pyramid (nscales); none gets below 16 pixels a side"
     )
-    scale_step: float = Field(
-        default=0.8, ge=0.1, lt=1, description="size ratio of neighbouring levels (scaleStep)"
-    )
+    scale_step: float = Field(default=0.8, ge=0.1, lt=1, description="size ratio of neighbouring levels (scaleStep)")
     warps: int = Field(default=5, ge=1, le=20, description="warps a level: how often the images are linearised anew")
     stop_px: float = Field(
         default=0.01,

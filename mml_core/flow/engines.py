@@ -1,4 +1,4 @@
-"""Choosing what computes flow. An engine is imported only when it is chosen: most machines lack what one of them needs."""
+"""Choosing what computes flow. An engine is imported only when it is chosen: most machines lack what another needs."""
 
 from __future__ import annotations
 
