@@ -103,7 +103,7 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield row("diff", images, _psnr_db(levels, decoded), levels_to_difference(decoded) - differences)
 
     modality = FlowModality()
-    flow = flow_fields(to_grey(torch.from_numpy(stored)), OpenCvTvl1(modality.tvl1))
+    flow = flow_fields(to_grey(torch.from_numpy(stored)), OpenCvTvl1(modality.algorithm))
     levels = flow_to_levels(flow, modality.bound_px)
     images = [encode_planes(level, options.quality) for level in levels]
     decoded = _decoded(images, "flow", height, width)

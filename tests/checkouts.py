@@ -21,7 +21,7 @@ DATASET = {
     "annotations": {"format": "manifest", "manifest": "videos/manifest.csv", "videos": "videos"},
     "modalities": {
         "rgb": {"kind": "rgb", "short_side_px": 32},
-        "flow": {"kind": "flow", "tvl1": {"scales": 2, "warps": 1, "stop_px": 0.1}},
+        "flow": {"kind": "flow", "algorithm": {"method": "tvl1", "scales": 2, "warps": 1, "stop_px": 0.1}},
     },
     "videos_per_shard": 4,
     "limits": {"max_quarantined_share": 0.5},

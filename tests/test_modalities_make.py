@@ -12,7 +12,8 @@ import pytest
 import torch
 from video_files import block_means, numbered_frames, read_number, shifted_frames, texture, write_video
 
-from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality, Tvl1Settings
+from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
+from mml_core.config.flow import Tvl1
 from mml_core.errors import InputError
 from mml_core.modalities import diff, flow
 from mml_core.modalities.opencv import OpenCvTvl1
@@ -50,8 +51,8 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModalityStor
     video = write_video(folder / "v.mp4", numbered_frames(22, 91, 125))
     rgb = rgb_shard(folder, {"a": other, "v": video, "z": other}, 51)
     diff.make_diff_shard(rgb, "diff", DiffModality(), folder / "diff.h5", 2)
-    quick = Tvl1Settings(warps=1, outer_iterations=1, inner_iterations=2)  # blocks that jump take long to follow
-    flow.make_flow_shard(rgb, "flow", FlowModality(tvl1=quick), folder / "flow.h5", 2)
+    quick = Tvl1(warps=1, outer_iterations=1, inner_iterations=2)  # blocks that jump take long to follow
+    flow.make_flow_shard(rgb, "flow", FlowModality(algorithm=quick), folder / "flow.h5", 2)
     return {name: ModalityStore([folder / f"{name}.h5"]) for name in ("rgb", "flow", "diff")}
 
 
@@ -145,10 +146,10 @@ def test_flow_engine_is_opencv_with_the_settings() -> None:
     first, second = shifted_frames([(0, 0), (2, 1)], 40, 48)[..., 0]
     reference = cv2.optflow.DualTVL1OpticalFlow_create()
     small = (first[:20, :20].copy(), second[:20, :20].copy())
-    engine = OpenCvTvl1(Tvl1Settings())
+    engine = OpenCvTvl1(Tvl1())
     engine(small[0][None], small[1][None])  # OpenCV's object would use fewer scales from here on
     assert np.array_equal(engine(first[None], second[None])[0].transpose(1, 2, 0), reference.calc(first, second, None))
-    other = Tvl1Settings(
+    other = Tvl1(
         time_step=0.2, attachment=0.1, tightness=0.25, scales=3, scale_step=0.5, warps=2, stop_px=0.02,
         inner_iterations=7, outer_iterations=4, median_px=3,
     )  # fmt: skip

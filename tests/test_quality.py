@@ -23,7 +23,7 @@ DATASET = """
 annotations: {{format: manifest, manifest: {folder}/list.csv, videos: {folder}}}
 modalities:
   rgb: {{kind: rgb, short_side_px: 32}}
-  flow: {{kind: flow, tvl1: {{warps: 1, outer_iterations: 1}}}}
+  flow: {{kind: flow, algorithm: {{method: tvl1, warps: 1, outer_iterations: 1}}}}
   diff: {{kind: diff}}
 videos_per_shard: 4
 limits: {{max_quarantined_share: {share}}}
@@ -159,7 +159,7 @@ def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.Captur
     stores = {kind: ModalityStore([videos / f"{kind}.h5"]) for kind in ("rgb", "flow", "diff")}
     found = {kind: len(store.videos) + len(store.quarantined) for kind, store in stores.items()}
     assert set(found.values()) == {len(shards[name])}
-    assert stores["flow"].info.settings["tvl1"]["warps"] == 1
+    assert stores["flow"].info.settings["algorithm"]["warps"] == 1
     capsys.readouterr()
     assert script("make_rgb_shard", *common, "--shard", "train-000000000000", "--output", videos / "x.h5") == 1
     assert "the data set changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.base import NAME_PATTERN, Strict, digest, read_yaml, validate
+from mml_core.config.flow import FlowAlgorithm, Tvl1
 from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -102,23 +103,6 @@ class RgbModality(Strict):
     quality: Quality = 90
 
 
-class Tvl1Settings(Strict):
-    """TV-L1 optical flow (Zach, Pock, Bischof 2007) with the names and defaults of OpenCV's DualTVL1."""
-
-    time_step: float = Field(default=0.25, gt=0, le=0.25, description="time step of the dual update (tau)")
-    attachment: float = Field(default=0.15, gt=0, description="weight of the data term (lambda): smaller is smoother")
-    tightness: float = Field(default=0.3, gt=0, description="coupling of flow and auxiliary field (theta)")
-    scales: int = Field(default=5, ge=1, le=10, description="levels of the image pyramid")
-    scale_step: float = Field(default=0.8, gt=0, lt=1, description="size ratio of neighbouring levels")
-    warps: int = Field(default=5, ge=1, le=20, description="warps a level")
-    stop_px: float = Field(
-        default=0.01, ge=0, description="stop once the mean update falls below this many pixels (epsilon)"
-    )
-    inner_iterations: int = Field(default=30, ge=1, description="iterations between two median filterings")
-    outer_iterations: int = Field(default=10, ge=1, description="median filterings a warp")
-    median_px: Literal[1, 3, 5] = Field(default=5, description="aperture of the median filter; 1 is none")
-
-
 class FlowModality(Strict):
     """Optical flow between neighbouring frames: N-1 fields for N frames."""
 
@@ -127,7 +111,9 @@ class FlowModality(Strict):
         default=20.0, gt=0, le=512, description="displacements are clipped to this many pixels a frame"
     )
     quality: Quality = 90
-    tvl1: Tvl1Settings = Field(default=Tvl1Settings(), description="parameters of TV-L1")
+    algorithm: FlowAlgorithm = Field(
+        default=Tvl1(), description="how it is computed, and with what parameters: TV-L1 unless `method` says otherwise"
+    )
 
 
 class DiffModality(Strict):

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from mml_core.config.base import Strict, validate
 from mml_core.config.dataset import Name
+from mml_core.config.flow import Tvl1Engine
 
 
 class ProjectConfig(Strict):
@@ -21,7 +22,11 @@ class ProjectConfig(Strict):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="where networks run; auto: a GPU where there is one; cuda: fail where there is none. Recorded with the weights, since mixed precision is used on GPUs only",
+        description="where networks and optical flow run; auto: a GPU where there is one; cuda: fail where there is none. Recorded with the weights, since mixed precision is used on GPUs only",
+    )
+    flow_engine: Tvl1Engine = Field(
+        default="auto",
+        description="program that computes TV-L1 flow; auto: the fastest that can run, triton on a GPU and numba on a processor. Recorded in the shards; a change of it makes no shard anew",
     )
 
     @field_validator("recipe", mode="before")

@@ -34,7 +34,7 @@ _BLOCK_PAIRS = 8
 def make_flow_shard(rgb: Path, modality: str, settings: FlowModality, output: Path, threads: int) -> None:
     """Write the shard `output` of TV-L1 flow between the frames of the shard `rgb`, as decoded."""
     software = {"mml_core": __version__, "torchvision": torchvision.__version__, "opencv": cv2.__version__}
-    encode = functools.partial(_encode, engine=OpenCvTvl1(settings.tvl1), settings=settings)
+    encode = functools.partial(_encode, engine=OpenCvTvl1(settings.algorithm), settings=settings)
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), software)
         write_derived(reader, encode, info, output, threads, _BLOCK_PAIRS)

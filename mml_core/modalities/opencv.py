@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mml_core.config.dataset import Tvl1Settings
+from mml_core.config.flow import Tvl1
 
 
 class OpenCvTvl1:
@@ -19,7 +19,7 @@ class OpenCvTvl1:
     keeps their fewer scales; one at a time, since each holds some 10 MB.
     """
 
-    def __init__(self, settings: Tvl1Settings) -> None:
+    def __init__(self, settings: Tvl1) -> None:
         self._settings = settings
         self._local = threading.local()
         cv2.setNumThreads(1)
