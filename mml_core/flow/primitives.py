@@ -1,0 +1,176 @@
+"""The parts that TV-L1 optical flow is made of, as pure functions on tensors of any device.
+
+Fields are float32 (..., H, W); component 0 of a flow or a gradient is x, positive to the right, component 1 is y,
+positive downwards. Sources: Zach, Pock, Bischof, "A duality based approach for realtime TV-L1 optical flow", DAGM
+2007; Sánchez, Meinhardt-Llopis, Facciolo, "TV-L1 optical flow estimation", Image Processing On Line 2013 (IPOL).
+
+Convention: OpenCV's numerical choices, which papers leave open: see each function.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+
+#: Parameter of the cubic convolution kernel (Keys 1981, his a): OpenCV's on the processor, and on GPUs (Catmull-Rom).
+OPENCV_CUBIC = -0.75
+CATMULL_ROM_CUBIC = -0.5
+
+
+def resize(fields: torch.Tensor, size: tuple[int, int], step: float | None = None) -> torch.Tensor:
+    """Return `fields` (..., H, W) bilinearly sampled on a grid of `size` (height, width), edges replicated.
+
+    step: size ratio from which positions are computed (as by cv2.resize with fx and fy); default: the ratio of the
+    sizes (as with dsize).
+
+    Convention: pixels are areas, so that the corners of the images coincide, not the centres of their corner pixels;
+    equal to the last bit to cv2.resize with INTER_LINEAR, version 5, on processors with fused multiplication and
+    addition. PyTorch's interpolate(align_corners=False) places samples alike, but for rounding, and without `step`.
+    """
+    for axis in (-1, -2):
+        length, out = fields.shape[axis], size[axis]
+        spacing = length / out if step is None else 1 / step
+        position = (torch.arange(out, dtype=torch.float64) + 0.5) * spacing - 0.5
+        # where it shrinks an image, OpenCV takes what is beyond the last centre as 0 parts of the last pixel but one
+        # and 1 part of the last; where it enlarges one, as the last pixel: the same but for rounding
+        left = position.floor().clamp(0, length - 2 if spacing > 1 else length - 1)
+        fields = _mix(fields, left.long(), (position - left).clamp(0, 1), axis)
+    return fields
+
+
+def _mix(fields: torch.Tensor, left: torch.Tensor, share: torch.Tensor, axis: int) -> torch.Tensor:
+    """Return a + (b - a) · share, for a and b at `left` and its right or lower neighbour, with one rounding at the end."""
+    right = (left + 1).clamp(max=fields.shape[axis] - 1)
+    first = fields.index_select(axis, left.to(fields.device))
+    second = fields.index_select(axis, right.to(fields.device))
+    share = share.float().double().to(fields.device)
+    return (first.double() + (second - first).double() * (share if axis == -1 else share[:, None])).float()
+
+
+def resize_corners(fields: torch.Tensor, size: tuple[int, int], step: float | None = None) -> torch.Tensor:
+    """Return `fields` sampled as by `resize`, with the centres of the top left pixels of both grids at one place.
+
+    Convention: position = index · spacing, in float32, as OpenCV's CUDA module has it: pixels are points, but the bottom
+    right corners do not coincide (unlike PyTorch's align_corners=True, which spaces samples by (H - 1) / (out - 1)).
+    """
+    for axis in (-1, -2):
+        length, out = fields.shape[axis], size[axis]
+        spacing = length / out if step is None else 1 / step
+        position = (torch.arange(out, dtype=torch.float32) * spacing).clamp(max=length - 1)
+        left = position.floor()
+        fields = _mix(fields, left.long(), position - left, axis)
+    return fields
+
+
+def central_gradient(images: torch.Tensor) -> torch.Tensor:
+    """Return half the differences of both neighbours (..., 2, H, W) of `images` (..., H, W), edges replicated."""
+    columns = torch.cat([images[..., :1], images, images[..., -1:]], -1)
+    rows = torch.cat([images[..., :1, :], images, images[..., -1:, :]], -2)
+    return torch.stack([0.5 * (columns[..., 2:] - columns[..., :-2]), 0.5 * (rows[..., 2:, :] - rows[..., :-2, :])], -3)
+
+
+def forward_gradient(fields: torch.Tensor) -> torch.Tensor:
+    """Return the differences (..., 2, H, W) to the right and lower neighbours; 0 in last column and row (IPOL, 16)."""
+    gradient = torch.zeros((*fields.shape[:-2], 2, *fields.shape[-2:]), dtype=fields.dtype, device=fields.device)
+    torch.sub(fields[..., 1:], fields[..., :-1], out=gradient[..., 0, :, :-1])
+    torch.sub(fields[..., 1:, :], fields[..., :-1, :], out=gradient[..., 1, :-1, :])
+    return gradient
+
+
+def divergence(fields: torch.Tensor) -> torch.Tensor:
+    """Return the divergence (..., H, W) of `fields` (..., 2, H, W) by backward differences, 0 outside (IPOL, 17).
+
+    Convention: as in OpenCV the last column and row are like any other; there it is minus the adjoint of
+    `forward_gradient` only for fields that are 0 in the last column (x) and row (y).
+    """
+    along_x, along_y = fields[..., 0, :, :], fields[..., 1, :, :]
+    result = along_x + along_y
+    result[..., 1:] -= along_x[..., :-1]
+    result[..., 1:, :] -= along_y[..., :-1, :]
+    return result
+
+
+def warp(images: torch.Tensor, flow: torch.Tensor, cubic: float, *, zero_outside: bool) -> torch.Tensor:
+    """Return `images` (P, C, H, W) at the places to which `flow` (P, 2, H, W) leads, by cubic convolution of 4 x 4 taps.
+
+    cubic: parameter of the kernel. Taps outside count as 0 (OpenCV on the processor: its remap with INTER_CUBIC and
+    BORDER_CONSTANT, exact fractions, as since version 5), or as the nearest pixel (OpenCV on GPUs).
+    PyTorch's grid_sample does the former, but rounds places to some 1e-5 pixels.
+    """
+    height, width = images.shape[-2:]
+    x = torch.arange(width, device=flow.device) + flow[:, 0]
+    y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1]
+    columns = list(_taps(x, width, cubic, zero_outside))
+    pixels, result = images.flatten(2), torch.zeros_like(images)
+    for row, row_weight in _taps(y, height, cubic, zero_outside):
+        line = torch.zeros_like(images)
+        for column, weight in columns:
+            index = (row * width + column).flatten(1)[:, None]
+            line += weight[:, None] * pixels.gather(2, index.expand(-1, images.shape[1], -1)).view_as(images)
+        result += row_weight[:, None] * line
+    return result
+
+
+def _taps(
+    position: torch.Tensor, length: int, a: float, zero_outside: bool
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield index and weight of the four taps along an axis (Keys 1981, eq. 4, with his a free)."""
+    whole = position.floor()
+    t = position - whole
+    near = [((a + 2) * s - (a + 3)) * s * s + 1 for s in (t, 1 - t)]
+    far = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+    for offset, weight in zip((-1, 0, 1, 2), (far, *near, 1 - far - near[0] - near[1]), strict=True):
+        index = whole + offset
+        inside = index.clamp(0, length - 1)
+        yield inside.long(), weight * (index == inside) if zero_outside else weight
+
+
+def median(fields: torch.Tensor, aperture: int) -> torch.Tensor:
+    """Return the median of `aperture` x `aperture` neighbours (odd) of each pixel of `fields` (P, C, H, W), edges replicated.
+
+    A network of minima and maxima, since torch.median takes some ten times as long. Equal to cv2.medianBlur.
+    """
+    height, width = fields.shape[-2:]
+    margin = aperture // 2
+    padded = F.pad(fields, (margin, margin, margin, margin), mode="replicate")
+    corners = [(y, x) for y in range(aperture) for x in range(aperture)]
+    values = [padded[..., y : y + height, x : x + width] for y, x in corners]
+    for low, high, wants_low, wants_high in selection_network(len(values), len(values) // 2):
+        first, second = values[low], values[high]
+        if wants_low:
+            values[low] = torch.minimum(first, second)
+        if wants_high:
+            values[high] = torch.maximum(first, second)
+    return values[len(values) // 2]
+
+
+@functools.cache
+def selection_network(count: int, rank: int) -> Sequence[tuple[int, int, bool, bool]]:
+    """Return the steps of a network that brings the value of `rank` (0: the least) of `count` to its place.
+
+    A step (i, j, low, high) puts the lesser of values i and j at i, if `low`, and the greater at j, if `high`: Batcher's
+    odd-even merge sort (1968), without what does not lead to `rank`.
+    """
+    needed, steps = {rank}, []
+    for low, high in reversed(list(_merge_sort(count))):
+        if low in needed or high in needed:
+            steps.append((low, high, low in needed, high in needed))
+            needed |= {low, high}
+    return tuple(reversed(steps))
+
+
+def _merge_sort(count: int) -> Iterator[tuple[int, int]]:
+    """Yield the comparisons (i, j), i < j, that sort `count` values."""
+    merged = 1
+    while merged < count:
+        distance = merged
+        while distance >= 1:
+            for start in range(distance % merged, count - distance, 2 * distance):
+                for low in range(start, min(start + distance, count - distance)):
+                    if low // (2 * merged) == (low + distance) // (2 * merged):
+                        yield low, low + distance
+            distance //= 2
+        merged *= 2
