@@ -1,0 +1,207 @@
+"""The command mml-flow: every kind of output, streaming, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import h5py
+import numpy as np
+import pytest
+import torch
+from video_files import ffmpeg, shifted_frames, write_video
+
+import mml_core.flow.command as command
+from mml_core.errors import InputError
+from mml_core.flow.command import flow_of_video, overlapping_blocks
+from mml_core.flow.files import read_flo
+
+#: The scene moves by 3 pixels to the right a frame.
+SHIFTS = [(3 * t, 0) for t in range(5)]
+CHEAP = ["--device", "cpu", "--threads", "1", "--engine", "torch", "--warps", "2", "--scales", "3"]
+
+
+def clip(path: Path, height: int = 48, width: int = 64, rate: str = "30000/1001") -> Path:
+    return write_video(path, shifted_frames(SHIFTS, height, width), rate=rate)
+
+
+def run(*words: object) -> None:
+    flow_of_video([str(word) for word in words])
+
+
+def pictures(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_every_output_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = [tmp_path / name for name in ("a.mp4", "a.mkv", "a.h5", "fields")]
+    words = [word for path in outputs for word in ("--out", path)]
+    run(clip(tmp_path / "in.mp4"), *words, "--short-side-px", 48, *CHEAP)
+
+    with h5py.File(tmp_path / "a.h5") as file:
+        flow, about = file["flow"][:], dict(file["flow"].attrs)
+    assert flow.shape == (4, 2, 48, 64) and flow.dtype == np.float32
+    assert np.median(flow[:, 0]) == pytest.approx(3, abs=0.1) and np.median(flow[:, 1]) == pytest.approx(0, abs=0.1)
+    assert about["engine"] == "torch" and about["video"] == "in.mp4" and '"warps":2' in about["algorithm"]
+    assert about["frame_rate"] == pytest.approx(29.97, abs=0.01)
+    for number in range(4):
+        np.testing.assert_array_equal(read_flo(tmp_path / "fields" / f"{number:06d}.flo"), flow[number])
+    for name in ("a.mp4", "a.mkv"):
+        with av.open(str(tmp_path / name)) as container:
+            assert container.streams.video[0].average_rate == pytest.approx(Fraction(30000, 1001), rel=1e-3)
+        assert pictures(tmp_path / name).shape == (4, 48, 128, 3)
+
+    said = capsys.readouterr().out
+    assert "4 pairs of 64 x 48 by tvl1, variant opencv, engine torch on cpu" in said and "pairs/s" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "a.mkv", "a.mp4", "fields", "in.mp4"]
+
+
+def test_colours_of_a_known_motion(tmp_path: Path) -> None:
+    """To the right is red; half of the scale is half saturated: 255 * (1 - 3 / 6).
+
+    The wheel is not closed there: just above it starts with 43 of blue, of which half counts.
+    """
+    video = clip(tmp_path / "in.mp4")
+    run(video, "--out", tmp_path / "a.mp4", "--short-side-px", 48, "--max-px", 6, *CHEAP)
+    shown = pictures(tmp_path / "a.mp4")
+    red, green, blue = np.median(shown[:, 8:-8, 72:-8], axis=(0, 1, 2))
+    assert (red, green) == pytest.approx((255, 128), abs=8) and 120 <= blue <= 128 + 43 // 2 + 8
+    frames = shifted_frames(SHIFTS, 48, 64)[:-1]
+    assert np.abs(shown[:, :, :64].astype(int) - frames).mean() < 6, "the frames are on the left"
+
+
+def test_odd_sizes(tmp_path: Path) -> None:
+    video = clip(tmp_path / "in.mp4", 33, 45)
+    run(video, "--out", tmp_path / "a.mp4", "--out", tmp_path / "a.h5", "--short-side-px", 33, *CHEAP)
+    assert pictures(tmp_path / "a.mp4").shape == (4, 34, 90, 3)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["flow"].shape == (4, 2, 33, 45)
+
+
+@pytest.mark.parametrize("algorithm", ["dis", "farneback"])
+def test_other_algorithms(tmp_path: Path, algorithm: str) -> None:
+    words = ["--short-side-px", 48, "--algorithm", algorithm, "--device", "cpu", "--threads", 1]
+    run(clip(tmp_path / "in.mp4"), "--out", tmp_path / "a.h5", *words)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["flow"].attrs["engine"] == "opencv"
+        assert np.median(file["flow"][:, 0]) == pytest.approx(3, abs=0.3)
+
+
+def test_part_of_a_video_is_the_part_of_its_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the blocks: here of two pairs."""
+    video = clip(tmp_path / "in.mp4")
+    run(video, "--out", tmp_path / "all.h5", "--short-side-px", 32, *CHEAP)
+    monkeypatch.setattr(command, "_BLOCK_PAIRS", 2)
+    run(video, "--out", tmp_path / "blocks.h5", "--short-side-px", 32, *CHEAP)
+    run(video, "--out", tmp_path / "part.h5", "--short-side-px", 32, "--start", 1, "--frames", 3, *CHEAP)
+    with h5py.File(tmp_path / "all.h5") as whole, h5py.File(tmp_path / "blocks.h5") as blocks:
+        np.testing.assert_array_equal(whole["flow"][:], blocks["flow"][:])
+        with h5py.File(tmp_path / "part.h5") as part:
+            np.testing.assert_array_equal(whole["flow"][1:3], part["flow"][:])
+            assert part["flow"].attrs["first_frame"] == 1
+
+
+@pytest.mark.parametrize(("frames", "most", "sizes"), [(5, 2, [3, 3]), (6, 2, [3, 3, 2]), (2, 9, [2]), (1, 2, [])])
+def test_blocks_share_a_frame(frames: int, most: int, sizes: list[int]) -> None:
+    numbered = [np.full((2, 2, 3), number, np.uint8) for number in range(frames)]
+    blocks = list(overlapping_blocks(numbered, most))
+    assert [len(block) for block in blocks] == sizes
+    pairs = [(int(a[0, 0, 0]), int(b[0, 0, 0])) for block in blocks for a, b in itertools.pairwise(block)]
+    assert pairs == [(t, t + 1) for t in range(frames - 1)]
+
+
+def test_large_frames_make_small_blocks() -> None:
+    large = (np.zeros((4320, 7680, 3), np.uint8) for _ in range(2))
+    assert [len(block) for block in overlapping_blocks(large)] == [2]
+
+
+def _damage_the_end(video: Path) -> None:
+    """Overwrite most of the last of the pictures, which stand for themselves."""
+    content = bytearray(video.read_bytes())
+    with av.open(str(video)) as container:
+        last = max(packet.pos for packet in container.demux(video=0) if packet.size)
+    content[last + 8 : last + 400] = bytes(392)
+    video.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["missing.mp4", "--out", "a.mp4"], r"missing\.mp4: no such file"),
+        (["audio.mp4", "--out", "a.mp4"], "no video stream"),
+        (["one.mp4", "--out", "a.mp4"], "too short: 1 frames"),
+        (["corrupt.mp4", "--out", "a.mp4", "--out", "a.h5", "--out", "a"], "decoding failed after 4 frames"),
+        (["text.mp4", "--out", "a.mp4"], "text.mp4: "),
+        (["in.mp4", "--out", "a.avi"], "unknown ending '.avi'"),
+        (["in.mp4", "--out", "a.flo"], "name a folder"),
+        (["in.mp4", "--out", "text.mp4/a.mp4"], "a.mp4: cannot be written"),
+        (["in.mp4", "--out", "text.mp4/a.h5"], "a.h5: cannot be written"),
+        (["in.mp4", "--out", "text.mp4/a"], "text.mp4/a: cannot be written"),
+        (["in.mp4", "--out", "in.mp4"], "in.mp4: is named twice"),
+        (["in.mp4", "--out", "a.h5", "--out", "./a.h5"], "is named twice"),
+        (["in.mp4", "--out", "a.h5", "--start", "4"], "no two frames from frame 4 on"),
+        (["in.mp4", "--out", "a.h5", "--memory-gb", "0.00001"], "--memory-gb"),
+        (["in.mp4", "--out", "a.h5", "--attachment", "-1"], "attachment: Input should be greater than 0"),
+        (["in.mp4", "--out", "a.h5", "--algorithm", "dis", "--warps", "2"], "warps: unknown key"),
+        (["in.mp4", "--out", "a.h5", "--variant", "opencv-cuda", "--median-px", "5"], "no median filter"),
+        (["in.mp4", "--out", "a.h5", "--engine", "triton"], "triton needs a GPU"),
+    ],
+)
+def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], reason: str) -> None:
+    clip(tmp_path / "in.mp4")
+    write_video(tmp_path / "one.mp4", shifted_frames(SHIFTS[:1], 48, 64))
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=0.2", str(tmp_path / "audio.mp4"))
+    (tmp_path / "text.mp4").write_text("no video")
+    _damage_the_end(write_video(tmp_path / "corrupt.mp4", shifted_frames(SHIFTS, 48, 64), "-g", "1"))
+    before = set(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_BLOCK_PAIRS", 1)
+    cheap = [] if "triton" in words or "dis" in words else ["--engine", "torch"]
+    with pytest.raises(InputError, match=reason):
+        run(*words, "--device", "cpu", "--short-side-px", 32, "--threads", 1, *cheap)
+    assert set(tmp_path.iterdir()) == before, "something was left behind"
+
+
+@pytest.mark.parametrize(
+    "words", [["in.mp4"], ["in.mp4", "--out", "a.h5", "--frames", "1"], ["in.mp4", "--out", "a.h5", "--max-px", "0"]]
+)
+def test_misuse_is_told_by_the_parser(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(*words)
+    assert end.value.code == 2 and "mml-flow: error:" in capsys.readouterr().err
+
+
+def test_help_names_every_parameter_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run("--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    assert "--attachment VALUE tvl1: weight of the data term (lambda): smaller is smoother [0.15]" in said
+    assert "--preset {ultrafast,fast,medium}" in said and "80 % of what is free" in said
+
+
+def test_the_command_ends_with_a_message_not_a_traceback(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "mml_core.flow.command", "missing.mp4", "--out", "a.h5", "--device", "cpu"]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: missing.mp4: no such file") and "Traceback" not in ended.stderr
+
+
+def test_the_first_block_sets_the_scale_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colours of later blocks must not be scaled anew: fields of the second are twice as long, and saturate."""
+    lengths = iter([2.0, 4.0])
+    monkeypatch.setattr(command, "_BLOCK_PAIRS", 2)
+    monkeypatch.setattr(command, "_warm_up", lambda *_: None)
+    monkeypatch.setattr(
+        command,
+        "optical_flow",
+        lambda clips, *_, **__: [torch.tensor([next(lengths), 0.0]).reshape(1, 2, 1, 1).expand(2, 2, 48, 64)],
+    )
+    run(clip(tmp_path / "in.mp4"), "--out", tmp_path / "a.mp4", "--short-side-px", 48, *CHEAP)
+    colours = pictures(tmp_path / "a.mp4")[:, :, 66:].mean((1, 2))
+    assert colours == pytest.approx(np.tile([255, 0, 0], (4, 1)), abs=8)
