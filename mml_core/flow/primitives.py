@@ -19,6 +19,12 @@ import torch.nn.functional as F
 OPENCV_CUBIC = -0.75
 CATMULL_ROM_CUBIC = -0.5
 
+#: A step of a sorting network: the lesser of values i and j goes to i, if the third says so, the greater to j, if the
+#: fourth does.
+Step = tuple[int, int, bool, bool]
+
+_BAND_ROWS = 32
+
 
 def resize(fields: torch.Tensor, size: tuple[int, int], step: float | None = None) -> torch.Tensor:
     """Return `fields` (..., H, W) bilinearly sampled on a grid of `size` (height, width), edges replicated.
@@ -42,7 +48,7 @@ def resize(fields: torch.Tensor, size: tuple[int, int], step: float | None = Non
 
 
 def _mix(fields: torch.Tensor, left: torch.Tensor, share: torch.Tensor, axis: int) -> torch.Tensor:
-    """Return a + (b - a) · share, for a and b at `left` and its right or lower neighbour, with one rounding at the end."""
+    """Return a + (b - a) · share, for a and b at `left` and its right or lower neighbour, rounded once."""
     right = (left + 1).clamp(max=fields.shape[axis] - 1)
     first = fields.index_select(axis, left.to(fields.device))
     second = fields.index_select(axis, right.to(fields.device))
@@ -51,9 +57,9 @@ def _mix(fields: torch.Tensor, left: torch.Tensor, share: torch.Tensor, axis: in
 
 
 def resize_corners(fields: torch.Tensor, size: tuple[int, int], step: float | None = None) -> torch.Tensor:
-    """Return `fields` sampled as by `resize`, with the centres of the top left pixels of both grids at one place.
+    """Return `fields` sampled as by `resize`, with the centres of both grids' top left pixels at one place.
 
-    Convention: position = index · spacing, in float32, as OpenCV's CUDA module has it: pixels are points, but the bottom
+    Convention: position = index · spacing, in float32, as in OpenCV's CUDA module: pixels are points, but the bottom
     right corners do not coincide (unlike PyTorch's align_corners=True, which spaces samples by (H - 1) / (out - 1)).
     """
     for axis in (-1, -2):
@@ -74,7 +80,9 @@ def central_gradient(images: torch.Tensor) -> torch.Tensor:
 
 def forward_gradient(fields: torch.Tensor) -> torch.Tensor:
     """Return the differences (..., 2, H, W) to the right and lower neighbours; 0 in last column and row (IPOL, 16)."""
-    gradient = torch.zeros((*fields.shape[:-2], 2, *fields.shape[-2:]), dtype=fields.dtype, device=fields.device)
+    gradient = fields.new_empty((*fields.shape[:-2], 2, *fields.shape[-2:]))
+    gradient[..., 0, :, -1] = 0
+    gradient[..., 1, -1, :] = 0
     torch.sub(fields[..., 1:], fields[..., :-1], out=gradient[..., 0, :, :-1])
     torch.sub(fields[..., 1:, :], fields[..., :-1, :], out=gradient[..., 1, :-1, :])
     return gradient
@@ -94,10 +102,10 @@ def divergence(fields: torch.Tensor) -> torch.Tensor:
 
 
 def warp(images: torch.Tensor, flow: torch.Tensor, cubic: float, *, zero_outside: bool) -> torch.Tensor:
-    """Return `images` (P, C, H, W) at the places to which `flow` (P, 2, H, W) leads, by cubic convolution of 4 x 4 taps.
+    """Return `images` (P, C, H, W) at the places to which `flow` (P, 2, H, W) leads, by cubic convolution.
 
-    cubic: parameter of the kernel. Taps outside count as 0 (OpenCV on the processor: its remap with INTER_CUBIC and
-    BORDER_CONSTANT, exact fractions, as since version 5), or as the nearest pixel (OpenCV on GPUs).
+    cubic: parameter of the kernel of 4 x 4 taps. Taps outside count as 0 (OpenCV on the processor: as its remap with
+    INTER_CUBIC and BORDER_CONSTANT, since version 5), or as the nearest pixel (OpenCV on GPUs).
     PyTorch's grid_sample does the former, but rounds places to some 1e-5 pixels.
     """
     height, width = images.shape[-2:]
@@ -129,33 +137,65 @@ def _taps(
 
 
 def median(fields: torch.Tensor, aperture: int) -> torch.Tensor:
-    """Return the median of `aperture` x `aperture` neighbours (odd) of each pixel of `fields` (P, C, H, W), edges replicated.
+    """Return the median of the `aperture` x `aperture` (odd) neighbours of each pixel of `fields` (P, C, H, W).
 
-    A network of minima and maxima, since torch.median takes some ten times as long. Equal to cv2.medianBlur.
+    Edges are replicated; equal to cv2.medianBlur. It is a network of minima and maxima, for torch.median takes some ten
+    times as long; in bands of rows, so that the values in work stay in a processor's cache.
     """
-    height, width = fields.shape[-2:]
-    margin = aperture // 2
+    margin, height = aperture // 2, fields.shape[-2]
     padded = F.pad(fields, (margin, margin, margin, margin), mode="replicate")
-    corners = [(y, x) for y in range(aperture) for x in range(aperture)]
-    values = [padded[..., y : y + height, x : x + width] for y, x in corners]
-    for low, high, wants_low, wants_high in selection_network(len(values), len(values) // 2):
+    band = height if fields.is_cuda else _BAND_ROWS
+    tops = range(0, height, band)
+    return torch.cat([_median_inside(padded[..., y : y + band + 2 * margin, :], aperture) for y in tops], -2)
+
+
+def _median_inside(fields: torch.Tensor, aperture: int) -> torch.Tensor:
+    """Return the median around each pixel with all its neighbours, (..., H - aperture + 1, W - aperture + 1)."""
+    height, width = fields.shape[-2] - aperture + 1, fields.shape[-1] - aperture + 1
+    rows = [fields[..., y : y + height, :] for y in range(aperture)]
+    _run(_selection(tuple(_merge_sort(aperture)), frozenset(range(aperture))), rows)  # shared by neighbouring windows
+    values = [row[..., x : x + width] for row in rows for x in range(aperture)]
+    steps, middle = median_network(aperture)
+    _run(steps, values)
+    return values[middle]
+
+
+def _run(steps: Sequence[Step], values: list[torch.Tensor]) -> None:
+    for low, high, wants_low, wants_high in steps:
         first, second = values[low], values[high]
         if wants_low:
             values[low] = torch.minimum(first, second)
         if wants_high:
             values[high] = torch.maximum(first, second)
-    return values[len(values) // 2]
 
 
 @functools.cache
-def selection_network(count: int, rank: int) -> Sequence[tuple[int, int, bool, bool]]:
-    """Return the steps of a network that brings the value of `rank` (0: the least) of `count` to its place.
+def median_network(side: int) -> tuple[Sequence[Step], int]:
+    """Return a network that finds the median of a square of `side` x `side` values, and where it leaves the median.
 
-    A step (i, j, low, high) puts the lesser of values i and j at i, if `low`, and the greater at j, if `high`: Batcher's
-    odd-even merge sort (1968), without what does not lead to `rank`.
+    Values are numbered row by row; columns are sorted already, the least on top. Rows are sorted then, which leaves
+    columns sorted. What is at row r, column c has (r + 1)(c + 1) - 1 values that are not greater above and to the left,
+    (side - r)(side - c) - 1 that are not less: few remain that can be the median, and it is the median of those.
     """
-    needed, steps = {rank}, []
-    for low, high in reversed(list(_merge_sort(count))):
+    row = list(_merge_sort(side))
+    rows = [(side * r + low, side * r + high) for r in range(side) for low, high in row]
+    half = (side * side + 1) // 2
+    left = [
+        side * r + c
+        for r in range(side)
+        for c in range(side)
+        if max((r + 1) * (c + 1), (side - r) * (side - c)) <= half
+    ]
+    last = [(left[low], left[high]) for low, high in _merge_sort(len(left))]
+    middle = left[len(left) // 2]
+    return _selection((*rows, *last), frozenset({middle})), middle
+
+
+@functools.cache
+def _selection(comparisons: Sequence[tuple[int, int]], wanted: frozenset[int]) -> Sequence[Step]:
+    """Return the steps among `comparisons` that the values left at the numbers `wanted` depend on."""
+    needed, steps = set(wanted), []
+    for low, high in reversed(comparisons):
         if low in needed or high in needed:
             steps.append((low, high, low in needed, high in needed))
             needed |= {low, high}
@@ -163,7 +203,7 @@ def selection_network(count: int, rank: int) -> Sequence[tuple[int, int, bool, b
 
 
 def _merge_sort(count: int) -> Iterator[tuple[int, int]]:
-    """Yield the comparisons (i, j), i < j, that sort `count` values."""
+    """Yield the comparisons (i, j), i < j, that sort `count` values: Batcher's odd-even merge sort (1968)."""
     merged = 1
     while merged < count:
         distance = merged

@@ -85,7 +85,7 @@ class TorchTvl1:
         sizes = level_sizes(*frames.shape[1:], self._settings.scales, self._settings.scale_step)
         flow = torch.empty((len(pairs), 2, *sizes[0]), dtype=torch.float32, device=self.device)
         iterations = torch.zeros((len(pairs), len(sizes), self._settings.warps), dtype=torch.int32)
-        batch = len(pairs) if self.device.type == "cuda" else 1
+        batch = max(1, len(pairs)) if self.device.type == "cuda" else 1
         with torch.inference_mode(), _without_denormals():
             for start in range(0, len(pairs), batch):
                 part = slice(start, start + batch)
@@ -168,15 +168,15 @@ class TorchTvl1:
     def _iterate(self, state: _State, warp: _Warp, iteration: int, threshold: float) -> tuple[_State, torch.Tensor]:
         """Return the state after an iteration, and which pairs (P,) stop there."""
         u, p, looked = state
-        rho = warp.rho_c + (warp.gradient * u).sum(1, keepdim=True)
-        step = (-rho / warp.squared).clamp(-self._step_limit, self._step_limit)
-        v = u + step * warp.gradient
-        new = v + self._settings.tightness * primitives.divergence(p)
+        rho = (warp.gradient * u).sum(1, keepdim=True) + warp.rho_c
+        step = (rho / warp.squared).clamp_(-self._step_limit, self._step_limit)
+        v = torch.addcmul(u, step, warp.gradient, value=-1)
+        new = v.add_(primitives.divergence(p), alpha=self._settings.tightness)
         du = primitives.forward_gradient(new)
-        length = (du[:, :, :1].square() + du[:, :, 1:].square()).sqrt()
-        p = (p + self._dual_step * du) / (1 + self._dual_step * length)
+        length = torch.hypot(du[:, :, 0], du[:, :, 1])[:, :, None]
+        p.add_(du, alpha=self._dual_step).div_(length.mul_(self._dual_step).add_(1))
         counted = 2 if self._like_cuda else u.shape[1]
-        change = (new - u)[:, :counted].square().sum((1, 2, 3), dtype=torch.float64)
+        change = (new - u)[:, :counted].square_().sum(1).sum((1, 2), dtype=torch.float64)
         looks = self._looks(looked, iteration, threshold)
         looked = torch.where(looks, change, looked - threshold)
         return _State(new, p, looked), looks & ~(change > threshold)
@@ -195,7 +195,7 @@ class TorchTvl1:
 
 @contextlib.contextmanager
 def _without_denormals() -> Iterator[None]:
-    """Let this thread take numbers below 1e-38 as 0: processors are slow with them, and flat images are full of them."""
+    """Let this thread take numbers below 1e-38 as 0: processors are slow with them, and flat images full of them."""
     smallest = torch.tensor([torch.finfo(torch.float32).tiny])
     before = not (smallest / 2).item()
     torch.set_flush_denormal(True)
