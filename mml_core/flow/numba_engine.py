@@ -1,0 +1,201 @@
+"""TV-L1 on processors, compiled when it is first used: the fast engine where there is no GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from mml_core.config.flow import Tvl1
+from mml_core.flow.engine import Solution
+from mml_core.flow.levels import level_sizes
+from mml_core.flow.numba_lanes import WIDTH
+from mml_core.flow.numba_level import DEPTH, Limits, Numbers, pack, solve_level, unpack
+from mml_core.flow.numba_median import scratch_floats
+from mml_core.flow.numba_resize import resize, taps
+from mml_core.flow.numba_sweep import DATA_FIELDS, STATE_FIELDS
+from mml_core.flow.numba_warp import MARGIN, SCRATCH, TEXEL, make_texels
+from mml_core.flow.primitives import CATMULL_ROM_CUBIC, OPENCV_CUBIC
+
+
+class _Workspace:
+    """What solving a pair needs in memory beside its images and its flow; one for each thread."""
+
+    def __init__(self, height: int, width: int) -> None:
+        pixels = height * -(-width // WIDTH) * WIDTH
+        self.state, self.other = (np.zeros(pixels * STATE_FIELDS, np.float32) for _ in range(2))
+        self.data = np.zeros(pixels * DATA_FIELDS, np.float32)
+        self.texels = np.zeros((height + 2 * MARGIN) * (width + 2 * MARGIN) * TEXEL + 4 * WIDTH, np.float32)
+        self.scratch = np.zeros(max(scratch_floats(width), SCRATCH), np.float32)
+        self.errors = np.zeros(DEPTH)
+
+
+class NumbaTvl1:
+    """TV-L1 as OpenCV computes it; a flow engine (see mml_core.flow.engine.PairEngine).
+
+    Each pair is solved by one thread from beginning to end, `threads` pairs side by side; Python's lock is released.
+    Raises ValueError for settings with illumination.
+    """
+
+    name = "numba"
+    device = torch.device("cpu")
+
+    def __init__(self, settings: Tvl1, threads: int = 1) -> None:
+        if settings.illumination:
+            raise ValueError("engine numba has no illumination term: engines torch and opencv have")
+        self._settings = settings
+        self._threads = threads
+        self._like_cuda = settings.variant == "opencv-cuda"
+        self._numbers = Numbers(
+            np.float32(CATMULL_ROM_CUBIC if self._like_cuda else OPENCV_CUBIC),
+            np.float32(settings.attachment * settings.tightness),
+            np.float32(settings.tightness),
+            np.float32(settings.time_step / settings.tightness),
+        )
+
+    def __call__(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the flow, float32 (P, 2, H, W)."""
+        return self.solve(frames, pairs, initial).flow
+
+    def working_bytes(self, height: int, width: int) -> int:
+        """Return how much memory a pair more in a batch takes, in bytes: a frame, its pyramid, the flow."""
+        sizes = level_sizes(height, width, self._settings.scales, self._settings.scale_step)
+        return 4 * (sum(h * w + 2 * WIDTH for h, w in sizes) + 3 * height * width)
+
+    def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
+        """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.
+
+        Raises ValueError for frames of less than 16 pixels a side.
+        """
+        sizes = level_sizes(*frames.shape[1:], self._settings.scales, self._settings.scale_step)
+        flow = torch.empty((len(pairs), 2, *sizes[0]), dtype=torch.float32)
+        iterations = torch.zeros((len(pairs), len(sizes), self._settings.warps), dtype=torch.int32)
+        used = pairs.unique().tolist()
+        pyramids: dict[int, list[np.ndarray]] = {}
+
+        def build(indices: Iterator[int]) -> None:
+            for index in indices:
+                pyramids[index] = self._pyramid(frames[index], sizes)
+
+        def solve(indices: Iterator[int]) -> None:
+            space = _Workspace(*sizes[0])
+            for index in indices:
+                first, second = (pyramids[frame] for frame in pairs[index].tolist())
+                begin = None if initial is None else initial[index].float().contiguous().numpy()
+                u = self._begin(begin, sizes)
+                counts = iterations[index].numpy()
+                for level in range(len(sizes) - 1, -1, -1):
+                    u = self._refine(u, sizes, level)
+                    self._solve_level(first[level], second[level], u, counts[level], space)
+                flow[index] = torch.from_numpy(u)
+
+        self._share_out(build, used)
+        self._share_out(solve, range(len(pairs)))
+        return Solution(flow, iterations)
+
+    def _share_out(self, work, items: Sequence[int]) -> None:
+        """Let threads call work(indices), which takes the next of the items left whenever it is done with one."""
+        left = iter(items)  # taking the next one is atomic
+
+        def run(_: int) -> None:
+            with _without_denormals():
+                work(left)
+
+        threads = min(self._threads, len(items))
+        if threads <= 1:
+            run(0)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, range(threads)))
+
+    def _pyramid(self, frame: torch.Tensor, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
+        """Return grey levels of each size, finest first: flat, between WIDTH spare values at either end."""
+        levels = []
+        for size in sizes:
+            flat = np.zeros(size[0] * size[1] + 2 * WIDTH, np.float32)
+            image = flat[WIDTH:-WIDTH].reshape(size)
+            if levels:
+                self._resize(levels[-1][WIDTH:-WIDTH].reshape(before), image, self._settings.scale_step)
+            else:
+                image[:] = frame.numpy()
+            levels.append(flat)
+            before = size
+        return levels
+
+    def _begin(self, initial: np.ndarray | None, sizes: list[tuple[int, int]]) -> np.ndarray:
+        """Return the flow (2, h, w) to start the coarsest level with."""
+        if initial is None:
+            return np.zeros((2, *sizes[-1]), np.float32)
+        for size in sizes[1:]:
+            initial = self._resize_flow(initial, size, self._settings.scale_step) * np.float32(
+                self._settings.scale_step
+            )
+        return initial
+
+    def _refine(self, u: np.ndarray, sizes: list[tuple[int, int]], level: int) -> np.ndarray:
+        """Return flow of the size of `level`, given that of the level below or its own."""
+        if u.shape[1:] == sizes[level]:
+            return u
+        return self._resize_flow(u, sizes[level], None) * np.float32(1 / self._settings.scale_step)
+
+    def _resize_flow(self, u: np.ndarray, size: tuple[int, int], step: float | None) -> np.ndarray:
+        out = np.empty((2, *size), np.float32)
+        for field in range(2):
+            self._resize(u[field], out[field], step)
+        return out
+
+    def _resize(self, image: np.ndarray, out: np.ndarray, step: float | None) -> None:
+        (height, width), (new_height, new_width) = image.shape, out.shape
+        columns = _taps(width, new_width, step, corners=self._like_cuda)
+        rows = _taps(height, new_height, step, corners=self._like_cuda)
+        resize(image, columns, rows, np.empty((height, new_width), np.float32), out)
+
+    def _solve_level(
+        self, first: np.ndarray, second: np.ndarray, u: np.ndarray, counts: np.ndarray, space: _Workspace
+    ) -> None:
+        """Improve the flow u (2, h, w) between two images of a level; write the iterations of each warp to counts."""
+        height, width = u.shape[1:]
+        settings = self._settings
+        limits = Limits(
+            settings.stop_px**2 * height * width,
+            settings.inner_iterations,
+            settings.outer_iterations,
+            settings.median_px,
+            self._like_cuda,
+        )
+        make_texels(second, height, width, self._like_cuda, space.texels)
+        pack(u, space.state)
+        swapped = solve_level(
+            first,
+            space.texels,
+            space.state,
+            space.other,
+            space.data,
+            height,
+            width,
+            self._numbers,
+            limits,
+            space.scratch,
+            space.errors,
+            counts,
+        )
+        unpack(space.other if swapped else space.state, u)
+
+
+_taps = functools.lru_cache(maxsize=64)(taps)
+
+
+@contextlib.contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Let this thread take numbers below 1e-38 as 0: processors are slow with them, and flat images are full of them."""
+    smallest = torch.tensor([torch.finfo(torch.float32).tiny])
+    before = not (smallest / 2).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
