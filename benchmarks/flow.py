@@ -3,12 +3,14 @@
     python benchmarks/flow.py [VIDEO ...]       clips made here where no video is named
     python benchmarks/flow.py --device cuda --frames a.npy b.npy
 
-Prints a table, appends it to benchmarks/results/flow.csv and draws docs/images/flow_roofline.svg. Engines take turns
-(A B C A B C ...), and the fastest of several times counts, since what disturbs a run only slows it down. Frames are in
-memory, on the device, grey and of their final size before the clock starts; flow stays on the device. On a processor
-the peer is OpenCV's TV-L1 with as many threads, pairs side by side, on a GPU the PyTorch engine on the same GPU. With
-one thread clips are timed one by one and "all" is their sum; with several, all clips' pairs are one batch.
-benchmarks/flow_bounds.py says what is counted against which bound.
+Prints a table, appends it to benchmarks/results/flow.csv and draws docs/images/flow_roofline.svg (where matplotlib is
+installed; torch, NumPy, pydantic and PyYAML are enough for the rest, and Triton or Numba for their engines).
+
+Engines take turns (A B C A B C ...), and the fastest of several times counts, since what disturbs a run only slows it
+down. Frames are in memory, on the device, grey and of their final size before the clock starts; flow stays on the
+device. On a processor the peer is OpenCV's TV-L1 with as many threads, pairs side by side, on a GPU the PyTorch engine
+on the same GPU. With one thread clips are timed one by one and "all" is their sum; with several, all clips' pairs are
+one batch. benchmarks/flow_bounds.py says what is counted against which bound.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -27,10 +30,11 @@ import torch
 from flow_bounds import measure_bounds
 from flow_clips import Clip, array_clips, joined, resized, synthetic_clips, video_clips
 from flow_entrants import CPU_ENGINES, GPU_ENGINES, Entrant, Memory, available, make_entrant, measure_memory
-from flow_table import Row, append, markdown, rows
+from flow_table import Row, append, markdown, read, rows
 from flow_timing import ALL, summed, time_in_turns
 
 RESULTS = Path(__file__).parent / "results" / "flow.csv"
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "flow_roofline.svg"
 #: Size at which the memory of a batch is stated.
 _MEMORY_SIZE = (340, 256)
 _DISTRIBUTIONS = ("torch", "numba", "triton", "opencv-contrib-python-headless")
@@ -128,6 +132,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
     parser.add_argument("--output", type=Path, default=RESULTS, help="CSV file that rows are appended to")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="roofline of all rows in the CSV file")
     parser.add_argument("--markdown", type=Path, help="write the table of all clips there as well")
     return parser.parse_args(words)
 
@@ -165,6 +170,10 @@ def main(words: Sequence[str] | None = None) -> None:
     append(table, options.output)
     summary = markdown([row for row in table if row.clip == ALL])
     print(f"\n{table[0].device}, {table[0].machine}; {table[0].versions}\n{summary}")
+    if importlib.util.find_spec("matplotlib"):
+        from flow_roofline import draw
+
+        draw(read(options.output), options.picture)
     if options.markdown:
         options.markdown.write_text(summary + "\n", encoding="utf-8")
 

@@ -12,12 +12,12 @@ Its traffic are the arrays that an iteration reads and writes if nothing stays i
 
     opencv   160 bytes: v (6 + 2 arrays), two divergences (3 each), u (6 + 2), two gradients (3 each), p (8 + 4)
     torch    456 bytes: 114 arrays of intermediate results, counted in `_iterate` of mml_core/flow/reference.py
-    numba    64 bytes: one pass, state (6 + 6) and data term (4); passes of several iterations divide it
-    triton   60 bytes: one pass, of which u, p and the linearised image (9 + 6)
+    numba    64 bytes a pass, state (6 + 6) and data term (4), over the iterations of the deepest pass
+    triton   60 bytes a pass, u, p and linearised image (9 + 6), over the iterations of the deepest pass
 
 Rates are measured in the run: copying between arrays as large as a pair's working set, on all threads at a time; and
-multiply-adds in registers. The GPU's issue rate is multiprocessors x 128 lanes x clock. An engine's share of a bound
-is below 1 unless it keeps data on the chip that the model takes from memory, which is what blocking in time is for.
+multiply-adds in registers. The GPU's issue rate is multiprocessors x 128 lanes x clock. Engines take shallower passes
+near the end of a warp, and a processor's caches serve them faster than the copy suggests, the smaller the level.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import torch
 
 FLOP = 55
 SLOTS_PROCESSOR, SLOTS_GPU = 59, 45
-BYTES = {"opencv": 160, "torch": 456, "numba": 64, "triton": 60}
+_PASS_BYTES = {"opencv": 160, "torch": 456, "numba": 64, "triton": 60}
 #: Working set of a pair, bytes a pixel: state and data term of the fused engines.
 _WORKING_SET = 64
 _GPU_COPY_BYTES = 1 << 30
@@ -48,9 +48,28 @@ class Bounds(NamedTuple):
     slots: int
 
 
+def bytes_per_px_iteration(engine: str) -> float:
+    """Return the traffic that the model counts for an iteration of a pixel by an engine, in bytes."""
+    return _PASS_BYTES[engine] / _deepest_pass(engine)
+
+
+def _deepest_pass(engine: str) -> int:
+    match engine:  # imported only here, since a machine may lack what another engine needs
+        case "numba":
+            from mml_core.flow.numba_level import DEPTH
+
+            return DEPTH
+        case "triton":
+            from mml_core.flow.triton_iterate import BLOCK
+
+            return int(BLOCK)
+        case _:
+            return 1
+
+
 def memory_share(px_iterations_per_s: float, engine: str, bounds: Bounds) -> float:
     """Return which part of the memory bound a rate is."""
-    return px_iterations_per_s * BYTES[engine] / bounds.bytes_per_s
+    return px_iterations_per_s * bytes_per_px_iteration(engine) / bounds.bytes_per_s
 
 
 def issue_share(px_iterations_per_s: float, bounds: Bounds) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from flow_bounds import BYTES, Bounds, issue_share, memory_share
+from flow_bounds import Bounds, bytes_per_px_iteration, issue_share, memory_share
 from flow_entrants import Memory
 from flow_timing import ALL, Timing
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     ratio: float | str
     px_iterations_per_pair: int | str
     mpx_iterations_per_s: float | str
-    bytes_per_px_iteration: int | str
+    bytes_per_px_iteration: float | str
     copy_gb_per_s: float
     gslots_per_s: float
     slots_per_px_iteration: int
@@ -65,7 +65,7 @@ def rows(
             _rounded(peers[clip] / seconds) if clip in peers else "",
             work // pairs if known else "",
             _rounded(rate / 1e6) if known else "",
-            BYTES[entrant.engine] if known else "",
+            bytes_per_px_iteration(entrant.engine) if known else "",
             _rounded(bounds.bytes_per_s / 1e9),
             _rounded(bounds.slots_per_s / 1e9),
             bounds.slots,
