@@ -22,8 +22,8 @@ import torchvision
 from numpy.typing import NDArray
 
 from mml_core.config.dataset import FlowModality, Limits
-from mml_core.modalities.flow import flow_fields, to_grey
-from mml_core.modalities.opencv import OpenCvTvl1
+from mml_core.flow import choose_engine, optical_flow
+from mml_core.modalities.grey import to_grey
 from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, levels_to_difference, levels_to_flow
 from mml_core.shards.images import decode_image, encode_planes, encode_rgb
 from mml_core.shards.schema import Kind
@@ -103,8 +103,8 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield row("diff", images, _psnr_db(levels, decoded), levels_to_difference(decoded) - differences)
 
     modality = FlowModality()
-    flow = flow_fields(to_grey(torch.from_numpy(stored)), OpenCvTvl1(modality.algorithm))
-    levels = flow_to_levels(flow, modality.bound_px)
+    fields = optical_flow([to_grey(torch.from_numpy(stored))], choose_engine(modality.algorithm, "opencv"))[0]
+    levels, flow = flow_to_levels(fields, modality.bound_px).numpy(), fields.numpy()
     images = [encode_planes(level, options.quality) for level in levels]
     decoded = _decoded(images, "flow", height, width)
     clipped = np.clip(flow, -modality.bound_px, modality.bound_px)

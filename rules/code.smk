@@ -14,6 +14,7 @@ RGB_CODE = [
     "mml_core/shards/images.py",
     "mml_core/shards/schema.py",
     "mml_core/shards/writer.py",
+    "mml_core/modalities/from_videos.py",
     "mml_core/modalities/rgb.py",
 ]
 DERIVED_CODE = [
@@ -21,11 +22,38 @@ DERIVED_CODE = [
     "mml_core/modalities/derived.py",
     "mml_core/modalities/quantise.py",
 ]
-FLOW_CODE = [
+FRAME_FLOW_CODE = [
     *DERIVED_CODE,
     "mml_core/modalities/flow.py",
-    "mml_core/modalities/opencv.py",
+    "mml_core/modalities/grey.py",
+    "mml_core/flow/api.py",
 ]
+#: Files of all engines of TV-L1: which of them computes is known when it does.
+TVL1_ENGINES = [
+    path.relative_to(ROOT).as_posix()
+    for form in (
+        "numba_*.py",
+        "opencv.py",
+        "primitives.py",
+        "reference.py",
+        "triton_*.py",
+    )
+    for path in sorted((ROOT / "mml_core/flow").glob(form))
+]
+#: By algorithm.
+FLOW_CODE = {
+    "tvl1": [*FRAME_FLOW_CODE, "mml_core/flow/levels.py", *TVL1_ENGINES],
+    "dis": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
+    "farneback": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
+    "motion_vectors": [
+        "mml_core/shards",
+        "mml_core/modalities/from_videos.py",
+        "mml_core/modalities/motion_vectors.py",
+        "mml_core/modalities/quantise.py",
+        "mml_core/flow/export_vectors.py",
+        "mml_core/flow/motion_vectors.py",
+    ],
+}
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
 NETWORK_CODE = [
     "mml_core/clips",
@@ -65,3 +93,6 @@ REPORT_CODE = ["mml_core/report", "mml_core/evaluation/markdown.py"]
 def code(paths):
     """Return a digest of the program text in `paths`."""
     return code_digest(ROOT, paths)
+
+
+FLOW_DIGESTS = {method: code(paths) for method, paths in FLOW_CODE.items()}

@@ -85,6 +85,16 @@ def keys_of_kind(kind):
     ]
 
 
+def flow_keys(from_videos):
+    """Return the shard folders of the flow modalities that come from the videos themselves, or of all others."""
+    return [
+        DATASET.modality_key(name)
+        for name, modality in DATASET.modalities.items()
+        if modality.kind == "flow"
+        and (modality.algorithm.method == "motion_vectors") == from_videos
+    ]
+
+
 def modality_name(wildcards):
     """Return the name of the modality whose shard folder the wildcard names."""
     return wildcards.modality.rsplit("-", 1)[0]

@@ -29,12 +29,13 @@ rule render_embedded:
         "../envs/mml.yaml"
     threads: 8
     params:
-        dataset=DATASET_FILE,
+        # and not the data set's name: all that have the same clips share them
+        annotations=canonical_json(DATASET.annotations.model_dump(mode="json")),
         code=code(["mml_core/demo"]),
     shell:
         """
         exec python workflow/scripts/render_demo.py \
-            --dataset {params.dataset:q} \
+            --annotations {params.annotations:q} \
             --threads {threads} \
             --output {output.videos:q} >{log:q} 2>&1
         """
@@ -60,9 +61,7 @@ rule make_rgb_shard:
     params:
         dataset=DATASET_FILE,
         settings=modality_settings,
-        limits=canonical_json(
-            DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})
-        ),
+        limits=shard_limits,
         video_sizes=shard_video_sizes,
         code=code(RGB_CODE + EMBEDDED * ["mml_core/demo"]),
     shell:

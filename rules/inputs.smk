@@ -34,6 +34,24 @@ def shard_video_sizes(wildcards):
     )
 
 
+def shard_limits(wildcards):
+    """Return the limits that decide which videos of a shard are quarantined as canonical JSON."""
+    return canonical_json(
+        DATASET.limits.model_dump(mode="json", exclude={"max_quarantined_share"})
+    )
+
+
+def flow_code(wildcards):
+    """Return a digest of the program text that defines flow by a modality's algorithm."""
+    return FLOW_DIGESTS[DATASET.modalities[modality_name(wildcards)].algorithm.method]
+
+
+def flow_gpus(wildcards):
+    """Return how many GPUs a job of a flow modality takes where there are some: OpenCV's flows take none."""
+    modality = DATASET.modalities[modality_name(wildcards)]
+    return int(PROJECT.device != "cpu" and modality.can_use_gpu(PROJECT.flow_engine))
+
+
 def shard_files(modality_keys, splits, ending="h5"):
     """Return the shards of the modalities for the splits (or, ending in json, their receipts)."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,13 +13,13 @@ from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, l
 
 def test_flow_levels_by_hand() -> None:
     flow = np.array([0.0, -0.0, 20.0, -20.0, 99.0, -99.0, 20 / 127, 0.5 * 20 / 127, 0.51 * 20 / 127], np.float32)
-    assert flow_to_levels(flow, 20.0).tolist() == [128, 128, 255, 1, 255, 1, 129, 128, 129]
+    assert flow_to_levels(torch.from_numpy(flow), 20.0).tolist() == [128, 128, 255, 1, 255, 1, 129, 128, 129]
     assert levels_to_flow(np.array([128, 255, 1], np.uint8), 20.0).tolist() == [0.0, 20.0, -20.0]
 
 
 @given(st.floats(-600, 600, width=32), st.floats(0.125, 512, width=32))
 def test_flow_error_bound_and_negation(value: float, bound_px: float) -> None:
-    levels = flow_to_levels(np.array([value, -value], np.float32), bound_px)
+    levels = flow_to_levels(torch.tensor([value, -value]), bound_px).numpy()
     back = levels_to_flow(levels, bound_px)
     assert abs(back[0] - np.clip(value, -bound_px, bound_px)) <= bound_px / 254 * (1 + 1e-4)
     assert int(levels[0]) + int(levels[1]) == 256
@@ -28,7 +29,7 @@ def test_flow_error_bound_and_negation(value: float, bound_px: float) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_flow_that_is_not_finite_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        flow_to_levels(np.array([0.0, bad]), 20.0)
+        flow_to_levels(torch.tensor([0.0, bad]), 20.0)
 
 
 def test_every_difference() -> None:

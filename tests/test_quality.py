@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import runpy
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ modalities:
   rgb: {{kind: rgb, short_side_px: 32}}
   flow: {{kind: flow, algorithm: {{method: tvl1, warps: 1, outer_iterations: 1}}}}
   diff: {{kind: diff}}
+  vectors: {{kind: flow, algorithm: {{method: motion_vectors}}}}
 videos_per_shard: 4
 limits: {{max_quarantined_share: {share}}}
 """
@@ -153,16 +155,23 @@ def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.Captur
     name = next(name for name in shards if name.startswith("validation"))
     common = ("--dataset", config, "--threads", "2")
     assert script("make_rgb_shard", *common, "--shard", name, "--output", videos / "rgb.h5") == 0
-    for modality in ("flow", "diff"):
+    for modality, of_shard in (("flow", ()), ("diff", ()), ("vectors", ("--shard", name))):
         arguments = ("--modality", modality, "--rgb", videos / "rgb.h5", "--output", videos / f"{modality}.h5")
-        assert script("make_derived_shard", *common, *arguments) == 0
-    stores = {kind: ModalityStore([videos / f"{kind}.h5"]) for kind in ("rgb", "flow", "diff")}
+        kind = {"vectors": "motion_vector"}.get(modality, modality)
+        assert script(f"make_{kind}_shard", *common, *arguments, *of_shard) == 0
+        assert json.loads((videos / f"{modality}.json").read_text())["videos"] == 1
+    stores = {name: ModalityStore([videos / f"{name}.h5"]) for name in ("rgb", "flow", "diff", "vectors")}
     found = {kind: len(store.videos) + len(store.quarantined) for kind, store in stores.items()}
     assert set(found.values()) == {len(shards[name])}
     assert stores["flow"].info.settings["algorithm"]["warps"] == 1
     capsys.readouterr()
     assert script("make_rgb_shard", *common, "--shard", "train-000000000000", "--output", videos / "x.h5") == 1
-    assert "the data set changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err
+    assert "it changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err
+    arguments = ("--modality", "flow", "--rgb", videos / "rgb.h5", "--output", videos / "x.h5")
+    assert script("make_diff_shard", *common, *arguments) == 1
+    assert "no modality 'flow' of kind diff" in capsys.readouterr().err
+    assert script("make_flow_shard", *common, *arguments, "--engine", "triton") == 1
+    assert "engine triton needs a GPU" in capsys.readouterr().err
     assert script("data_quality", "--dataset", config, "--shard-folder", videos, "--output", videos / "q.csv") == 1
     assert "no such shard" in capsys.readouterr().err
     make_all(dataset, videos / "rgb")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.base import NAME_PATTERN, Strict, digest, read_yaml, validate
-from mml_core.config.flow import FlowAlgorithm, Tvl1
+from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -115,6 +115,10 @@ class FlowModality(Strict):
         default=Tvl1(), description="how it is computed, and with what parameters: TV-L1 unless `method` says otherwise"
     )
 
+    def can_use_gpu(self, engine: Tvl1Engine) -> bool:
+        """Whether flow by `engine` is computed on a GPU where there is one: TV-L1 is, unless by a processor's engine."""
+        return self.algorithm.method == "tvl1" and engine not in ("numba", "opencv")
+
 
 class DiffModality(Strict):
     """Differences of neighbouring frames: N-1 differences for N frames."""
@@ -182,6 +186,20 @@ class DatasetConfig(Strict):
         content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
         return f"{name}-{digest(content)}"
+
+
+Modality = TypeVar("Modality", RgbModality, FlowModality, DiffModality)
+
+
+def modality_of(dataset: DatasetConfig, name: str, kind: type[Modality]) -> Modality:
+    """Return the modality `name` of `dataset`; raises InputError where it has none of that name and kind."""
+    modality = dataset.modalities.get(name)
+    if not isinstance(modality, kind):
+        raise InputError(
+            f"data set {dataset.name!r} has no modality {name!r} of kind {kind.model_fields['kind'].default}",
+            hint="the data set changed since the workflow was planned: run snakemake again",
+        )
+    return modality
 
 
 def load_dataset(path: Path) -> DatasetConfig:

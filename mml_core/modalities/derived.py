@@ -1,9 +1,14 @@
-"""What flow and differences share: image t of a video is made from its frames t and t + 1."""
+"""What flow and differences share: image t of a video is made from its frames t and t + 1.
+
+Reading, computing, encoding and writing overlap, each in threads of its own, with a bounded number of blocks between
+them. What is computed does not depend on the threads, nor on how videos are cut into blocks and blocks put together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +17,30 @@ import torch
 
 from mml_core.errors import InputError
 from mml_core.modalities.parallel import in_order, progress
+from mml_core.modalities.timing import PartTimes
+from mml_core.shards.images import encode_planes
 from mml_core.shards.reader import ShardReader
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.shards.writer import ShardWriter
 
-#: From neighbouring frames (P + 1, 3, H, W), uint8, to the P encoded images between them.
-EncodePairs = Callable[[torch.Tensor], list[bytes]]
+
+class Steps(NamedTuple):
+    """How images are made; both functions are called from several threads at a time."""
+
+    #: From decoded frames (P + 1, 3, H, W), uint8, to what is computed with, of the same length.
+    prepare: Callable[[torch.Tensor], torch.Tensor]
+    #: From prepared blocks of one frame size to their levels, each (P, C, H, W), uint8, in the processor's memory.
+    compute: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]]
+    quality: int
+
+
+class Schedule(NamedTuple):
+    """How work is cut up; changes no bit of the result."""
+
+    threads: int  # that read, and as many that encode
+    compute_threads: int
+    block_pairs: int  # frame pairs that are read and encoded at a time
+    batch_pixels: int = 0  # blocks are computed together until they have so many pixels; 0: one by one
 
 
 class _Block(NamedTuple):
@@ -37,29 +60,29 @@ def open_rgb_shard(path: Path) -> ShardReader:
 
 
 def write_derived(
-    rgb: ShardReader, encode: EncodePairs, info: ShardInfo, output: Path, threads: int, block_pairs: int
+    rgb: ShardReader, steps: Steps, info: ShardInfo, output: Path, schedule: Schedule, times: PartTimes
 ) -> None:
     """Write the shard `output` with N - 1 images for the N frames of each video of `rgb`.
 
-    `encode` is called by `threads` threads at a time with at most `block_pairs` pairs, so memory does not depend on
-    the length of a video. The quarantine of `rgb` is carried over.
+    Memory does not depend on the length of a video. The quarantine of `rgb` is carried over. The time of reading,
+    encoding and writing is added to `times`; `steps` add their own.
     """
-
-    def work(block: _Block) -> list[bytes]:
-        return encode(rgb.read(block.entry, range(block.first, block.stop + 1), 1))
-
-    blocks = {video_id: list(_blocks(entry, block_pairs)) for video_id, entry in rgb.videos.items()}
+    blocks = {video_id: list(_blocks(entry, schedule.block_pairs)) for video_id, entry in rgb.videos.items()}
     pairs = sum(entry.count - 1 for entry in rgb.videos.values())
     with (
-        closing(in_order(work, chain.from_iterable(blocks.values()), threads)) as results,
+        ExitStack() as stack,
         ShardWriter(output, info) as writer,
         progress(pairs, info.modality, "frame pairs") as bar,
     ):
+        every_block = chain.from_iterable(blocks.values())
+        encoded = _encoded_blocks(rgb, steps, every_block, schedule, times, stack)
         for video_id, entry in rgb.videos.items():
-            images = _counted(islice(results, len(blocks[video_id])), bar.update)
-            writer.add(video_id, images, height=entry.height, width=entry.width, frame_rate=entry.frame_rate)
+            images = _counted(islice(encoded, len(blocks[video_id])), bar.update, times)
+            with times.of("write"):
+                writer.add(video_id, images, height=entry.height, width=entry.width, frame_rate=entry.frame_rate)
         for video_id, reason in rgb.quarantined.items():
             writer.quarantine(video_id, reason)
+    print(f"{info.modality}: {times.summary(pairs, 'frame pairs')}", flush=True)
 
 
 def source_of(rgb: ShardReader) -> dict[str, object]:
@@ -72,7 +95,50 @@ def _blocks(entry: VideoEntry, block_pairs: int) -> Iterator[_Block]:
         yield _Block(entry, first, min(first + block_pairs, entry.count - 1))
 
 
-def _counted(blocks: Iterator[list[bytes]], update: Callable[[int], object]) -> Iterator[bytes]:
-    for images in blocks:
+def _encoded_blocks(
+    rgb: ShardReader,
+    steps: Steps,
+    blocks: Iterable[_Block],
+    schedule: Schedule,
+    times: PartTimes,
+    stack: ExitStack,
+) -> Iterator[list[bytes]]:
+    """Yield the images of each block in order; `stack` ends the threads."""
+
+    def read(block: _Block) -> torch.Tensor:
+        with times.of("read"):
+            frames = rgb.read(block.entry, range(block.first, block.stop + 1), 1)
+        return steps.prepare(frames)
+
+    def encode(levels: torch.Tensor) -> list[bytes]:
+        with times.of("encode"):
+            return [encode_planes(image, steps.quality) for image in levels.numpy()]
+
+    prepared = stack.enter_context(closing(in_order(read, blocks, schedule.threads)))
+    batches = _batches(prepared, schedule.batch_pixels)
+    computed = stack.enter_context(closing(in_order(steps.compute, batches, schedule.compute_threads)))
+    return stack.enter_context(closing(in_order(encode, chain.from_iterable(computed), schedule.threads)))
+
+
+def _batches(blocks: Iterable[torch.Tensor], pixels: int) -> Iterator[list[torch.Tensor]]:
+    """Put neighbouring blocks of one frame size together until they have `pixels` pixels."""
+    batch: list[torch.Tensor] = []
+    for block in blocks:
+        if batch and (batch[0].shape[1:] != block.shape[1:] or sum(map(torch.numel, batch)) >= pixels):
+            yield batch
+            batch = []
+        batch.append(block)
+    if batch:
+        yield batch
+
+
+def _counted(blocks: Iterator[list[bytes]], update: Callable[[int], object], times: PartTimes) -> Iterator[bytes]:
+    """Yield the images of `blocks`; the time spent waiting for them is no time of the writer, who asks."""
+    while True:
+        began = time.perf_counter()
+        images = next(blocks, None)
+        times.add("write", began - time.perf_counter())
+        if images is None:
+            return
         yield from images
         update(len(images))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
+from numpy.typing import NDArray
 
 from mml_core import __version__
 from mml_core.config.dataset import DiffModality
-from mml_core.modalities.derived import open_rgb_shard, source_of, write_derived
+from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
 from mml_core.modalities.quantise import difference_to_levels
-from mml_core.shards.images import encode_planes
+from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
 _BLOCK_PAIRS = 32
@@ -21,12 +23,19 @@ _BLOCK_PAIRS = 32
 def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Path, threads: int) -> None:
     """Write the shard `output` of differences: image t is frame t + 1 minus frame t of the shard `rgb`, as decoded."""
     software = {"mml_core": __version__, "torchvision": torchvision.__version__}
-    encode = functools.partial(_encode, quality=settings.quality)
+    times = PartTimes()
+
+    def subtract(blocks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        with times.of("difference"):
+            return [torch.from_numpy(_difference_levels(frames)) for frames in blocks]
+
+    steps = Steps(prepare=lambda frames: frames, compute=subtract, quality=settings.quality)
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("diff", modality, settings.model_dump(mode="json"), source_of(reader), software)
-        write_derived(reader, encode, info, output, threads, _BLOCK_PAIRS)
+        write_derived(reader, steps, info, output, Schedule(threads, threads, _BLOCK_PAIRS), times)
 
 
-def _encode(frames: torch.Tensor, quality: int) -> list[bytes]:
-    signed = frames.short().numpy()  # (P + 1, 3, H, W)
-    return [encode_planes(levels, quality) for levels in difference_to_levels(signed[1:] - signed[:-1])]
+def _difference_levels(frames: torch.Tensor) -> NDArray[np.uint8]:
+    """Return the levels (P, 3, H, W) of the differences of `frames` (P + 1, 3, H, W)."""
+    signed = frames.short().numpy()
+    return difference_to_levels(signed[1:] - signed[:-1])

@@ -2,55 +2,121 @@
 
 Convention: field t is the displacement, in pixels of the stored frames, of what is at a pixel of frame t until
 frame t + 1; channel 0 is x, positive to the right, channel 1 is y, positive downwards, as in OpenCV.
+
+JPEGs are decoded and encoded on the processor, by all its threads, also where a GPU computes the flow. Encoding has
+to be: torchvision's nvJPEG makes colour images only. Decoding is, since nvJPEG's pixels are not those of libjpeg,
+which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels takes 0.3 ms of a thread, its field 0.4
+(benchmarks/flow_pipeline.py measures these, and nvJPEG beside them where there is a GPU).
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 import torchvision
-from numpy.typing import NDArray
 
 from mml_core import __version__
 from mml_core.config.dataset import FlowModality
-from mml_core.modalities.derived import open_rgb_shard, source_of, write_derived
-from mml_core.modalities.opencv import OpenCvTvl1
+from mml_core.config.flow import MotionVectors, Tvl1Engine
+from mml_core.errors import InputError
+from mml_core.flow import PairEngine, choose_engine, optical_flow
+from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
+from mml_core.modalities.grey import to_grey
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.shards.images import encode_planes
+from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
-#: From a batch of frame pairs, each grey and uint8 (P, H, W), to the flow from first to second, float32 (P, 2, H, W).
-#: Must allow calls from several threads at a time.
-FlowEngine = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
+#: On a processor each thread works on pairs of its own: few at a time, so that all have work at a video's end.
+_CPU_BLOCK_PAIRS = 8
+#: A GPU wants hundreds of pairs at once: some 380 of 340 x 256 pixels, which is 0.1 GB of frames and levels.
+_GPU_BLOCK_PAIRS = 32
+_GPU_BATCH_PIXELS = 1 << 25
 
-_BLOCK_PAIRS = 8
 
+def make_flow_shard(
+    rgb: Path,
+    modality: str,
+    settings: FlowModality,
+    output: Path,
+    threads: int,
+    *,
+    engine: Tvl1Engine = "auto",
+    device: torch.device | None = None,
+) -> None:
+    """Write the shard `output` of optical flow between the frames of the shard `rgb`, as decoded.
 
-def make_flow_shard(rgb: Path, modality: str, settings: FlowModality, output: Path, threads: int) -> None:
-    """Write the shard `output` of TV-L1 flow between the frames of the shard `rgb`, as decoded."""
-    software = {"mml_core": __version__, "torchvision": torchvision.__version__, "opencv": cv2.__version__}
-    encode = functools.partial(_encode, engine=OpenCvTvl1(settings.algorithm), settings=settings)
+    engine, device: what computes TV-L1, and where (default: the processor). Raises InputError where that is not
+    possible, and where a GPU fails: nothing goes on without it.
+    """
+    if isinstance(settings.algorithm, MotionVectors):
+        raise ValueError("motion vectors come from videos: see mml_core.modalities.motion_vectors")
+    device = device or torch.device("cpu")
+    chosen = choose_engine(settings.algorithm, engine, device=device)
+    print(f"{modality}: {_method(settings)} by engine {chosen.name} ({_place(chosen, threads)})", flush=True)
+    times = PartTimes()
+    steps = _steps(chosen, settings, times)
     with open_rgb_shard(rgb) as reader:
-        info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), software)
-        write_derived(reader, encode, info, output, threads, _BLOCK_PAIRS)
+        info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), _software(chosen))
+        write_derived(reader, steps, info, output, _schedule(chosen, threads), times)
 
 
-def flow_fields(frames: NDArray[np.uint8], engine: FlowEngine) -> NDArray[np.float32]:
-    """Return the flow (T - 1, 2, H, W) between neighbouring grey `frames` (T, H, W)."""
-    return engine(frames[:-1], frames[1:])
+def _schedule(engine: PairEngine, threads: int) -> Schedule:
+    if engine.device.type == "cpu":
+        return Schedule(threads, threads, _CPU_BLOCK_PAIRS)
+    return Schedule(threads, 1, _GPU_BLOCK_PAIRS, _GPU_BATCH_PIXELS)
 
 
-def to_grey(frames: torch.Tensor) -> NDArray[np.uint8]:
-    """Return the luma (T, H, W), by ITU-R BT.601 as OpenCV rounds it, of RGB frames (T, 3, H, W), uint8."""
-    pixels = np.ascontiguousarray(frames.numpy().transpose(0, 2, 3, 1))
-    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pixels])
+def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Steps:
+    def grey(frames: torch.Tensor) -> torch.Tensor:
+        with times.of("grey"):
+            return to_grey(frames)
+
+    def levels(clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        try:
+            with times.of("flow"):
+                fields = optical_flow([clip.to(engine.device) for clip in clips], engine)
+                if engine.device.type == "cuda":
+                    torch.cuda.synchronize(engine.device)
+            with times.of("quantise"):
+                return [flow_to_levels(field, settings.bound_px).cpu() for field in fields]
+        except RuntimeError as error:
+            if (fault := _gpu_fault(error)) is None:
+                raise
+            raise fault from error
+
+    return Steps(grey, levels, settings.quality)
 
 
-def _encode(frames: torch.Tensor, engine: FlowEngine, settings: FlowModality) -> list[bytes]:
-    fields = flow_to_levels(flow_fields(to_grey(frames), engine), settings.bound_px)
-    return [encode_planes(field, settings.quality) for field in fields]
+def _gpu_fault(error: RuntimeError) -> InputError | None:
+    """Return what to tell where `error` is a GPU's; nothing where it is a fault of the program."""
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, torch.OutOfMemoryError):
+        return InputError(f"the GPU has no memory for the flow of one pair: {text}", hint="who else uses this GPU?")
+    if isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "Error [CUDA]" in text:
+        hint = "see nvidia-smi and the kernel's log; run again, or with `device: cpu` in config/config.yaml"
+        return InputError(f"the GPU failed while flow was computed: {text}", hint=hint)
+    return None
+
+
+def _method(settings: FlowModality) -> str:
+    return {"tvl1": "TV-L1", "dis": "DIS", "farneback": "Farnebäck"}[settings.algorithm.method]
+
+
+def _place(engine: PairEngine, threads: int) -> str:
+    return torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else f"{threads} threads"
+
+
+def _software(engine: PairEngine) -> dict[str, str]:
+    """Return which engine took part in which versions, and where it ran."""
+    packages = {"torch": ["torch"], "triton": ["torch", "triton"], "numba": ["numba"], "opencv": []}[engine.name]
+    versions = {"mml_core": __version__, "torchvision": torchvision.__version__, "engine": engine.name}
+    if engine.device.type == "cuda":
+        versions["gpu"] = torch.cuda.get_device_name(engine.device)
+    if engine.name == "opencv":
+        import cv2
+
+        versions["opencv"] = cv2.__version__
+    return versions | {package: version(package) for package in packages}

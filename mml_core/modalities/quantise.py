@@ -11,6 +11,7 @@ and 128 and a still scene gets a drift of b / 255 pixels. Here negation is exact
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 #: The level that means zero.
@@ -21,16 +22,18 @@ _FLOW_LEVELS = 127
 DIFF_STEP = 2
 
 
-def flow_to_levels(flow: NDArray[np.floating], bound_px: float) -> NDArray[np.uint8]:
-    """Return the levels (1 to 255) of displacements in pixels, of any shape, clipped to ±`bound_px`.
+def flow_to_levels(flow: torch.Tensor, bound_px: float) -> torch.Tensor:
+    """Return the levels (uint8, 1 to 255) of displacements in pixels, of any shape and on any device.
+
+    Displacements are clipped to ±`bound_px`.
 
     The error of `levels_to_flow(flow_to_levels(v))` is at most bound_px / 254 within the bound.
     Raises ValueError where a displacement is not finite.
     """
-    if not np.isfinite(flow).all():
+    if not flow.isfinite().all():
         raise ValueError("flow holds values that are not finite")
-    scaled = np.clip(flow, -bound_px, bound_px) * (_FLOW_LEVELS / bound_px)
-    return (np.rint(scaled) + ZERO_LEVEL).astype(np.uint8)
+    scaled = flow.clamp(-bound_px, bound_px).mul_(_FLOW_LEVELS / bound_px)
+    return scaled.round_().add_(ZERO_LEVEL).to(torch.uint8)
 
 
 def levels_to_flow(levels: NDArray[np.uint8], bound_px: float) -> NDArray[np.float32]:

@@ -26,9 +26,9 @@ from mml_core.video.ffmpeg import ffmpeg_binary
 
 #: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
 #: other files.
-_CONTAINERS = "mov,mp4,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,nut,gif,mxf,dv,rm"
+CONTAINERS = "mov,mp4,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,nut,gif,mxf,dv,rm"
 #: Largest coded frame in pixels (8192 x 8192), so that a forged header cannot ask for all memory.
-_MOST_CODED_PIXELS = 1 << 26
+MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
@@ -54,7 +54,7 @@ class DecodedVideo:
         self.frame_rate = math.nan
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        _check_file(self._path)
+        check_file(self._path)
         process = subprocess.Popen(
             _command(self._path, self._short_side_px),
             stdin=subprocess.DEVNULL,
@@ -77,6 +77,7 @@ class DecodedVideo:
             process.kill()
             process.wait()
             messages.join()
+            timer.join()
             process.stdout.close()
             process.stderr.close()
         if timed_out.is_set():
@@ -103,7 +104,8 @@ class DecodedVideo:
             yield frame
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise VideoError where there is no file at `path`, or an empty one."""
     if not path.exists():
         raise VideoError("no such file")
     if not path.is_file():
@@ -116,8 +118,8 @@ def _command(path: Path, short_side_px: int) -> list[str]:
     """Return ffmpeg's command line: PPM images on its standard output, messages with their level on standard error."""
     limits: dict[str, Any] = {
         "protocol_whitelist": "file,pipe",
-        "format_whitelist": _CONTAINERS,
-        "max_pixels": _MOST_CODED_PIXELS,
+        "format_whitelist": CONTAINERS,
+        "max_pixels": MOST_CODED_PIXELS,
         "threads": 1,
     }
     # "file:" keeps names with colons or leading dashes from being read as protocols or options.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.annotations import assign_shards, load_annotations
 from mml_core.cli import run
 from mml_core.compute import end_with_parent
 from mml_core.config.dataset import load_dataset
-from mml_core.errors import InputError
+from mml_core.modalities.from_videos import shard_videos
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards.receipt import write_receipt
 
@@ -28,16 +27,8 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     dataset = load_dataset(arguments.dataset)
-    annotations = load_annotations(dataset, check_files=False)
-    shards = assign_shards(annotations.videos, dataset.videos_per_shard)
-    if arguments.shard not in shards:
-        raise InputError(
-            f"no shard {arguments.shard!r}: the data set changed since the workflow was planned",
-            file=arguments.dataset,
-            hint="run snakemake again",
-        )
     make_rgb_shard(
-        {video.video_id: annotations.root / video.path for video in shards[arguments.shard]},
+        shard_videos(dataset, arguments.shard),
         dataset.rgb_name,
         dataset.modalities[dataset.rgb_name],
         dataset.limits,

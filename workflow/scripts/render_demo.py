@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from mml_core.cli import run
-from mml_core.config.dataset import EmbeddedAnnotations, load_dataset
+from mml_core.config.base import validate
+from mml_core.config.dataset import EmbeddedAnnotations
 from mml_core.demo.render import SETTINGS_FILE, render_dataset
-from mml_core.errors import InputError
 from mml_core.files import write_text
 
 
 def main() -> None:
     """Read the data set's settings and render."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="YAML file of a data set with the embedded format")
+    parser.add_argument("--annotations", required=True, help="JSON of a data set's annotations, of the embedded format")
     parser.add_argument("--threads", type=int, default=1, help="how many clips are rendered at the same time")
     parser.add_argument("--output", type=Path, required=True, help="folder of the clips; replaced where it exists")
     arguments = parser.parse_args()
-    annotations = load_dataset(arguments.dataset).annotations
-    if not isinstance(annotations, EmbeddedAnnotations):
-        raise InputError(f"annotations.format is {annotations.format!r}, not 'embedded'", file=arguments.dataset)
+    annotations = validate(EmbeddedAnnotations, json.loads(arguments.annotations), Path("--annotations"))
     render_dataset(annotations, arguments.output, arguments.threads)
     # a rule compares this file by content, which it cannot do with a folder
     receipt = (arguments.output / SETTINGS_FILE).read_text(encoding="utf-8")

@@ -1,0 +1,83 @@
+"""The motion vectors of videos as flow beside their decoded frames (see `mml_core.flow.motion_vectors`)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import torch
+import torchvision
+
+from mml_core import __version__
+from mml_core.config.dataset import FlowModality, Limits
+from mml_core.errors import InputError
+from mml_core.flow.motion_vectors import motion_vectors
+from mml_core.modalities.derived import open_rgb_shard, source_of
+from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
+from mml_core.modalities.quantise import flow_to_levels
+from mml_core.shards.images import encode_planes
+from mml_core.shards.schema import ShardInfo, VideoEntry
+from mml_core.video.decode import VideoError
+
+
+class _Video(NamedTuple):
+    """A video's file with its frames in the rgb shard, or the reason why these are missing."""
+
+    path: Path
+    frames: VideoEntry | str
+
+
+def make_motion_vector_shard(
+    rgb: Path,
+    videos: Mapping[str, Path],
+    modality: str,
+    settings: FlowModality,
+    limits: Limits,
+    output: Path,
+    threads: int,
+) -> None:
+    """Write the shard `output` of the motion vectors of `videos` (id to file), as flow of the frames in shard `rgb`.
+
+    Videos that are quarantined in `rgb` stay so; further ones are whose codec hands out no vectors, or whose frames are
+    not as many as in `rgb`.
+    """
+    with open_rgb_shard(rgb) as reader:
+        if {*reader.videos, *reader.quarantined} != set(videos):
+            raise InputError("holds other videos than the data set says", file=rgb, hint="run snakemake again")
+        known = {**reader.videos, **reader.quarantined}
+        source = source_of(reader)
+    software = {
+        "mml_core": __version__,
+        "torchvision": torchvision.__version__,
+        "av": av.__version__,
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+    }
+    info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, software)
+    encode = functools.partial(_encode, settings=settings, limits=limits, folder=output.parent)
+    write_videos({name: _Video(videos[name], known[name]) for name in known}, encode, info, output, threads)
+
+
+def _encode(video: _Video, *, settings: FlowModality, limits: Limits, folder: Path) -> EncodedVideo | VideoError:
+    frames = video.frames
+    if isinstance(frames, str):
+        return VideoError(frames)
+    try:
+        images = SpooledImages(_images(video.path, frames, settings, limits), folder)
+    except VideoError as error:
+        return error
+    return EncodedVideo(images, frames.height, frames.width, frames.frame_rate)
+
+
+def _images(path: Path, frames: VideoEntry, settings: FlowModality, limits: Limits) -> Iterator[bytes]:
+    """Yield the encoded fields of a video; raises VideoError where they are not one fewer than its `frames`."""
+    count = 0
+    for field in motion_vectors(path, frames.height, frames.width, limits):
+        count += 1
+        if count == frames.count:
+            raise VideoError(f"no motion vectors: more than its {frames.count} decoded frames have some")
+        yield encode_planes(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings.quality)
+    if count != frames.count - 1:
+        raise VideoError(f"no motion vectors: for {count + 1} frames, and {frames.count} were decoded")

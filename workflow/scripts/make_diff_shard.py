@@ -1,0 +1,35 @@
+"""Make a shard of differences from a shard of decoded frames, with its receipt."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.cli import run
+from mml_core.compute import end_with_parent
+from mml_core.config.dataset import DiffModality, load_dataset, modality_of
+from mml_core.modalities.diff import make_diff_shard
+from mml_core.shards.receipt import write_receipt
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--modality", required=True, help="name of the modality in the data set's file")
+    parser.add_argument("--rgb", type=Path, required=True, help="shard of decoded frames, HDF5")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, required=True, help="shard, HDF5; its receipt ends in .json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make the shard that the command line names."""
+    arguments = _arguments()
+    end_with_parent()
+    settings = modality_of(load_dataset(arguments.dataset), arguments.modality, DiffModality)
+    make_diff_shard(arguments.rgb, arguments.modality, settings, arguments.output, arguments.threads)
+    write_receipt(arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)
