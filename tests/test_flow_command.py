@@ -18,6 +18,7 @@ from video_files import ffmpeg, shifted_frames, write_video
 import mml_core.flow.command as command
 from mml_core.errors import InputError
 from mml_core.flow.command import flow_of_video, overlapping_blocks
+from mml_core.flow.computation import Computation
 from mml_core.flow.files import read_flo
 
 #: The scene moves by 3 pixels to the right a frame.
@@ -90,6 +91,18 @@ def test_other_algorithms(tmp_path: Path, algorithm: str) -> None:
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["flow"].attrs["engine"] == "opencv"
         assert np.median(file["flow"][:, 0]) == pytest.approx(3, abs=0.3)
+
+
+def test_motion_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reference, no B frames: exact but for blocks at the border. A part's fields are those of its frames."""
+    frames = shifted_frames([(0, 0), (2, 0), (6, 0), (12, 0), (20, 0)], 64, 96)  # x moves by 2, 4, 6, 8
+    video = write_video(tmp_path / "in.mp4", frames, "-bf", "0", "-refs", "1", "-g", "100")
+    words = ["--short-side-px", 64, "--algorithm", "motion_vectors", "--device", "cpu"]
+    monkeypatch.setattr(command, "_BLOCK_PAIRS", 2)
+    run(video, "--out", tmp_path / "a.h5", "--start", 1, *words)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["flow"].attrs["engine"] == "codec"
+        assert np.median(file["flow"][:, 0], axis=(1, 2)).tolist() == pytest.approx([4, 6, 8], abs=0.3)
 
 
 def test_part_of_a_video_is_the_part_of_its_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,12 +209,10 @@ def test_the_first_block_sets_the_scale_for_all(tmp_path: Path, monkeypatch: pyt
     """Colours of later blocks must not be scaled anew: fields of the second are twice as long, and saturate."""
     lengths = iter([2.0, 4.0])
     monkeypatch.setattr(command, "_BLOCK_PAIRS", 2)
-    monkeypatch.setattr(command, "_warm_up", lambda *_: None)
-    monkeypatch.setattr(
-        command,
-        "optical_flow",
-        lambda clips, *_, **__: [torch.tensor([next(lengths), 0.0]).reshape(1, 2, 1, 1).expand(2, 2, 48, 64)],
+    made = Computation(
+        lambda *_: torch.tensor([next(lengths), 0.0]).reshape(1, 2, 1, 1).expand(2, 2, 48, 64), "none", "cpu", {}
     )
+    monkeypatch.setattr(command, "_computation", lambda *_: made)
     run(clip(tmp_path / "in.mp4"), "--out", tmp_path / "a.mp4", "--short-side-px", 48, *CHEAP)
     colours = pictures(tmp_path / "a.mp4")[:, :, 66:].mean((1, 2))
     assert colours == pytest.approx(np.tile([255, 0, 0], (4, 1)), abs=8)

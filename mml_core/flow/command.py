@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import argparse
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import av
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,10 +22,9 @@ from mml_core import __version__, cli
 from mml_core.compute import prepare_compute
 from mml_core.config.base import canonical_json
 from mml_core.config.dataset import Limits
-from mml_core.config.flow import Dis, Farneback, Tvl1
+from mml_core.config.flow import FlowAlgorithm, MotionVectors, Tvl1
 from mml_core.errors import InputError
-from mml_core.flow.api import optical_flow
-from mml_core.flow.engine import PairEngine
+from mml_core.flow.computation import Computation, by_codec, by_engine
 from mml_core.flow.engines import choose_engine
 from mml_core.flow.files import WriteFields
 from mml_core.flow.options import check_files, parse
@@ -38,8 +36,6 @@ from mml_core.video.decode import DecodedVideo, VideoError
 _BLOCK_PAIRS = 64
 _BLOCK_BYTES = 1 << 29
 _BYTES_PER_PIXEL = 24
-#: Pairs a thread between two reports of progress on a processor.
-_STEP_PAIRS = 4
 #: Any length, any duration: a person watches.
 _LIMITS = Limits(max_frames=1 << 40, decode_timeout_sec=threading.TIMEOUT_MAX)
 _DEFAULT_RATE = Fraction(25)
@@ -61,7 +57,6 @@ def flow_of_video(words: Sequence[str] | None = None) -> None:
     check_files(options.video, options.out)
     for path in options.out:
         check_output(path)
-    memory_bytes = None if options.memory_gb is None else int(options.memory_gb * 1e9)
     with prepare_compute(options.threads, options.device) as compute, ExitStack() as outputs:
         try:
             frames = DecodedVideo(options.video, options.short_side_px, _LIMITS)
@@ -69,18 +64,16 @@ def flow_of_video(words: Sequence[str] | None = None) -> None:
             first = next(blocks, None)
             if first is None:
                 raise VideoError(f"has no two frames from frame {options.start} on")
-            engine = choose_engine(options.algorithm, options.engine, device=compute.device, threads=options.threads)
+            computation = _computation(options, compute.device, first)
             rate, stated = _rate_and_frames(options.video)
-            about = _about(options.video, options.start, rate, options.algorithm, engine)
+            about = _about(options, rate, computation)
             write = [outputs.enter_context(open_output(path, about, rate, options.max_px)) for path in options.out]
-            _warm_up(engine, first, memory_bytes)
-            step = _BLOCK_PAIRS if engine.device.type == "cuda" else _STEP_PAIRS * options.threads
             total = (options.frames or stated - options.start) - 1
             with progress(max(total, 0) or None, options.video.name, "pairs") as bar:
-                speed = _compute(chain([first], blocks), engine, step, memory_bytes, write, bar)
+                speed = _compute(chain([first], blocks), computation, write, bar)
         except VideoError as error:
             raise InputError(str(error), file=options.video) from error
-    _report(speed, first, options.algorithm, engine)
+    _report(speed, first, options.algorithm, computation)
     print("\n".join(f"wrote {path}" for path in options.out), flush=True)
 
 
@@ -110,39 +103,26 @@ class _Speed(NamedTuple):
     total_sec: float
 
 
-def _compute(
-    blocks: Iterable[Frames],
-    engine: PairEngine,
-    step: int,
-    memory_bytes: int | None,
-    outputs: Sequence[WriteFields],
-    bar: tqdm,
-) -> _Speed:
-    """Compute the flow of `blocks`, `step` pairs at a time, and hand it to the outputs."""
+def _compute(blocks: Iterable[Frames], computation: Computation, outputs: Sequence[WriteFields], bar: tqdm) -> _Speed:
+    """Hand the flow of `blocks` to the outputs."""
     pairs, flow_sec, began = 0, 0.0, time.perf_counter()
     for block in blocks:
-        grey = torch.from_numpy(np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in block]))
-        parts = []
-        for first in range(0, len(block) - 1, step):
-            start = time.perf_counter()
-            clip = grey[first : first + step + 1]
-            parts.append(optical_flow([clip], engine, memory_bytes=memory_bytes)[0])
-            flow_sec += time.perf_counter() - start
-            bar.update(len(parts[-1]))
-        flow = torch.cat(parts)
+        start = time.perf_counter()
+        flow = computation.flow_of(block, bar.update)
+        flow_sec += time.perf_counter() - start
         for write in outputs:
             write(block[:-1], flow)
         pairs += len(flow)
     return _Speed(pairs, flow_sec, time.perf_counter() - began)
 
 
-def _warm_up(engine: PairEngine, block: Frames, memory_bytes: int | None) -> None:
-    """Compile what `engine` compiles at its first use, so that it does not count as the video's time."""
-    still = torch.zeros((2, *block.shape[1:3]), dtype=torch.uint8)
-    try:
-        optical_flow([still], engine, memory_bytes=memory_bytes)
-    except ValueError as error:
-        raise InputError(str(error), hint="allow more with --memory-gb, or choose another --engine") from error
+def _computation(options: argparse.Namespace, device: torch.device, block: Frames) -> Computation:
+    height, width = block.shape[1:3]
+    if isinstance(options.algorithm, MotionVectors):
+        return by_codec(options.video, options.start, height, width, _LIMITS)
+    engine = choose_engine(options.algorithm, options.engine, device=device, threads=options.threads)
+    memory_bytes = None if options.memory_gb is None else int(options.memory_gb * 1e9)
+    return by_engine(engine, height, width, memory_bytes, options.threads)
 
 
 def _rate_and_frames(video: Path) -> tuple[Fraction, int]:
@@ -155,33 +135,27 @@ def _rate_and_frames(video: Path) -> tuple[Fraction, int]:
         return _DEFAULT_RATE, 0
 
 
-def _about(
-    video: Path, start: int, rate: Fraction, algorithm: Tvl1 | Dis | Farneback, engine: PairEngine
-) -> dict[str, str | float | int]:
+def _about(options: argparse.Namespace, rate: Fraction, computation: Computation) -> dict[str, str | float | int]:
     """Return the attributes of fields in HDF5."""
-    library = {"opencv": "opencv-contrib-python-headless"}.get(engine.name, engine.name)
-    versions = {"mml_core": __version__, "torch": torch.__version__}
-    if library not in versions:
-        versions[engine.name] = cv2.__version__ if engine.name == "opencv" else importlib.metadata.version(library)
     return {
-        "algorithm": canonical_json(algorithm.model_dump(mode="json")),
-        "engine": engine.name,
-        "device": str(engine.device),
-        "versions": canonical_json(versions),
+        "algorithm": canonical_json(options.algorithm.model_dump(mode="json")),
+        "engine": computation.engine,
+        "device": computation.device,
+        "versions": canonical_json({"mml_core": __version__, **computation.versions}),
         "units": "pixels a frame; channel 0 is x, positive to the right, channel 1 is y, positive downwards",
-        "video": video.name,
-        "first_frame": start,
+        "video": options.video.name,
+        "first_frame": options.start,
         "frame_rate": float(rate),
     }
 
 
-def _report(speed: _Speed, block: Frames, algorithm: Tvl1 | Dis | Farneback, engine: PairEngine) -> None:
+def _report(speed: _Speed, block: Frames, algorithm: FlowAlgorithm, computation: Computation) -> None:
     """Print pairs per second."""
     height, width = block.shape[1:3]
     variant = f", variant {algorithm.variant}" if isinstance(algorithm, Tvl1) else ""
     print(
-        f"{speed.pairs} pairs of {width} x {height} by {algorithm.method}{variant}, engine {engine.name} on "
-        f"{engine.device}: {speed.pairs / speed.flow_sec:.3g} pairs/s; "
+        f"{speed.pairs} pairs of {width} x {height} by {algorithm.method}{variant}, engine {computation.engine} on "
+        f"{computation.device}: {speed.pairs / speed.flow_sec:.3g} pairs/s; "
         f"with decoding and writing {speed.pairs / speed.total_sec:.3g} pairs/s"
     )
 

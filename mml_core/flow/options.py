@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from mml_core.config.base import validate
-from mml_core.config.flow import Dis, Farneback, Tvl1, Tvl1Engine
+from mml_core.config.flow import Dis, Farneback, MotionVectors, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.flow.levels import SMALLEST_SIDE_PX
 
-_ALGORITHMS = {"tvl1": Tvl1, "dis": Dis, "farneback": Farneback}
+_ALGORITHMS = {"tvl1": Tvl1, "dis": Dis, "farneback": Farneback, "motion_vectors": MotionVectors}
 
 _DESCRIPTION = """\
 Optical flow of a video: as colours beside its frames, as fields in HDF5, as Middlebury .flo files.
@@ -54,7 +54,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_computation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what computes it")
-    group.add_argument("--algorithm", choices=list(_ALGORITHMS), default="tvl1", help="default: tvl1")
+    group.add_argument(
+        "--algorithm",
+        choices=list(_ALGORITHMS),
+        default="tvl1",
+        help="default: tvl1; motion_vectors: what the video's codec carries, blocks without computation",
+    )
     group.add_argument(
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1; auto: the fastest here"
     )
