@@ -48,6 +48,7 @@ class Group(NamedTuple):
     batch: int  # 0 on a processor
     pairs: int  # of each clip
     engines: Sequence[str]
+    apart: bool  # time each clip by itself too
 
     @property
     def peer(self) -> str:
@@ -60,11 +61,12 @@ def _groups(options: argparse.Namespace) -> list[Group]:
     cpu, device = torch.device("cpu"), torch.device(options.device)
     if device.type == "cpu":
         names = [name for name in CPU_ENGINES if name in options.engines and available(name, options.variant, cpu)]
-        return [Group(cpu, threads, 0, options.pairs or 4, names) for threads in options.threads]
+        return [Group(cpu, threads, 0, options.pairs or 4, names, threads == 1) for threads in options.threads]
     names = [name for name in GPU_ENGINES if name in options.engines and available(name, options.variant, device)]
-    groups = [Group(device, 0, batch, options.pairs or max(options.batches), names) for batch in options.batches]
+    batches = options.batches
+    groups = [Group(device, 0, batch, options.pairs or 64, names, batch == min(batches)) for batch in batches]
     if "opencv" in options.engines and available("opencv", options.variant, cpu):
-        groups.append(Group(cpu, 1, 0, min(options.pairs or 4, 4), ["opencv"]))
+        groups.append(Group(cpu, 1, 0, min(options.pairs or 4, 4), ["opencv"], True))
     return groups
 
 
@@ -75,8 +77,8 @@ def _measure(
     entrants = [make_entrant(name, options.variant, group.device, group.threads, group.batch) for name in group.engines]
     scaled = [resized(clip, height, width, group.pairs + 1) for clip in clips]
     together = [joined(ALL, scaled)] if group.threads != 1 else []
-    apart = scaled if group.threads < 2 else []
-    _warm_up(entrants, together or apart, group.device)
+    apart = scaled if group.apart else []
+    _warm_up(entrants, (together or apart)[0], group.device)
     timings = time_in_turns(entrants, [*apart, *together], group.device, options.repetitions)
     timings += [] if together else summed(timings)
     bounds = measure_bounds(group.device, height, width, max(1, group.threads))
@@ -84,12 +86,11 @@ def _measure(
     yield from rows(timings, _about(group.device), f"{width}x{height}", bounds, peaks, group.peer)
 
 
-def _warm_up(entrants: Sequence[Entrant], clips: Sequence[Clip], device: torch.device) -> None:
-    """Compile: on a processor with a pair that stands still, on a GPU, where batches count, with everything."""
+def _warm_up(entrants: Sequence[Entrant], clip: Clip, device: torch.device) -> None:
+    """Compile, with a pair that stands still; on a GPU with a whole batch, which takes its memory too."""
+    frames, pairs = clip.frames.to(device), clip.pairs
     for entrant in entrants:
-        for clip in clips if device.type == "cuda" else clips[:1]:
-            frames, pairs = clip.frames.to(device), clip.pairs
-            entrant.run(frames, pairs) if device.type == "cuda" else entrant.run(frames[[0, 0]], pairs[:1])
+        entrant.run(frames, pairs[: entrant.batch]) if entrant.batch else entrant.run(frames[[0, 0]], pairs[:1])
 
 
 def _about(device: torch.device) -> tuple[str, str, str, str]:
@@ -128,7 +129,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=_size, nargs="+", default=[(340, 256), (224, 224)], metavar="WxH")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="on a processor")
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 256], help="pairs at a time on a GPU")
-    parser.add_argument("--pairs", type=int, help="of each clip; default: 4, on a GPU the largest batch")
+    parser.add_argument("--pairs", type=int, help="of each clip; default: 4, on a GPU 64")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
     parser.add_argument("--output", type=Path, default=RESULTS, help="CSV file that rows are appended to")

@@ -60,9 +60,9 @@ def _deepest_pass(engine: str) -> int:
 
             return DEPTH
         case "triton":
-            from mml_core.flow.triton_iterate import BLOCK
+            from mml_core.flow.triton_engine import Tuning
 
-            return int(BLOCK)
+            return Tuning().block
         case _:
             return 1
 
@@ -82,7 +82,8 @@ def measure_bounds(device: torch.device, height: int, width: int, threads: int) 
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         lanes = properties.multi_processor_count * _LANES_PER_MULTIPROCESSOR
-        return Bounds(_gpu_copy_rate(device), lanes * properties.clock_rate * 1e3, SLOTS_GPU)
+        clock_khz = getattr(properties, "clock_rate", 0)  # older versions of torch do not say
+        return Bounds(_gpu_copy_rate(device), lanes * clock_khz * 1e3, SLOTS_GPU)
     half = np.ones(height * width * _WORKING_SET // 8, np.float32)  # half of it: the source, or the target
 
     def copier() -> Callable[[], float]:

@@ -14,6 +14,7 @@ from mml_core.flow import Tvl1, choose_engine, optical_flow
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import flow
+import flow_entrants
 import flow_table
 from flow_bounds import SLOTS_PROCESSOR, Bounds, bytes_per_px_iteration, measure_bounds
 from flow_clips import clip_of, joined, resized, synthetic_clips
@@ -104,6 +105,19 @@ def test_the_roof_has_a_slope_and_a_ceiling() -> None:
     """45 slots for 55 operations: at 90 slots a second 110 operations."""
     assert roof(0.5, 100, 90, 45) == 50
     assert roof(50, 100, 90, 45) == pytest.approx(110)
+
+
+def test_a_gpu_gets_batches_and_its_own_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = flow._arguments(["--device", "cuda", "--batches", "64", "256"])
+    *on_gpu, beside = flow._groups(options)
+    assert [(group.batch, group.apart, group.peer) for group in on_gpu] == [(64, True, "torch"), (256, False, "torch")]
+    assert on_gpu[0].engines == ["torch", "triton"] and beside.engines == ["opencv"] and beside.threads == 1
+
+    monkeypatch.setattr(flow_entrants, "make_engine", lambda *_: choose_engine(Tvl1(scales=2, warps=1), "torch"))
+    clip = synthetic_clips(32, 40, 4)[1]
+    whole = flow_entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 64).run(clip.frames, clip.pairs)
+    parts = flow_entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 2).run(clip.frames, clip.pairs)
+    assert whole is not None and whole.shape == (3, 2, 1) and torch.equal(whole, parts)
 
 
 def test_bounds_of_this_machine_are_plausible() -> None:
