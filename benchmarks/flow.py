@@ -140,7 +140,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _clips(options: argparse.Namespace) -> list[Clip]:
     count = max(group.pairs for group in _groups(options)) + 1
-    clips = [*video_clips(options.videos, count, options.stride), *array_clips(options.frames)]
+    clips = video_clips(options.videos, count, options.stride) if options.videos else []
+    clips += array_clips(options.frames)
     return clips or synthetic_clips(256, 340, count)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -139,3 +140,13 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ]
     assert (tmp_path / "a.svg").exists() and "times the peer" in (tmp_path / "a.md").read_text()
     assert "pairs/s" in capsys.readouterr().out
+
+
+def test_it_runs_where_hardly_anything_is_installed(tmp_path: Path) -> None:
+    missing = ["cv2", "h5py", "av", "pandas", "numba", "llvmlite", "matplotlib", "torchvision", "ffmpeg"]
+    words = ["--sizes", "24x20", "--pairs", "1", "--repetitions", "1", "--device", "cpu", "--threads", "1"]
+    words += ["--output", str(tmp_path / "a.csv")]
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import flow; flow.main({words!r})"
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=Path(flow.__file__).parent, check=True, capture_output=True, text=True)
+    assert {row["engine"] for row in flow_table.read(tmp_path / "a.csv")} == {"torch"}
