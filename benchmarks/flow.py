@@ -8,9 +8,9 @@ installed; torch, NumPy, pydantic and PyYAML are enough for the rest, and Triton
 
 Engines take turns (A B C A B C ...), and the fastest of several times counts, since what disturbs a run only slows it
 down. Frames are in memory, on the device, grey and of their final size before the clock starts; flow stays on the
-device. On a processor the peer is OpenCV's TV-L1 with as many threads, pairs side by side, on a GPU the PyTorch engine
-on the same GPU. With one thread clips are timed one by one and "all" is their sum; with several, all clips' pairs are
-one batch. benchmarks/flow_bounds.py says what is counted against which bound.
+device. On a processor the peer is OpenCV's TV-L1 with as many threads, pairs side by side; on a GPU, and where there is
+no OpenCV, it is the PyTorch engine on the same device. With one thread clips are timed one by one and "all" is their
+sum; with several, all clips' pairs are one batch. benchmarks/flow_bounds.py says what is counted against which bound.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Group(NamedTuple):
     @property
     def peer(self) -> str:
         """The engine that the others are compared with."""
-        return GPU_ENGINES[0] if self.device.type == "cuda" else CPU_ENGINES[0]
+        return self.engines[0]
 
 
 def _groups(options: argparse.Namespace) -> list[Group]:

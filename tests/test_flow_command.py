@@ -20,6 +20,7 @@ from mml_core.errors import InputError
 from mml_core.flow.command import flow_of_video, overlapping_blocks
 from mml_core.flow.computation import Computation
 from mml_core.flow.files import read_flo
+from mml_core.flow.outputs import open_output
 
 #: The scene moves by 3 pixels to the right a frame.
 SHIFTS = [(3 * t, 0) for t in range(5)]
@@ -178,6 +179,16 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[s
     with pytest.raises(InputError, match=reason):
         run(*words, "--device", "cpu", "--short-side-px", 32, "--threads", 1, *cheap)
     assert set(tmp_path.iterdir()) == before, "something was left behind"
+
+
+def test_a_failure_names_the_output_that_failed(tmp_path: Path) -> None:
+    frames, flow = np.zeros((1, 16, 16, 3), np.uint8), torch.zeros(1, 2, 16, 16)
+    outputs = [open_output(tmp_path / name, {}, Fraction(25), None) for name in ("fields", "a.h5")]
+    with pytest.raises(InputError, match="fields: cannot be written"), outputs[0] as fields, outputs[1] as hdf5:
+        hdf5(frames, flow)
+        next(tmp_path.glob("fields.tmp.*")).rmdir()
+        fields(frames, flow)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

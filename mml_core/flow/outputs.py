@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -43,9 +43,24 @@ def open_output(
     about: attributes, for HDF5; frame_rate and max_px (see `colour_video`): for videos.
     Raises InputError where it cannot be written.
     """
+    with ExitStack() as stack:
+        with _told(path):
+            write = stack.enter_context(_opened(path, about, frame_rate, max_px))
+
+        def told(frames: NDArray[np.uint8], flow: torch.Tensor) -> None:
+            with _told(path):
+                write(frames, flow)
+
+        yield told
+        with _told(path):
+            stack.close()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn failures to write into an InputError that names the file."""
     try:
-        with _opened(path, about, frame_rate, max_px) as write:
-            yield write
+        yield
     except (OSError, av.FFmpegError) as error:
         raise InputError(f"cannot be written ({error.strerror or error})", file=path) from error
 
