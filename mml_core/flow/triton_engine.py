@@ -1,0 +1,271 @@
+"""TV-L1 on a GPU, all pairs of a batch side by side, by fused kernels in Triton.
+
+Each pair goes through its levels, warps and blocks of iterations by itself (mml_core.flow.triton_control): no pair
+waits for another, and the processor for none of them: it sends ticks ahead, and learns from a count that comes back
+later how many pairs are left.
+
+float32 throughout, with multiplications and additions fused where the compiler can. The result of a pair is the same
+to the last bit whatever else is in its batch: nothing that its arithmetic depends on, the tiles of its sums included,
+depends on anything but the size of the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import triton
+from triton.runtime.jit import JITFunction
+
+from mml_core.config.flow import Tvl1
+from mml_core.flow import primitives
+from mml_core.flow.engine import Solution
+from mml_core.flow.levels import level_sizes
+from mml_core.flow.triton_control import LEVEL, LINEARISE, RECORD, SMOOTH, STEPS, U, advance
+from mml_core.flow.triton_iterate import iterate
+from mml_core.flow.triton_layout import Level, level_table, make_level, sample_tables
+from mml_core.flow.triton_linearise import linearise
+from mml_core.flow.triton_median import smooth
+from mml_core.flow.triton_strips import STRIP_PX
+
+
+class Tuning(NamedTuple):
+    """How kernels cut up their work: results differ by rounding only."""
+
+    block: int = 4  # iterations from one reading of the fields to one writing
+    tile_rows: int = 64
+    warps: int = 1  # of a program of `iterate`, each with a tile of its own
+    unroll: int = 2  # rows of `iterate`
+    median_rows: int = 32
+    median_warps: int = 4
+    linearise_px: int = 128
+    linearise_parts: int = 16  # programs a pair
+    ticks: int = 16  # sent between two counts of the pairs that are left
+
+
+class _Fields(NamedTuple):
+    """What the kernels work on; see mml_core.flow.triton_control, triton_iterate and triton_linearise."""
+
+    u: torch.Tensor
+    p: torch.Tensor
+    data: torch.Tensor
+    changes: torch.Tensor
+    control: torch.Tensor
+    looked_at: torch.Tensor
+    counts: torch.Tensor
+
+
+class _Tables(NamedTuple):
+    levels: torch.Tensor
+    lefts: torch.Tensor
+    shares: torch.Tensor
+    thresholds: torch.Tensor
+
+
+class TritonTvl1:
+    """TV-L1 as OpenCV computes it; a flow engine (see mml_core.flow.engine.PairEngine).
+
+    Raises ValueError where there is no GPU (a CPU does in Triton's interpreter, TRITON_INTERPRET=1), and for
+    illumination, which it does not have.
+    """
+
+    name = "triton"
+
+    def __init__(
+        self,
+        settings: Tvl1,
+        device: torch.device = torch.device("cuda"),  # noqa: B008 (immutable)
+        tuning: Tuning = Tuning(),  # noqa: B008 (immutable)
+    ) -> None:
+        if settings.illumination:
+            raise ValueError("engine triton has no illumination (gamma): use engine torch")
+        if device.type != "cuda" and isinstance(iterate, JITFunction):
+            raise ValueError(f"engine triton needs a GPU, got device {device}")
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("engine triton needs a GPU, and torch finds none")
+        self.device = device
+        self._settings = settings
+        self._tuning = tuning
+        self._like_cuda = settings.variant == "opencv-cuda"
+        self._resize = primitives.resize_corners if self._like_cuda else primitives.resize
+
+    def __call__(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the flow, float32 (P, 2, H, W)."""
+        return self.solve(frames, pairs, initial).flow
+
+    def working_bytes(self, height: int, width: int) -> int:
+        """Return how much memory a pair more in a batch takes, in bytes, with a frame more and its flow."""
+        levels = self._levels(height, width)
+        tiles = max(level.tiles for level in levels)
+        plane = levels[0].height * levels[0].pitch
+        pyramid = sum(level.height * level.pitch for level in levels)
+        control = RECORD.value + 1 + len(levels) * self._settings.warps + tiles * self._tuning.block
+        return 4 * (15 * plane + 4 * pyramid + control + 2 * height * width) + 4 * height * width
+
+    def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
+        """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.
+
+        Raises ValueError for frames of less than 16 pixels a side, torch.OutOfMemoryError where the GPU's memory is
+        too small for so many pairs.
+        """
+        levels = self._levels(frames.shape[1], frames.shape[2])
+        if not len(pairs):
+            shape = (0, len(levels), self._settings.warps)
+            return Solution(
+                torch.empty((0, 2, *frames.shape[1:]), device=self.device), torch.zeros(shape, dtype=torch.int32)
+            )
+        with torch.inference_mode():
+            images = self._pyramid(frames.to(self.device), levels)
+            fields = self._allocate(len(pairs), levels)
+            if initial is not None:
+                self._begin_from(initial.to(self.device, torch.float32), fields, levels)
+            self._run(fields, images, pairs.to(self.device, torch.int32), levels)
+            return Solution(_result(fields, levels[0]), fields.counts.cpu())
+
+    def _levels(self, height: int, width: int) -> list[Level]:
+        sizes = level_sizes(height, width, self._settings.scales, self._settings.scale_step)
+        return [make_level(*size, self._tuning.block, self._tuning.tile_rows) for size in sizes]
+
+    def _pyramid(self, frames: torch.Tensor, levels: list[Level]) -> torch.Tensor:
+        """Return I, Ix, Iy and 0 of each pixel, float32 (F, pixels of all levels, 4)."""
+        pixels = [level.height * level.pitch for level in levels]
+        packed = torch.zeros((len(frames), sum(pixels), 4), device=self.device)
+        images = frames.float()
+        for level, part in zip(levels, packed.split(pixels, 1), strict=True):
+            if images.shape[1:] != (level.height, level.width):
+                images = self._resize(images, (level.height, level.width), self._settings.scale_step)
+            rows = part.unflatten(1, (level.height, level.pitch))[:, :, : level.width]
+            rows[..., 0] = images
+            rows[..., 1:3] = primitives.central_gradient(images).movedim(-3, -1)
+        return packed
+
+    def _allocate(self, count: int, levels: list[Level]) -> _Fields:
+        """Return fields for `count` pairs that begin their first warp on the coarsest level with u = p = 0."""
+        plane = levels[0].height * levels[0].pitch
+        tiles = max(level.tiles for level in levels)
+        has_median = self._settings.median_px > 1
+        control = torch.zeros((count, RECORD.value), dtype=torch.int32)
+        control[:, LEVEL.value] = len(levels) - 1
+        control[:, STEPS.value] = min(
+            self._tuning.block, self._limit, *([self._settings.inner_iterations] * has_median)
+        )
+        control[:, LINEARISE.value] = 1
+        control[:, SMOOTH.value] = control[:, U.value] = int(has_median)
+        return _Fields(
+            u=torch.zeros((count, 2, 2, plane), device=self.device),
+            p=torch.zeros((count, 2, 4, plane), device=self.device),
+            data=torch.zeros((count, 3, plane), device=self.device),
+            changes=torch.zeros((count, self._tuning.block, tiles), device=self.device),
+            control=control.to(self.device),
+            looked_at=torch.zeros(count, device=self.device),
+            counts=torch.zeros((count, len(levels), self._settings.warps), dtype=torch.int32, device=self.device),
+        )
+
+    @property
+    def _limit(self) -> int:
+        return self._settings.inner_iterations * self._settings.outer_iterations
+
+    def _begin_from(self, flow: torch.Tensor, fields: _Fields, levels: list[Level]) -> None:
+        for level in levels[1:]:
+            size = (level.height, level.width)
+            flow = self._resize(flow, size, self._settings.scale_step) * self._settings.scale_step
+        coarsest = levels[-1]
+        begun = fields.u[:, 0, :, : coarsest.height * coarsest.pitch].unflatten(2, (coarsest.height, coarsest.pitch))
+        begun[..., : coarsest.width] = flow
+
+    def _tables(self, levels: list[Level]) -> _Tables:
+        lefts, shares = sample_tables(levels, corners=self._like_cuda)
+        thresholds = [self._settings.stop_px**2 * level.height * level.width for level in levels]
+        return _Tables(
+            *(table.to(self.device) for table in (level_table(levels), lefts, shares, torch.tensor(thresholds)))
+        )
+
+    def _run(self, fields: _Fields, images: torch.Tensor, pairs: torch.Tensor, levels: list[Level]) -> None:
+        """Send ticks until every pair is done.
+
+        Between two chunks of ticks the pairs that are left go to the front of the order, and programs are started for
+        no more than were left a chunk ago: the count of the chunk just sent is still on its way.
+        """
+        tables = self._tables(levels)
+        left = len(pairs)
+        earlier: Iterator[int] | None = None
+        while left:
+            order = (fields.control[:, LEVEL.value] < 0).int().argsort(stable=True).int()
+            for _ in range(self._tuning.ticks):
+                self._tick(fields, tables, images, pairs, order, left, levels)
+            counting = _count_left(fields.control)
+            next(counting)  # starts the copy
+            if earlier is not None:
+                left = next(earlier)  # waits for it
+            earlier = counting
+
+    def _tick(
+        self,
+        fields: _Fields,
+        tables: _Tables,
+        images: torch.Tensor,
+        pairs: torch.Tensor,
+        order: torch.Tensor,
+        left: int,
+        levels: list[Level],
+    ) -> None:
+        """Launch each kernel once, for the first `left` pairs of `order`."""
+        settings, tuning = self._settings, self._tuning
+        common = (fields.control, tables.levels, order)
+        plane = fields.u.shape[-1]
+        tiles = fields.changes.shape[-1]
+        linearise[(tuning.linearise_parts, left)](
+            *common, pairs, images, tables.lefts, tables.shares, fields.u, fields.p, fields.data,
+            plane, images.shape[1], 1 / settings.scale_step,
+            CUBIC=primitives.CATMULL_ROM_CUBIC if self._like_cuda else primitives.OPENCV_CUBIC,
+            ZERO_OUTSIDE=not self._like_cuda, BLOCK_PX=tuning.linearise_px,
+            num_warps=4, enable_fp_fusion=True,
+        )  # fmt: skip
+        if settings.median_px > 1:
+            strips = triton.cdiv(levels[0].width, STRIP_PX.value - settings.median_px + 1)
+            parts = strips * triton.cdiv(levels[0].height, tuning.median_rows)
+            smooth[(triton.cdiv(parts, tuning.median_warps), left, 2)](
+                *common, fields.u, plane,
+                SIDE=settings.median_px, ROWS=tuning.median_rows, WARPS=tuning.median_warps,
+                num_warps=tuning.median_warps,
+            )  # fmt: skip
+        iterate[(triton.cdiv(tiles, tuning.warps), left)](
+            *common, fields.u, fields.p, fields.data, fields.changes,
+            plane, settings.attachment * settings.tightness, settings.tightness,
+            settings.time_step / settings.tightness,
+            BLOCK=tuning.block, MOST_TILES=tiles, WARPS=tuning.warps, UNROLL=tuning.unroll,
+            num_warps=tuning.warps, num_stages=1, enable_fp_fusion=True,
+        )  # fmt: skip
+        advance[(left,)](
+            fields.control, fields.looked_at, fields.counts, fields.changes, tables.thresholds, tables.levels, order,
+            WARPS=settings.warps, LEVELS=len(levels), INNER=settings.inner_iterations, LIMIT=self._limit,
+            HAS_MEDIAN=settings.median_px > 1, LAZY=self._like_cuda, BLOCK=tuning.block, MOST_TILES=tiles,
+            SUMMED=triton.next_power_of_2(tiles), num_warps=1,
+        )  # fmt: skip
+
+
+def _count_left(control: torch.Tensor) -> Iterator[int]:
+    """Yield once when the count of pairs that are not done is on its way to the host, then the count, when it came."""
+    left = (control[:, LEVEL.value] >= 0).sum()
+    if not control.is_cuda:
+        yield 0
+        yield int(left)
+        return
+    host = torch.empty((), dtype=left.dtype, pin_memory=True)
+    host.copy_(left, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+    yield 0
+    arrived.synchronize()
+    yield int(host)
+
+
+def _result(fields: _Fields, finest: Level) -> torch.Tensor:
+    """Return the flow (P, 2, H, W) out of that buffer of u where each pair left it."""
+    flow = fields.u.new_empty((len(fields.u), 2, finest.height, finest.width))
+    rows = fields.u.unflatten(3, (finest.height, finest.pitch))[..., : finest.width]  # (P, 2, 2, H, W)
+    for buffer in range(2):
+        mine = (fields.control[:, U.value] == buffer)[:, None, None, None]
+        flow = torch.where(mine, rows[:, buffer], flow)
+    return flow
