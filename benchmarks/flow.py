@@ -162,13 +162,8 @@ def main(words: Sequence[str] | None = None) -> None:
         memory = {name: measure_memory(name, options.variant, groups[0].device) for name in groups[0].engines}
     for size in options.sizes:
         for group in groups:
-            for row in _measure(group, size, clips, memory, options):
-                print(
-                    *row[4:11],
-                    f"{row.pairs_per_s} pairs/s, {row.ratio or '-'} times {row.peer or 'the peer'}",
-                    flush=True,
-                )
-                table.append(row)
+            print(f"{group.threads} threads" if group.threads else f"batches of {group.batch}", flush=True)
+            table += _measure(group, size, clips, memory, options)
     append(table, options.output)
     summary = markdown([row for row in table if row.clip == ALL])
     print(f"\n{table[0].device}, {table[0].machine}; {table[0].versions}\n{summary}")

@@ -31,7 +31,7 @@ class Timing(NamedTuple):
 def time_in_turns(
     entrants: Sequence[Entrant], clips: Sequence[Clip], device: torch.device, repetitions: int
 ) -> list[Timing]:
-    """Time every entrant on the neighbouring frames of every clip, taking turns."""
+    """Time every entrant on the neighbouring frames of every clip, taking turns; print a line a clip."""
     timings = []
     for clip in clips:
         frames, pairs = clip.frames.to(device), clip.pairs
@@ -48,6 +48,11 @@ def time_in_turns(
         # OpenCV does not say how often it iterated: as often as the PyTorch engine, whose counts differ by 1 or 2
         counts = {entrant.engine: count for entrant, count in zip(entrants, work, strict=True) if count}
         common = counts.get("torch", next(iter(counts.values()), 0))
+        speeds = [f"{entrant.engine} {len(pairs) / best[number]:.3g}" for number, entrant in enumerate(entrants)]
+        print(
+            f"  {clip.name}, {len(pairs)} pairs of {sizes[0][1]} x {sizes[0][0]}, pairs/s: {', '.join(speeds)}",
+            flush=True,
+        )
         for entrant, seconds, count in zip(entrants, best, work, strict=True):
             timings.append(
                 Timing(entrant, clip.name, len(pairs), seconds, common if entrant.engine == "opencv" else count)
