@@ -17,6 +17,11 @@ from mml_core.flow import choose_engine
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.parity import Parity, compare, end_point_error
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import flow_parity
+from flow_clips import synthetic_clips
+
 PAIR = torch.tensor([[0, 1]])
 SIZES = [(256, 340), (224, 224)]
 ODD_SIZES = [(16, 16), (17, 16), (16, 33), (19, 21), (31, 45), (37, 64), (63, 41)]
@@ -205,3 +210,39 @@ def test_64_pairs_take_less_than_2_gb(name: str) -> None:
         pytest.importorskip("numba")
     done = subprocess.run([sys.executable, "-c", MEMORY, name], capture_output=True, text=True, check=True)
     assert int(done.stdout) * 1024 < 2e9
+
+
+# --- the distances, and the table made of them ----------------------------------------------------------------------
+
+
+def test_distances_by_hand() -> None:
+    """A level is 40 / 255 = 0.157 pixels; 200 pixels, 400 values, of which three are more than a level off."""
+    reference, flow = torch.zeros(2, 2, 10, 10), torch.zeros(2, 2, 10, 10)
+    flow[0, :, 0, 0] = torch.tensor([3.0, 4.0])
+    flow[1, 0, 2, :8] = 0.15
+    reference[1, 1, 5, 5], flow[1, 1, 5, 5] = 25.0, 45.0  # beyond ±20 both
+    flow[1, 1, 7, 7] = -1.0
+    error = end_point_error(flow, reference)
+    assert (error[0, 0, 0], error[1, 5, 5], error[1, 7, 7]) == (5.0, 20.0, 1.0)
+    parity = compare(flow, reference)
+    assert parity.mean_px == pytest.approx((5 + 8 * 0.15 + 20 + 1) / 200)
+    assert parity.median_px == 0
+    assert parity.p95_px == pytest.approx(0.15)  # the 190th of 200 errors, of which the last eleven are not 0
+    assert parity.within_level == pytest.approx(397 / 400)
+
+
+def test_the_table_of_the_benchmark() -> None:
+    clips = synthetic_clips(24, 32, 3)[:2]
+    entrants = [flow_parity.opencv(0.001), flow_parity.make_entrant("torch", "opencv", torch.device("cpu"))]
+    rows = list(flow_parity.measure(entrants, clips, ("today", "here", "these")))
+    assert [(row.engine, row.clip, row.pairs) for row in rows] == [
+        (engine, clip, pairs)
+        for engine in ("opencv, noise 0.001", "torch")
+        for clip, pairs in (("still", 2), ("pan", 2), ("all", 4))
+    ]
+    assert all(0 < row.mean_px < 0.5 and 0.9 < row.within_level <= 1 for row in rows)
+    work = [(row.iterations_per_pair, row.mpx_iterations_per_pair) for row in rows]
+    assert work[:3] == [("", "")] * 3
+    iterations, mpx = work[5]
+    assert 50 < iterations < 7500
+    assert mpx * 1e6 <= iterations * 24 * 32
