@@ -85,6 +85,13 @@ def test_initial_flow_against_opencv(settings: Tvl1) -> None:
     assert not torch.equal(flow, TorchTvl1(settings)(frames, PAIR))
 
 
+def test_levels_of_one_size() -> None:
+    """0.99 of 40 pixels are 40 pixels: OpenCV takes the flow times 1 / 0.99 to the next level all the same."""
+    settings, frames = Tvl1(scale_step=0.99, scales=3, **FIXED), moved(translation(40, 44, 2.0, 1.0))
+    assert level_sizes(40, 44, 3, 0.99) == [(40, 44)] * 3
+    assert compare(TorchTvl1(settings)(frames, PAIR), OpenCvTvl1(settings)(frames, PAIR)).p95_px <= 1e-3
+
+
 # --- the variant opencv-cuda against another program of it ----------------------------------------------------------
 
 Field = NDArray[np.float64]

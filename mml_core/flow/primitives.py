@@ -35,7 +35,10 @@ def resize(fields: torch.Tensor, size: tuple[int, int], step: float | None = Non
     Convention: pixels are areas, so that the corners of the images coincide, not the centres of their corner pixels;
     equal to the last bit to cv2.resize with INTER_LINEAR, version 5, on processors with fused multiplication and
     addition. PyTorch's interpolate(align_corners=False) places samples alike, but for rounding, and without `step`.
+    Where the size stays the same nothing is resampled, whatever `step` is: OpenCV copies.
     """
+    if fields.shape[-2:] == size:
+        return fields
     for axis in (-1, -2):
         length, out = fields.shape[axis], size[axis]
         spacing = length / out if step is None else 1 / step
@@ -61,7 +64,10 @@ def resize_corners(fields: torch.Tensor, size: tuple[int, int], step: float | No
 
     Convention: position = index · spacing, in float32, as in OpenCV's CUDA module: pixels are points, but the bottom
     right corners do not coincide (unlike PyTorch's align_corners=True, which spaces samples by (H - 1) / (out - 1)).
+    Where the size stays the same nothing is resampled, as in `resize`.
     """
+    if fields.shape[-2:] == size:
+        return fields
     for axis in (-1, -2):
         length, out = fields.shape[axis], size[axis]
         spacing = length / out if step is None else 1 / step
@@ -79,7 +85,7 @@ def central_gradient(images: torch.Tensor) -> torch.Tensor:
 
 
 def forward_gradient(fields: torch.Tensor) -> torch.Tensor:
-    """Return the differences (..., 2, H, W) to the right and lower neighbours; 0 in last column and row (IPOL, 16)."""
+    """Return the differences (..., 2, H, W) to the right and lower neighbours; 0 in last column and row (IPOL)."""
     gradient = fields.new_empty((*fields.shape[:-2], 2, *fields.shape[-2:]))
     gradient[..., 0, :, -1] = 0
     gradient[..., 1, -1, :] = 0
@@ -89,7 +95,7 @@ def forward_gradient(fields: torch.Tensor) -> torch.Tensor:
 
 
 def divergence(fields: torch.Tensor) -> torch.Tensor:
-    """Return the divergence (..., H, W) of `fields` (..., 2, H, W) by backward differences, 0 outside (IPOL, 17).
+    """Return the divergence (..., H, W) of `fields` (..., 2, H, W) by backward differences, 0 outside (IPOL).
 
     Convention: as in OpenCV the last column and row are like any other; there it is minus the adjoint of
     `forward_gradient` only for fields that are 0 in the last column (x) and row (y).
@@ -125,7 +131,7 @@ def warp(images: torch.Tensor, flow: torch.Tensor, cubic: float, *, zero_outside
 def _taps(
     position: torch.Tensor, length: int, a: float, zero_outside: bool
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield index and weight of the four taps along an axis (Keys 1981, eq. 4, with his a free)."""
+    """Yield index and weight of the four taps along an axis, by Keys's kernel with the parameter `a`."""
     whole = position.floor()
     t = position - whole
     near = [((a + 2) * s - (a + 3)) * s * s + 1 for s in (t, 1 - t)]

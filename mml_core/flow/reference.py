@@ -4,13 +4,14 @@ It minimises, over the flow u from image I0 to image I1, the sum over pixels of
 
     lambda · |I1(x + u(x)) - I0(x)| + |∇u1| + |∇u2|
 
-from coarse to fine (Zach, Pock, Bischof 2007; IPOL 2013, algorithm 1). I1 is linearised around the flow found so far
-("warp"), which makes the first term |rho(u)|, rho(u) = rho_c + ∇I1w · u; an auxiliary field v next to u splits the
-problem in two that are solved in turn, pixel by pixel, u by its dual field p:
+from coarse to fine (Zach, Pock, Bischof, DAGM 2007; Sánchez, Meinhardt-Llopis, Facciolo, IPOL 2013, where the scheme of
+one level is algorithm 1). I1 is linearised around the flow found so far ("warp"), which makes the first term that of
+|rho(u)|, rho(u) = rho_c + ∇I1w · u; an auxiliary field v next to u splits the problem in two that are solved in turn, v
+pixel by pixel (the thresholding operator TH of 2007 is the clamp), u by its dual field p (Chambolle 2004):
 
-    v = u + TH(u)                               (2007, eq. 15; IPOL, eq. 10-13)
-    u = v + theta · div p                       (2007, eq. 12; IPOL, eq. 14)
-    p = (p + tau/theta · ∇u) / (1 + tau/theta · |∇u|)      (2007, eq. 13; IPOL, eq. 15)
+    v = u - clamp(rho(u) / |∇I1w|², -lambda·theta, lambda·theta) · ∇I1w
+    u = v + theta · div p
+    p = (p + tau/theta · ∇u) / (1 + tau/theta · |∇u|)
 
 Settings are called attachment (lambda), tightness (theta), time_step (tau), illumination (gamma). With illumination
 u has a third component, rho(u) = rho_c + ∇I1w · u + gamma · u3: a smooth change of brightness.
@@ -110,9 +111,9 @@ class TorchTvl1:
             u[:, :2] = initial
         counts = []
         for level in range(len(sizes) - 1, -1, -1):
-            if u.shape[2:] != sizes[level]:
+            if level < len(sizes) - 1:
                 u = self._resize(u, sizes[level])
-                u[:, :2] *= 1 / step  # brightness, the third, is not a length
+                u = torch.cat([u[:, :2] * (1 / step), u[:, 2:]], 1)  # brightness, the third, is not a length
             u, count = self._solve_level(pyramid[level], u)
             counts.append(count)
         return u[:, :2], torch.stack(counts[::-1], 1)
@@ -166,7 +167,7 @@ class TorchTvl1:
         return result_u, result_p, counts
 
     def _iterate(self, state: _State, warp: _Warp, iteration: int, threshold: float) -> tuple[_State, torch.Tensor]:
-        """Return the state after an iteration, and which pairs (P,) stop there."""
+        """Return the state after an iteration, and which pairs (P,) stop there. Overwrites p, nothing else."""
         u, p, looked = state
         rho = (warp.gradient * u).sum(1, keepdim=True) + warp.rho_c
         step = (rho / warp.squared).clamp_(-self._step_limit, self._step_limit)
