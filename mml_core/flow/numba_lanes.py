@@ -11,28 +11,36 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding, ir
-from numba.core import cgutils, config, types
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, codegen, config, types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+
+#: Flat float32 memory, C-contiguous.
+Floats = np.ndarray
 
 WIDTH = 16
 VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 #: A product and a sum may become one fused operation; nothing else of floating-point arithmetic is relaxed.
 FLAGS = ("contract",)
 
+#: Decorator of functions that are compiled at the first call, for the types it has, and run without Python's lock.
+compiled = numba.njit(nogil=True, error_model="numpy")
 
-class LanesType(types.Type):
+
+class Lanes(types.Type):
     """`WIDTH` float32 values."""
 
     def __init__(self) -> None:
         super().__init__(name=f"float32x{WIDTH}")
 
 
-LANES = LanesType()
+LANES = Lanes()
 
 
-@register_model(LanesType)
+@register_model(Lanes)
 class LanesModel(models.PrimitiveModel):
     """A vector is one LLVM value."""
 
@@ -207,8 +215,8 @@ def first_lane(typingctx: Any, a: Any) -> Any:
 
 def _has_estimates() -> bool:
     """Whether the processor that is compiled for has AVX-512, with its estimates of 1/a and 1/sqrt(a) to 14 bits."""
-    features = config.CPU_FEATURES if config.CPU_NAME else binding.get_host_cpu_features().flatten()
-    return "+avx512f" in (features or "").split(",")
+    chosen = config.CPU_FEATURES
+    return "+avx512f" in (codegen.get_host_cpu_features() if chosen is None else chosen).split(",")
 
 
 def _estimate(builder: ir.IRBuilder, name: str, a: ir.Value) -> ir.Value:
@@ -219,25 +227,21 @@ def _estimate(builder: ir.IRBuilder, name: str, a: ir.Value) -> ir.Value:
     return builder.call(function, [a, _constant(0.0), mask])
 
 
-def _emit_root(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+def _emit_damping(builder: ir.IRBuilder, squared: ir.Value, step: ir.Value) -> ir.Value:
+    one = _constant(1.0)
     if not _has_estimates():
-        return _call(builder, f"llvm.sqrt.v{WIDTH}f32", a)
-    inverse = _estimate(builder, "rsqrt", a)
-    root = builder.fmul(a, inverse)
-    half = builder.fmul(inverse, _constant(0.5))
-    rest = builder.fsub(a, builder.fmul(root, root, flags=FLAGS), flags=FLAGS)
-    return builder.fadd(root, builder.fmul(rest, half, flags=FLAGS), flags=FLAGS)
+        length = _call(builder, f"llvm.sqrt.v{WIDTH}f32", squared)
+        return builder.fdiv(one, builder.fadd(one, builder.fmul(step, length, flags=FLAGS), flags=FLAGS))
+    # a step of Newton's method for the root, root · (3 - root · estimate) / 2, and one for the quotient
+    estimate = _estimate(builder, "rsqrt", squared)
+    root = builder.fmul(squared, estimate)
+    twice = builder.fsub(_constant(3.0), builder.fmul(root, estimate, flags=FLAGS), flags=FLAGS)
+    half = builder.fmul(builder.fmul(step, _constant(0.5)), root)
+    total = builder.fadd(builder.fmul(half, twice, flags=FLAGS), one, flags=FLAGS)
+    quotient = _estimate(builder, "rcp", total)
+    rest = builder.fsub(one, builder.fmul(total, quotient, flags=FLAGS), flags=FLAGS)
+    return builder.fadd(quotient, builder.fmul(rest, quotient, flags=FLAGS), flags=FLAGS)
 
 
-def _emit_inverse(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
-    if not _has_estimates():
-        return builder.fdiv(_constant(1.0), a)
-    inverse = _estimate(builder, "rcp", a)
-    rest = builder.fsub(_constant(1.0), builder.fmul(a, inverse, flags=FLAGS), flags=FLAGS)
-    return builder.fadd(inverse, builder.fmul(rest, inverse, flags=FLAGS), flags=FLAGS)
-
-
-#: root(a): square root of normal numbers > 0, inverse(a): 1/a; by an estimate and a step of Newton's method where that
-#: is faster: within 2 units in the last place
-root = _unary(_emit_root)
-inverse = _unary(_emit_inverse)
+#: damping(squared, step): 1 / (1 + step · sqrt(squared)), within some units in the last place, for squared > 1e-38
+damping = _binary(_emit_damping)

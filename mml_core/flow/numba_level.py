@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from mml_core.flow.numba_lanes import WIDTH
+from mml_core.flow.numba_lanes import WIDTH, Floats, compiled
 from mml_core.flow.numba_median import median_3, median_5
 from mml_core.flow.numba_sweep import STATE_BLOCK, sweep
 from mml_core.flow.numba_warp import linearise
 
 #: Iterations done in one pass over the image at most: more rows than that are not kept in the fast cache.
-DEPTH = 4
-
-compiled = numba.njit(nogil=True, error_model="numpy")
+DEPTH = 8
 
 
 class Numbers(NamedTuple):
@@ -38,7 +35,7 @@ class Limits(NamedTuple):
 
 
 @compiled
-def pack(flow, state):
+def pack(flow: np.ndarray, state: Floats) -> None:
     """Start a level: `flow` (2, H, W) and dual vectors of 0 to `state`."""
     _, height, width = flow.shape
     row_floats = (width + WIDTH - 1) // WIDTH * STATE_BLOCK
@@ -50,7 +47,7 @@ def pack(flow, state):
 
 
 @compiled
-def unpack(state, flow):
+def unpack(state: Floats, flow: np.ndarray) -> None:
     """Write the flow of `state` to `flow` (2, H, W)."""
     _, height, width = flow.shape
     row_floats = (width + WIDTH - 1) // WIDTH * STATE_BLOCK
@@ -61,7 +58,18 @@ def unpack(state, flow):
 
 
 @compiled
-def _advance(src, dst, data, height, width, count, errors, lt, theta, taut):
+def _advance(
+    src: Floats,
+    dst: Floats,
+    data: Floats,
+    height: int,
+    width: int,
+    count: int,
+    errors: np.ndarray,
+    lt: np.float32,
+    theta: np.float32,
+    taut: np.float32,
+) -> float:
     """Do `count` iterations from src to dst; return the sum of squared changes of the last."""
     done, error = 0, np.inf
     while done < count:
@@ -73,34 +81,47 @@ def _advance(src, dst, data, height, width, count, errors, lt, theta, taut):
 
 
 @compiled
-def _depth(errors, last, threshold):
-    """Return how many iterations to do in one pass, so that the stop rule is hardly ever met but in the last.
+def _depth(error: float, before: float, threshold: float) -> int:
+    """Return how many iterations to do in one pass, so that hardly ever one before the last meets the stop rule.
 
-    errors: of the last pass, `last` its depth: what they fell by in an iteration is expected again.
+    error, before: sums of squared changes of the last iterations. They fall more and more slowly: expected to fall
+    twice as fast as they did, they are hardly ever overestimated.
     """
-    if last < 2:
-        return 2
-    ratio = min(errors[last - 1] / errors[last - 2], 1.0)
-    expected, depth = errors[last - 1] * ratio * ratio * ratio, 1
-    while depth < DEPTH and expected > threshold:
+    ratio = min(max(error / before, 0.6), 0.95) ** 2
+    depth, expected = 1, error * ratio
+    while depth < DEPTH and expected > 1.02 * threshold:
         depth += 1
-        expected *= ratio * ratio
+        expected *= ratio
     return depth
 
 
 @compiled
-def _until_still(src, dst, data, height, width, limit, threshold, errors, lt, theta, taut):
+def _until_still(
+    src: Floats,
+    dst: Floats,
+    data: Floats,
+    height: int,
+    width: int,
+    limit: int,
+    first: int,
+    threshold: float,
+    errors: np.ndarray,
+    lt: np.float32,
+    theta: np.float32,
+    taut: np.float32,
+) -> tuple[int, float]:
     """Iterate from src to dst until the squared changes add up to `threshold` at most; return iterations and that sum.
 
-    src stays as it is: where a pass went beyond the iteration that meets the rule, all is done again up to that one.
+    first: iterations in the first pass, at least 2. src stays as it is: where a pass went beyond the iteration that
+    meets the rule, all is done again up to that one.
     """
-    done, error, depth = 0, np.inf, 0
+    done, error, before = 0, np.inf, np.inf
     while done < limit and error > threshold:
-        depth = min(_depth(errors, depth, threshold), limit - done)
+        depth = min(first if done == 0 else _depth(error, before, threshold), limit - done)
         sweep(src if done == 0 else dst, dst, data, height, width, depth, errors, lt, theta, taut)
         for i in range(depth):
             done += 1
-            error = errors[i]
+            before, error = error, errors[i]
             if not error > threshold:
                 if i + 1 < depth:
                     _advance(src, dst, data, height, width, done, errors, lt, theta, taut)
@@ -109,7 +130,18 @@ def _until_still(src, dst, data, height, width, limit, threshold, errors, lt, th
 
 
 @compiled
-def _until_still_lazily(state, data, height, width, limit, threshold, errors, lt, theta, taut):
+def _until_still_lazily(
+    state: Floats,
+    data: Floats,
+    height: int,
+    width: int,
+    limit: int,
+    threshold: float,
+    errors: np.ndarray,
+    lt: np.float32,
+    theta: np.float32,
+    taut: np.float32,
+) -> int:
     """Iterate as OpenCV does on GPUs, where looking at the changes costs time; return the iterations.
 
     It looks in iterations 1, 3, 5, …, but after changes of n times the threshold no sooner than n iterations later.
@@ -130,7 +162,20 @@ def _until_still_lazily(state, data, height, width, limit, threshold, errors, lt
 
 
 @compiled
-def solve_level(first, texels, state, other, data, height, width, numbers, limits, scratch, errors, counts):
+def solve_level(
+    first: Floats,
+    texels: Floats,
+    state: Floats,
+    other: Floats,
+    data: Floats,
+    height: int,
+    width: int,
+    numbers: Numbers,
+    limits: Limits,
+    scratch: Floats,
+    errors: np.ndarray,
+    counts: np.ndarray,
+) -> bool:
     """Improve the flow in `state`; `other` is a second state, data the data term, scratch and errors working memory.
 
     counts: iterations of each warp, out. Return whether the flow ended up in `other`.
@@ -141,19 +186,20 @@ def solve_level(first, texels, state, other, data, height, width, numbers, limit
     for warp in range(len(counts)):
         linearise(first, texels, state, data, height, width, cubic, scratch)
         if lazy:
-            counts[warp] = _until_still_lazily(
-                state, data, height, width, inner * outer, threshold, errors, lt, theta, taut
-            )
+            most = inner * outer
+            counts[warp] = _until_still_lazily(state, data, height, width, most, threshold, errors, lt, theta, taut)
             continue
-        error = np.inf
+        likely = counts[max(warp - 1, 0)]  # the next warp needs about as many
         for _ in range(outer):
-            if aperture == 5:
-                median_5(state, 0, height, width, scratch)
-                median_5(state, 1, height, width, scratch)
-            elif aperture == 3:
-                median_3(state, 0, height, width, scratch)
-                median_3(state, 1, height, width, scratch)
-            done, error = _until_still(state, other, data, height, width, inner, threshold, errors, lt, theta, taut)
+            for field in range(2):
+                if aperture == 5:
+                    median_5(state, field, height, width, scratch)
+                elif aperture == 3:
+                    median_3(state, field, height, width, scratch)
+            at_once = min(max(likely * 4 // 5, 2), DEPTH)
+            done, error = _until_still(
+                state, other, data, height, width, inner, at_once, threshold, errors, lt, theta, taut
+            )
             counts[warp] += done
             state, other, swapped = other, state, not swapped
             if not error > threshold:

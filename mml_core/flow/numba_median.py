@@ -1,7 +1,8 @@
 """The median filter on processors, by networks of minima and maxima on vectors of pixels.
 
-The columns of a window are sorted once for all the windows they are in (then the rows' samples of equal rank are
-sorted); what a 25 or 9 element median costs beyond that is in the tables below.
+The columns of a window are sorted once for all the windows that they are in; then what is of equal rank in its column
+is sorted, and most values cannot be the median any more. The networks are checked by their test with all inputs of
+zeros and ones, which is enough (Knuth, The Art of Computer Programming 3, 5.3.4).
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from mml_core.flow.numba_lanes import LANES, WIDTH, lane_numbers, larger, load, smaller, splat, store
+from mml_core.flow.numba_lanes import (
+    LANES,
+    WIDTH,
+    Floats,
+    compiled,
+    lane_numbers,
+    larger,
+    load,
+    smaller,
+    splat,
+    store,
+)
 from mml_core.flow.numba_sweep import STATE_BLOCK
-
-compiled = numba.njit(nogil=True, error_model="numpy")
 
 Comparators = Sequence[tuple[int, int]]
 
@@ -27,7 +36,7 @@ SORT: dict[int, Comparators] = {
     3: ((0, 1), (1, 2), (0, 1)),
     5: ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2)),
 }
-#: Bring the median of a matrix whose rows and columns are sorted to its middle; value (row, column) is 5 · row + column.
+#: Bring the median of a matrix that is sorted along rows and columns to its middle; (row, column) is 5 · row + column.
 _MIDDLE_3: Comparators = ((2, 4), (4, 6), (2, 4))
 _MIDDLE_5: Comparators = (
     *((3, 16), (8, 21), (8, 15), (13, 20), (7, 13), (4, 11), (9, 16), (9, 13)),
@@ -104,13 +113,13 @@ def _median_of_window(side: int) -> Callable:
 def _make_median(side: int) -> Callable:
     """Make a function that filters a field of the state (see mml_core.flow.numba_sweep) in place, edges replicated.
 
-    Its arguments: state; field, 0 or 1; height, width, at least `side`; scratch: float32, `scratch_floats(width)`.
+    Its arguments: state; field, 0 or 1; height, width, at least `side`; scratch: float32, `median_floats(width)`.
     """
     sort_column, median_of_window = _sort_column(side), _median_of_window(side)
     radius = side // 2
 
     @compiled
-    def median(state, field, height, width, scratch):
+    def median(state: Floats, field: int, height: int, width: int, scratch: Floats) -> None:
         row_floats = (width + WIDTH - 1) // WIDTH * STATE_BLOCK
         pitch = (width + WIDTH - 1) // WIDTH * WIDTH
         lines, ranks, rank_pitch = scratch[: side * pitch], scratch[side * pitch :], pitch + 2 * WIDTH
@@ -140,13 +149,13 @@ def _make_median(side: int) -> Callable:
 
 
 @compiled
-def _copy_row(state, s, pitch, lines, at):
+def _copy_row(state: Floats, s: int, pitch: int, lines: Floats, at: int) -> None:
     for x in range(at, at + pitch, WIDTH):
         store(lines, x, load(state, s))
         s += STATE_BLOCK
 
 
-def scratch_floats(width: int) -> int:
+def median_floats(width: int) -> int:
     """Return how many float32 a median of images of `width` pixels needs beside them."""
     return 10 * (width + 3 * WIDTH)
 

@@ -36,7 +36,7 @@ def taps(length: int, samples: int, step: float | None, *, corners: bool) -> Tap
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
-def resize(image, columns, rows, between, out):
+def resize(image: np.ndarray, columns: Taps, rows: Taps, between: np.ndarray, out: np.ndarray) -> None:
     """Resize `image` (H, W) to `out` (h, w), float32, with the taps of both axes; between: float32 (H, w), scratch.
 
     Fused multiplication and addition, where the processor has it, makes it equal to cv2.resize to the last bit.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from mml_core.flow.numba_lanes import (
     WIDTH,
+    Floats,
+    Lanes,
+    compiled,
     even_lanes,
     floor,
     lane_numbers,
@@ -31,14 +33,12 @@ TEXEL = 4
 MARGIN = 4
 #: Below this squared gradient a pixel's grey level says nothing about its motion (float32's resolution at 1).
 _NO_GRADIENT = np.float32(2**-23)
-#: Floats in the scratch of `linearise`: positions, weights, and results of a block of pixels.
-SCRATCH = 14 * WIDTH
-
-compiled = numba.njit(nogil=True, error_model="numpy")
+#: Floats that say where a block of pixels is sampled, with which weights.
+PLACES = 10 * WIDTH
 
 
 @compiled
-def make_texels(image, height, width, replicate, texels):
+def make_texels(image: Floats, height: int, width: int, replicate: bool, texels: Floats) -> None:
     """Write `image` (flat, after WIDTH spare values, and as many behind it) and its central differences as texels.
 
     texels: flat (H + 2 MARGIN, W + 2 MARGIN, TEXEL). Outside the image they are 0, or the nearest one (replicate).
@@ -73,8 +73,8 @@ def make_texels(image, height, width, replicate, texels):
 
 
 @compiled
-def _weights(t, a):
-    """Return the weights of the four taps around a place at `t` after the second (Keys 1981, eq. 4, with his a free)."""
+def _weights(t: Lanes, a: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+    """Return the weights of the four taps around a place `t` after the second (Keys 1981, eq. 4, with his a free)."""
     one = splat(np.float32(1))
     t1, s = t + one, one - t
     far = ((a * t1 - splat(np.float32(5)) * a) * t1 + splat(np.float32(8)) * a) * t1 - splat(np.float32(4)) * a
@@ -85,64 +85,100 @@ def _weights(t, a):
 
 
 @compiled
-def _place(x, length, scratch, at):
+def _place(x: Lanes, length: int, places: Floats, at: int) -> Lanes:
     """Write the index of the first of four taps, counted from the margin's start; return the fraction."""
     whole = floor(x)
     first = larger(smaller(whole, splat(np.float32(length + 1))), splat(np.float32(-3)))
-    store(scratch, at, first + splat(np.float32(MARGIN - 1)))
+    store(places, at, first + splat(np.float32(MARGIN - 1)))
     return x - whole
 
 
 @compiled
-def _sample(texels, pitch, count, scratch):
-    """Sample `count` places: scratch is [column, row, row weights 4, column weights 4, sampled texels 4] · WIDTH."""
-    for lane in range(count):
-        at = np.int64(scratch[WIDTH + lane]) * pitch + np.int64(scratch[lane]) * TEXEL
-        weight = 2 * WIDTH + lane
-        taps = load(texels, at) * splat(scratch[weight])
-        taps = taps + load(texels, at + pitch) * splat(scratch[weight + WIDTH])
-        taps = taps + load(texels, at + 2 * pitch) * splat(scratch[weight + 2 * WIDTH])
-        taps = taps + load(texels, at + 3 * pitch) * splat(scratch[weight + 3 * WIDTH])
-        taps = taps * load_each_four_times(scratch, 6 * WIDTH + lane * TEXEL)
-        taps = taps + rotate_8(taps)
-        store_four(scratch, 10 * WIDTH + lane * TEXEL, taps + rotate_4(taps))
+def _locate(state: Floats, row: int, height: int, width: int, cubic: np.float32, places: Floats) -> None:
+    """Write places and weights of a row's samples: for each block [column, row, row weights 4, column weights 4]."""
+    a = splat(cubic)
+    s = row * ((width + WIDTH - 1) // WIDTH) * STATE_BLOCK
+    at = 0
+    for x in range(0, width, WIDTH):
+        u1, u2 = load(state, s), load(state, s + WIDTH)
+        column = lane_numbers() + splat(np.float32(x))
+        w1, w2, w3, w4 = _weights(_place(column + u1, width, places, at), a)
+        store(places, at + 6 * WIDTH, zip_low(zip_low(w1, w3), zip_low(w2, w4)))
+        store(places, at + 7 * WIDTH, zip_high(zip_low(w1, w3), zip_low(w2, w4)))
+        store(places, at + 8 * WIDTH, zip_low(zip_high(w1, w3), zip_high(w2, w4)))
+        store(places, at + 9 * WIDTH, zip_high(zip_high(w1, w3), zip_high(w2, w4)))
+        w1, w2, w3, w4 = _weights(_place(splat(np.float32(row)) + u2, height, places, at + WIDTH), a)
+        store(places, at + 2 * WIDTH, w1)
+        store(places, at + 3 * WIDTH, w2)
+        store(places, at + 4 * WIDTH, w3)
+        store(places, at + 5 * WIDTH, w4)
+        s += STATE_BLOCK
+        at += PLACES
 
 
 @compiled
-def linearise(first, texels, state, data, height, width, cubic, scratch):
+def _sample(texels: Floats, width: int, places: Floats, samples: Floats) -> None:
+    """Sample the texels at a row's places."""
+    pitch = (width + 2 * MARGIN) * TEXEL
+    for x in range(width):
+        block, lane = x // WIDTH * PLACES, x % WIDTH
+        at = np.int64(places[block + WIDTH + lane]) * pitch + np.int64(places[block + lane]) * TEXEL
+        weight = block + 2 * WIDTH + lane
+        upper = load(texels, at) * splat(places[weight])
+        lower = load(texels, at + 2 * pitch) * splat(places[weight + 2 * WIDTH])
+        upper = upper + load(texels, at + pitch) * splat(places[weight + WIDTH])
+        lower = lower + load(texels, at + 3 * pitch) * splat(places[weight + 3 * WIDTH])
+        taps = (upper + lower) * load_each_four_times(places, block + 6 * WIDTH + lane * TEXEL)
+        taps = taps + rotate_8(taps)
+        store_four(samples, x * TEXEL, taps + rotate_4(taps))
+
+
+@compiled
+def _expand(first: Floats, samples: Floats, state: Floats, data: Floats, row: int, width: int) -> None:
+    """Write a row of the data term, from the samples and the flow that they were taken at."""
+    one, zero = splat(np.float32(1)), splat(np.float32(0))
+    block = row * ((width + WIDTH - 1) // WIDTH)
+    s, d = block * STATE_BLOCK, block * DATA_BLOCK
+    for x in range(0, width, WIDTH):
+        v1, v2 = load(samples, x * TEXEL), load(samples, x * TEXEL + WIDTH)
+        v3, v4 = load(samples, x * TEXEL + 2 * WIDTH), load(samples, x * TEXEL + 3 * WIDTH)
+        even1, even2 = even_lanes(v1, v2), even_lanes(v3, v4)
+        grey, iy = even_lanes(even1, even2), odd_lanes(even1, even2)
+        ix = even_lanes(odd_lanes(v1, v2), odd_lanes(v3, v4))
+        rho = grey - ix * load(state, s) - iy * load(state, s + WIDTH) - load(first, WIDTH + row * width + x)
+        inside = larger(smaller(splat(np.float32(width - x)) - lane_numbers(), one), zero)
+        store(data, d, ix * inside)
+        store(data, d + WIDTH, iy * inside)
+        store(data, d + 2 * WIDTH, rho * inside)
+        store(data, d + 3 * WIDTH, -one / larger(ix * ix + iy * iy, splat(_NO_GRADIENT)))
+        s += STATE_BLOCK
+        d += DATA_BLOCK
+
+
+@compiled
+def linearise(
+    first: Floats,
+    texels: Floats,
+    state: Floats,
+    data: Floats,
+    height: int,
+    width: int,
+    cubic: np.float32,
+    scratch: Floats,
+) -> None:
     """Write the data term around the flow in `state` to `data`: see mml_core.flow.numba_sweep.
 
-    first: first image, flat; texels: of the second (`make_texels`); cubic: parameter of the kernel (float32).
+    first: first image, flat; texels: of the second (`make_texels`); cubic: parameter of the kernel (float32);
+    scratch: float32, `warp_floats(width)`.
     """
-    pitch = (width + 2 * MARGIN) * TEXEL
     blocks = (width + WIDTH - 1) // WIDTH
-    a, one, zero = splat(cubic), splat(np.float32(1)), splat(np.float32(0))
-    s, d = 0, 0
+    places, samples = scratch[: blocks * PLACES], scratch[blocks * PLACES :]
     for row in range(height):
-        for x in range(0, blocks * WIDTH, WIDTH):
-            u1, u2 = load(state, s), load(state, s + WIDTH)
-            column = lane_numbers() + splat(np.float32(x))
-            w1, w2, w3, w4 = _weights(_place(column + u1, width, scratch, 0), a)
-            store(scratch, 6 * WIDTH, zip_low(zip_low(w1, w3), zip_low(w2, w4)))
-            store(scratch, 7 * WIDTH, zip_high(zip_low(w1, w3), zip_low(w2, w4)))
-            store(scratch, 8 * WIDTH, zip_low(zip_high(w1, w3), zip_high(w2, w4)))
-            store(scratch, 9 * WIDTH, zip_high(zip_high(w1, w3), zip_high(w2, w4)))
-            w1, w2, w3, w4 = _weights(_place(splat(np.float32(row)) + u2, height, scratch, WIDTH), a)
-            store(scratch, 2 * WIDTH, w1)
-            store(scratch, 3 * WIDTH, w2)
-            store(scratch, 4 * WIDTH, w3)
-            store(scratch, 5 * WIDTH, w4)
-            _sample(texels, pitch, min(WIDTH, width - x), scratch)
-            v1, v2 = load(scratch, 10 * WIDTH), load(scratch, 11 * WIDTH)
-            v3, v4 = load(scratch, 12 * WIDTH), load(scratch, 13 * WIDTH)
-            even1, even2 = even_lanes(v1, v2), even_lanes(v3, v4)
-            grey, iy = even_lanes(even1, even2), odd_lanes(even1, even2)
-            ix = even_lanes(odd_lanes(v1, v2), odd_lanes(v3, v4))
-            rho = grey - ix * u1 - iy * u2 - load(first, WIDTH + row * width + x)
-            inside = larger(smaller(splat(np.float32(width)) - column, one), zero)
-            store(data, d, ix * inside)
-            store(data, d + WIDTH, iy * inside)
-            store(data, d + 2 * WIDTH, rho * inside)
-            store(data, d + 3 * WIDTH, -one / larger(ix * ix + iy * iy, splat(_NO_GRADIENT)))
-            s += STATE_BLOCK
-            d += DATA_BLOCK
+        _locate(state, row, height, width, cubic, places)
+        _sample(texels, width, places, samples)
+        _expand(first, samples, state, data, row, width)
+
+
+def warp_floats(width: int) -> int:
+    """Return how many float32 `linearise` needs beside its arguments."""
+    return -(-width // WIDTH) * (PLACES + WIDTH * TEXEL)
