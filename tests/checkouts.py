@@ -93,9 +93,9 @@ class Checkout:
         shutil.copytree(self.root, root, symlinks=True)
         return Checkout(root)
 
-    def configure(self, *, recipe: list[str]) -> None:
-        """Choose recipes."""
-        write_yaml(self.root / "config/config.yaml", {"dataset": "tiny", "recipe": recipe, "device": "auto"})
+    def configure(self, *, recipe: list[str], **more: str) -> None:
+        """Choose recipes and, with `more`, other settings of the run."""
+        write_yaml(self.root / "config/config.yaml", {"dataset": "tiny", "recipe": recipe, "device": "auto", **more})
 
     def dataset(self, document: object) -> None:
         """Write the data set's file."""
@@ -138,6 +138,10 @@ class Checkout:
         if len(found) != 1:
             raise AssertionError(f"expected one file {pattern}, found {found}")
         return found[0]
+
+    def shards(self, modality: str) -> list[Path]:
+        """Return the shards of a modality."""
+        return sorted(self.root.glob(f"results/tiny/shards/{modality}-*/*.h5"))
 
     def stage(self, name: str) -> Path:
         """Return the folder of a stage's results, of which there must be one."""

@@ -18,6 +18,8 @@ from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, wait_for
 from safetensors.torch import load_file
 from video_files import write_video
 
+from mml_core.shards.reader import ShardReader
+
 pytestmark = pytest.mark.workflow
 
 TABLE = "results/ensemble_table.csv"
@@ -242,6 +244,118 @@ def test_removed_weights_come_back_the_same(finished: Checkout, _finished: Check
         _finished.stage("ce_b") / "weights.safetensors"
     ).read_bytes()
     assert finished.planned() == ["combined_report", "recipe_report"], "for the seconds in the history; no descendant"
+
+
+FLOWS = {
+    **DATASET["modalities"],
+    "flow_dis": {"kind": "flow", "algorithm": {"method": "dis"}},
+    "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback", "scales": 2}},
+    "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
+}
+
+
+def one_stage(*modalities: str) -> dict[str, object]:
+    """A recipe of one stage with a network for each of `modalities`."""
+    networks = {name: {"modality": name, "init": "random"} for name in modalities}
+    return {**RECIPES["two"], "stages": {"flows": {"networks": networks}}}
+
+
+@pytest.fixture(scope="module")
+def _flows(_finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A finished checkout to which three more flows were added, with a stage that compares the four."""
+    checkout = _finished.copy(tmp_path_factory.mktemp("flows") / "checkout")
+    checkout.configure(recipe=["two"], flow_engine="opencv")
+    checkout.dataset({**DATASET, "modalities": FLOWS})
+    checkout.recipe("two", one_stage(*list(FLOWS)[1:]))
+    jobs = made(checkout.planned())
+    shards = checkout.shards("rgb")
+    assert jobs == ["make_flow_shard"] * (2 * len(shards)) + ["make_motion_vector_shard"] * len(shards)
+    checkout.run("--", "all")
+    return checkout
+
+
+@pytest.fixture
+def flows(_flows: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of that checkout, to change."""
+    return _flows.copy(tmp_path / "copy")
+
+
+def made(jobs: list[str]) -> list[str]:
+    """Those of `jobs` that make shards."""
+    return [job for job in jobs if job.startswith("make_")]
+
+
+def test_four_flows_of_one_data_set(_flows: Checkout) -> None:
+    rows = {row["name"]: row for row in rows_of(_flows.root / TABLE)}
+    assert set(rows) == {"flows.flow", "flows.flow_dis", "flows.flow_farneback", "flows.flow_mv"}
+    assert len({(row["videos"], row["quarantined"]) for row in rows.values()}) == 1, "all on the same videos"
+    engines = {}
+    for name in FLOWS:
+        with ShardReader(_flows.shards(name)[0]) as shard:
+            engines[name] = shard.info.software.get("engine", "none")
+    # `flow` was there already, made by the engine of that run
+    opencv = dict.fromkeys(("flow_dis", "flow_farneback"), "opencv")
+    assert engines == {"rgb": "none", "flow": "numba", **opencv, "flow_mv": "none"}
+    assert "flow_dis: DIS by engine opencv" in next(_flows.root.glob("logs/tiny/flow_dis-*/*.log")).read_text()
+
+
+def test_another_flow_makes_its_own_shards_and_no_others(flows: Checkout) -> None:
+    faster = {"kind": "flow", "algorithm": {"method": "dis", "preset": "fast"}}
+    shards = len(flows.shards("rgb"))
+    flows.dataset({**DATASET, "modalities": {**FLOWS, "flow_fast": faster}})
+    assert flows.planned() == [], "no recipe reads it"
+    flows.recipe("two", one_stage("flow_dis", "flow_fast"))
+    assert made(flows.planned()) == ["make_flow_shard"] * shards
+    flows.recipe("two", one_stage(*list(FLOWS)[1:]))
+    flows.dataset({**DATASET, "modalities": {**FLOWS, "flow_dis": faster}})
+    assert made(flows.planned()) == ["make_flow_shard"] * shards
+
+
+def test_an_edit_of_an_engine_makes_its_flows_anew(flows: Checkout) -> None:
+    shards = len(flows.shards("rgb"))
+    for name, flow, vectors in (
+        ("command", 0, 0),
+        ("export_vectors", 0, 1),
+        ("numba_engine", 1, 1),  # edits add up
+        ("opencv", 3, 1),
+    ):
+        with (flows.root / f"mml_core/flow/{name}.py").open("a") as file:
+            file.write("\nANOTHER = 1\n")
+        expected = ["make_flow_shard"] * (shards * flow) + ["make_motion_vector_shard"] * (shards * vectors)
+        assert made(flows.planned()) == expected, name
+
+
+def test_another_engine_or_device_runs_nothing(finished: Checkout) -> None:
+    for more in ({"flow_engine": "opencv"}, {"flow_engine": "torch", "device": "cpu"}):
+        finished.configure(recipe=["one", "two"], **more)
+        assert finished.planned() == []
+    finished.configure(recipe=["one", "two"], flow_engine="fastest")
+    assert "flow_engine" in finished.run("-n", expect=1)
+
+
+def test_data_sets_of_the_same_embedded_clips_share_them(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "shared")
+    for dataset, recipe in (("demo", "mml_single_demo"), ("demo_flows", "flows_demo")):
+        text = f"dataset: {dataset}\nrecipe: [{recipe}]\n"
+        (checkout.root / "config/config.yaml").write_text(text)
+        jobs = checkout.planned("--", TABLE)
+        assert jobs.count("render_embedded") == (dataset == "demo")
+        if dataset == "demo":
+            # rendered by a stand-in: what counts is that another data set asks for the very same
+            script = checkout.root / "workflow/scripts/render_demo.py"
+            script.write_text(STAND_IN_FOR_RENDERING)
+            checkout.run("--until", "render_embedded")
+    assert jobs.count("make_motion_vector_shard") == jobs.count("make_rgb_shard") == 5
+    assert jobs.count("make_flow_shard") == 15
+
+
+STAND_IN_FOR_RENDERING = """
+import sys
+from pathlib import Path
+folder = Path(sys.argv[sys.argv.index("--output") + 1])
+folder.mkdir(parents=True)
+folder.with_name(folder.name + ".json").write_text("{}")
+"""
 
 
 @pytest.fixture

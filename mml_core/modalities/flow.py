@@ -11,7 +11,8 @@ which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def make_flow_shard(
     chosen = choose_engine(settings.algorithm, engine, device=device)
     print(f"{modality}: {_method(settings)} by engine {chosen.name} ({_place(chosen, threads)})", flush=True)
     times = PartTimes()
+    with times.of("compile"):
+        _compile(chosen)
     steps = _steps(chosen, settings, times)
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), _software(chosen))
@@ -75,30 +78,38 @@ def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Step
             return to_grey(frames)
 
     def levels(clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        try:
+        with _gpu_faults_told():
             with times.of("flow"):
                 fields = optical_flow([clip.to(engine.device) for clip in clips], engine)
                 if engine.device.type == "cuda":
                     torch.cuda.synchronize(engine.device)
             with times.of("quantise"):
                 return [flow_to_levels(field, settings.bound_px).cpu() for field in fields]
-        except RuntimeError as error:
-            if (fault := _gpu_fault(error)) is None:
-                raise
-            raise fault from error
 
     return Steps(grey, levels, settings.quality)
 
 
-def _gpu_fault(error: RuntimeError) -> InputError | None:
-    """Return what to tell where `error` is a GPU's; nothing where it is a fault of the program."""
-    text = str(error).strip().partition("\n")[0]
-    if isinstance(error, torch.OutOfMemoryError):
-        return InputError(f"the GPU has no memory for the flow of one pair: {text}", hint="who else uses this GPU?")
-    if isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "Error [CUDA]" in text:
-        hint = "see nvidia-smi and the kernel's log; run again, or with `device: cpu` in config/config.yaml"
-        return InputError(f"the GPU failed while flow was computed: {text}", hint=hint)
-    return None
+def _compile(engine: PairEngine) -> None:
+    """Let engines that are compiled when they are first used be it now, and not by all threads at once."""
+    with _gpu_faults_told():
+        engine(torch.zeros((2, 32, 32), dtype=torch.uint8, device=engine.device), torch.tensor([[0, 1]]))
+
+
+@contextmanager
+def _gpu_faults_told() -> Iterator[None]:
+    """Raise InputError where a GPU fails in the block; other errors are faults of the program."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).strip().partition("\n")[0]
+        if isinstance(error, torch.OutOfMemoryError):
+            told, hint = "the GPU has no memory for the flow of one pair", "does another program use this GPU?"
+        elif isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "Error [CUDA]" in text:
+            told = "the GPU failed while flow was computed"
+            hint = "see nvidia-smi and the kernel's log; run again, or with `device: cpu` in config/config.yaml"
+        else:
+            raise
+        raise InputError(f"{told}: {text}", hint=hint) from error
 
 
 def _method(settings: FlowModality) -> str:
