@@ -37,8 +37,8 @@ ROWS = tl.constexpr(5)  # of a tile
 PIXELS = tl.constexpr(6)  # where the level begins in a frame's pyramid
 SAMPLES = tl.constexpr(7)  # where its columns begin in the table of samples for enlarging; rows follow
 
-#: Rows begin at multiples of so many pixels: 32 bytes, what the memory moves at a time.
-ALIGNMENT = tl.constexpr(8)
+#: Rows begin at multiples of so many pixels: what Triton must know to move two columns at a time.
+ALIGNMENT = tl.constexpr(16)
 
 
 @triton.jit
@@ -50,22 +50,22 @@ def advance(
     thresholds: tl.tensor,
     levels: tl.tensor,
     order: tl.tensor,
+    count_levels: tl.tensor,
+    most_tiles: tl.tensor,
     WARPS: tl.constexpr,
-    LEVELS: tl.constexpr,
     INNER: tl.constexpr,
     LIMIT: tl.constexpr,
     HAS_MEDIAN: tl.constexpr,
     LAZY: tl.constexpr,
     BLOCK: tl.constexpr,
-    MOST_TILES: tl.constexpr,
     SUMMED: tl.constexpr,
 ) -> None:
-    """Move a pair on, given the `changes` (pairs, BLOCK, MOST_TILES) of its last block.
+    """Move a pair on, given the `changes` (pairs, BLOCK, most_tiles) of its last block.
 
     control: records, int32 (pairs, RECORD). looked_at: float32 (pairs,), see `_looks`. counts: iterations of each warp,
-    int32 (pairs, LEVELS, WARPS), written here. thresholds: float32 (LEVELS,). levels: int32 (LEVELS, ENTRY).
+    int32 (pairs, levels, WARPS), written here. thresholds: float32 (levels,). levels: int32 (levels, ENTRY).
     order: int32, which pair each program is for. INNER: iterations between medians. LIMIT: iterations of a warp at
-    most. LAZY: the stop rule is that of opencv-cuda. SUMMED: a power of two, no less than MOST_TILES.
+    most. LAZY: the stop rule is that of opencv-cuda. SUMMED: a power of two, no less than most_tiles.
     """
     pair = tl.load(order + tl.program_id(0))
     record = control + pair * RECORD
@@ -81,7 +81,7 @@ def advance(
     counted = tile < tl.load(levels + level * ENTRY + TILES)
     stop_after = 0
     for step in tl.static_range(BLOCK):
-        change = tl.sum(tl.load(changes + (pair * BLOCK + step) * MOST_TILES + tile, mask=counted, other=0.0))
+        change = tl.sum(tl.load(changes + (pair * BLOCK + step) * most_tiles + tile, mask=counted, other=0.0))
         goes_on = (step < steps) & (stop_after == 0) & (last == 0)
         looks = goes_on
         if LAZY:
@@ -98,7 +98,7 @@ def advance(
         warp = tl.load(record + WARP)
         ends = (last == 1) | (stop_after > 0) | (count >= LIMIT)
         if ends:
-            tl.store(counts + (pair * LEVELS + level) * WARPS + warp, count)
+            tl.store(counts + (pair * count_levels + level) * WARPS + warp, count)
         level_ends = ends & (warp == WARPS - 1)
         level = tl.where(level_ends, level - 1, level)
         count = tl.where(ends, 0, count)

@@ -11,6 +11,7 @@ depends on anything but the size of the frames.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,20 +29,7 @@ from mml_core.flow.triton_layout import Level, level_table, make_level, sample_t
 from mml_core.flow.triton_linearise import linearise
 from mml_core.flow.triton_median import smooth
 from mml_core.flow.triton_strips import STRIP_PX
-
-
-class Tuning(NamedTuple):
-    """How kernels cut up their work: results differ by rounding only."""
-
-    block: int = 4  # iterations from one reading of the fields to one writing
-    tile_rows: int = 64
-    warps: int = 1  # of a program of `iterate`, each with a tile of its own
-    unroll: int = 2  # rows of `iterate`
-    median_rows: int = 32
-    median_warps: int = 4
-    linearise_px: int = 128
-    linearise_parts: int = 16  # programs a pair
-    ticks: int = 16  # sent between two counts of the pairs that are left
+from mml_core.flow.triton_tuning import Constants, Tuning, constants
 
 
 class _Fields(NamedTuple):
@@ -115,7 +103,7 @@ class TritonTvl1:
             return Solution(
                 torch.empty((0, 2, *frames.shape[1:]), device=self.device), torch.zeros(shape, dtype=torch.int32)
             )
-        with torch.inference_mode():
+        with torch.inference_mode(), _current(self.device):
             images = self._pyramid(frames.to(self.device), levels)
             fields = self._allocate(len(pairs), levels)
             if initial is not None:
@@ -188,12 +176,13 @@ class TritonTvl1:
         no more than were left a chunk ago: the count of the chunk just sent is still on its way.
         """
         tables = self._tables(levels)
+        compiled = constants(self._settings, self._tuning, fields.changes.shape[-1])
         left = len(pairs)
         earlier: Iterator[int] | None = None
         while left:
             order = (fields.control[:, LEVEL.value] < 0).int().argsort(stable=True).int()
             for _ in range(self._tuning.ticks):
-                self._tick(fields, tables, images, pairs, order, left, levels)
+                self._tick(fields, tables, images, pairs, order, left, levels, compiled)
             counting = _count_left(fields.control)
             next(counting)  # starts the copy
             if earlier is not None:
@@ -209,40 +198,34 @@ class TritonTvl1:
         order: torch.Tensor,
         left: int,
         levels: list[Level],
+        compiled: Constants,
     ) -> None:
         """Launch each kernel once, for the first `left` pairs of `order`."""
-        settings, tuning = self._settings, self._tuning
+        settings, tuning, finest = self._settings, self._tuning, levels[0]
         common = (fields.control, tables.levels, order)
-        plane = fields.u.shape[-1]
-        tiles = fields.changes.shape[-1]
+        plane, most_tiles = fields.u.shape[-1], fields.changes.shape[-1]
         linearise[(tuning.linearise_parts, left)](
             *common, pairs, images, tables.lefts, tables.shares, fields.u, fields.p, fields.data,
-            plane, images.shape[1], 1 / settings.scale_step,
-            CUBIC=primitives.CATMULL_ROM_CUBIC if self._like_cuda else primitives.OPENCV_CUBIC,
-            ZERO_OUTSIDE=not self._like_cuda, BLOCK_PX=tuning.linearise_px,
-            num_warps=4, enable_fp_fusion=True,
+            plane, images.shape[1], 1 / settings.scale_step, **compiled.linearise,
         )  # fmt: skip
         if settings.median_px > 1:
-            strips = triton.cdiv(levels[0].width, STRIP_PX.value - settings.median_px + 1)
-            parts = strips * triton.cdiv(levels[0].height, tuning.median_rows)
-            smooth[(triton.cdiv(parts, tuning.median_warps), left, 2)](
-                *common, fields.u, plane,
-                SIDE=settings.median_px, ROWS=tuning.median_rows, WARPS=tuning.median_warps,
-                num_warps=tuning.median_warps,
-            )  # fmt: skip
-        iterate[(triton.cdiv(tiles, tuning.warps), left)](
-            *common, fields.u, fields.p, fields.data, fields.changes,
-            plane, settings.attachment * settings.tightness, settings.tightness,
-            settings.time_step / settings.tightness,
-            BLOCK=tuning.block, MOST_TILES=tiles, WARPS=tuning.warps, UNROLL=tuning.unroll,
-            num_warps=tuning.warps, num_stages=1, enable_fp_fusion=True,
+            strips = triton.cdiv(finest.width, STRIP_PX.value - settings.median_px + 1)
+            parts = triton.cdiv(strips * triton.cdiv(finest.height, tuning.median_rows), tuning.median_warps)
+            smooth[(parts, left, 2)](*common, fields.u, plane, **compiled.smooth)
+        iterate[(triton.cdiv(most_tiles, tuning.warps), left)](
+            *common, fields.u, fields.p, fields.data, fields.changes, plane,
+            settings.attachment * settings.tightness, settings.tightness, settings.time_step / settings.tightness,
+            most_tiles, **compiled.iterate,
         )  # fmt: skip
         advance[(left,)](
             fields.control, fields.looked_at, fields.counts, fields.changes, tables.thresholds, tables.levels, order,
-            WARPS=settings.warps, LEVELS=len(levels), INNER=settings.inner_iterations, LIMIT=self._limit,
-            HAS_MEDIAN=settings.median_px > 1, LAZY=self._like_cuda, BLOCK=tuning.block, MOST_TILES=tiles,
-            SUMMED=triton.next_power_of_2(tiles), num_warps=1,
+            len(levels), most_tiles, **compiled.advance,
         )  # fmt: skip
+
+
+def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Triton launches on the current GPU, whatever GPU the tensors are on."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def _count_left(control: torch.Tensor) -> Iterator[int]:

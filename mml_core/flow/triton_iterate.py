@@ -177,8 +177,8 @@ def iterate(
     limit: tl.tensor,
     theta: tl.tensor,
     dual_step: tl.tensor,
+    most_tiles: tl.tensor,
     BLOCK: tl.constexpr,
-    MOST_TILES: tl.constexpr,
     WARPS: tl.constexpr,
     UNROLL: tl.constexpr,
 ) -> None:
@@ -186,7 +186,7 @@ def iterate(
 
     The program (i, j) is for the i-th WARPS tiles of the pair order[j].
     control, levels, order: see mml_core.flow.triton_control. u: float32 (pairs, 2 buffers, 2, plane). p: (pairs,
-    2 buffers, 4, plane). data: Ix, Iy, rho_c (pairs, 3, plane). changes: sums over tiles (pairs, BLOCK, MOST_TILES).
+    2 buffers, 4, plane). data: Ix, Iy, rho_c (pairs, 3, plane). changes: sums over tiles (pairs, BLOCK, most_tiles).
     """
     pair = tl.load(order + tl.program_id(1))
     record = control + pair * RECORD
@@ -215,4 +215,4 @@ def iterate(
             sums = _sweep(sources, targets, plane, size, tile, (limit, theta, dual_step), count, WARPS, UNROLL)
             for k in tl.static_range(count):
                 total = tl.sum(tl.sum(tl.where(counted, sums[k], 0.0), 2), 1)
-                tl.store(changes + (pair * BLOCK + k) * MOST_TILES + number, total, mask=number < tiles)
+                tl.store(changes + (pair * BLOCK + k) * most_tiles + number, total, mask=number < tiles)
