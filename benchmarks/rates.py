@@ -86,7 +86,9 @@ def _media_rates(videos: list[Path], folder: Path) -> Iterator[tuple[str, str, f
     yield "differences", "pairs/s", _images(diff) / (time.perf_counter() - began), "", ""
     began = time.perf_counter()
     make_flow_shard(rgb, "flow", FlowModality(), flow, threads=1)
-    yield "TV-L1 flow (OpenCV)", "pairs/s", _images(flow) / (time.perf_counter() - began), "", ""
+    with ShardReader(flow) as shard:
+        engine = shard.info.software["engine"]
+    yield f"TV-L1 flow ({engine})", "pairs/s", _images(flow) / (time.perf_counter() - began), "", ""
 
 
 def _training_rate(batch: int) -> tuple[str, str, float, str, str]:

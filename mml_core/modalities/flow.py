@@ -46,24 +46,25 @@ def make_flow_shard(
     *,
     engine: Tvl1Engine = "auto",
     device: torch.device | None = None,
-) -> None:
+) -> PartTimes:
     """Write the shard `output` of optical flow between the frames of the shard `rgb`, as decoded.
 
-    engine, device: what computes TV-L1, and where (default: the processor). Raises InputError where that is not
-    possible, and where a GPU fails: nothing goes on without it.
+    engine, device: what computes TV-L1, and where (default: the processor).
+    Returns where the time went, without an engine's compilation; it is printed too. Raises InputError where the engine
+    cannot run so, and where a GPU fails: nothing goes on without it.
     """
     if isinstance(settings.algorithm, MotionVectors):
         raise ValueError("motion vectors come from videos: see mml_core.modalities.motion_vectors")
     device = device or torch.device("cpu")
     chosen = choose_engine(settings.algorithm, engine, device=device)
     print(f"{modality}: {_method(settings)} by engine {chosen.name} ({_place(chosen, threads)})", flush=True)
+    _compile(chosen)
     times = PartTimes()
-    with times.of("compile"):
-        _compile(chosen)
     steps = _steps(chosen, settings, times)
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), _software(chosen))
         write_derived(reader, steps, info, output, _schedule(chosen, threads), times)
+    return times
 
 
 def _schedule(engine: PairEngine, threads: int) -> Schedule:

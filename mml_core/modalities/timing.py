@@ -36,9 +36,14 @@ class PartTimes:
         with self._lock:
             return dict(self._seconds)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this object was made."""
+        return time.perf_counter() - self._began
+
     def summary(self, count: int, unit: str) -> str:
         """Return a line: the rate of `count` units since this object was made, each part's seconds and share."""
-        elapsed, seconds = time.perf_counter() - self._began, self.seconds
+        elapsed, seconds = self.elapsed, self.seconds
         total = sum(seconds.values()) or 1.0
         parts = ", ".join(f"{part} {spent:.1f} s ({spent / total:.0%})" for part, spent in seconds.items())
         return f"{count} {unit} in {elapsed:.1f} s, {count / elapsed:.1f} a second; thread-seconds: {parts}"
