@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from frame_shards import shard_of_images
 from video_files import block_means, numbered_frames, read_number, shifted_frames, texture, write_video
 
 from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
-from mml_core.config.flow import Dis, Farneback, Tvl1
+from mml_core.config.flow import Tvl1
 from mml_core.errors import InputError
 from mml_core.modalities import diff, flow
-from mml_core.modalities.derived import Schedule
-from mml_core.modalities.grey import to_grey
 from mml_core.modalities.parallel import in_order
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.modalities.timing import PartTimes
-from mml_core.shards.images import encode_rgb
 from mml_core.shards.reader import ModalityStore, ShardReader
-from mml_core.shards.schema import ShardInfo
-from mml_core.shards.writer import ShardWriter
 
 BOUND_PX = 20.0
 
@@ -38,14 +29,6 @@ def rgb_shard(folder: Path, videos: dict[str, Path], short_side_px: int, quality
     settings = RgbModality(short_side_px=short_side_px, quality=quality)
     make_rgb_shard(videos, "rgb", settings, Limits(**limits), output, 2)
     return output
-
-
-def shard_of_images(path: Path, frames: np.ndarray, quality: int = 90) -> Path:
-    """A shard of one video `v` whose frames are stored as they are given."""
-    with ShardWriter(path, ShardInfo("rgb", "rgb", {"quality": quality})) as writer:
-        images = [encode_rgb(frame, quality) for frame in frames]
-        writer.add("v", images, height=frames.shape[1], width=frames.shape[2], frame_rate=25.0)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +124,6 @@ def test_differences_of_stored_frames_within_their_error(tmp_path: Path) -> None
         assert error.max() <= most
 
 
-def test_grey_is_that_of_opencv_for_every_colour() -> None:
-    """Every pair of red and green with each blue of a sample that holds the ends."""
-    red, green = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
-    blues = [0, 1, 127, 128, 254, 255, *np.random.default_rng(0).integers(2, 254, 26).tolist()]
-    frames = np.stack([np.stack([red, green, np.full_like(red, blue)]) for blue in blues])
-    grey = to_grey(torch.from_numpy(frames)).numpy()
-    for frame, found in zip(frames, grey, strict=True):
-        assert np.array_equal(found, cv2.cvtColor(np.ascontiguousarray(frame.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY))
-
-
-def test_grey_needs_no_opencv() -> None:
-    program = "import sys, mml_core.modalities.flow; print({'cv2', 'av', 'ffmpeg', 'numba'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
 def test_blocks_and_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rgb = shard_of_images(tmp_path / "rgb.h5", shifted_frames([(n % 3, n % 2) for n in range(8)], 32, 40))
     contents = set()
@@ -167,94 +134,6 @@ def test_blocks_and_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.M
         diff.make_diff_shard(rgb, "diff", DiffModality(), tmp_path / "diff.h5", threads)
         contents.add((tmp_path / "flow.h5").read_bytes() + (tmp_path / "diff.h5").read_bytes())
     assert len(contents) == 1
-
-
-def test_batches_across_videos_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU is given, blocks of several videos and sizes together, computed on the processor."""
-    shapes = {"a": (7, 32, 40), "b": (3, 32, 40), "c": (6, 48, 32), "d": (2, 48, 32), "e": (5, 32, 40)}
-    with ShardWriter(tmp_path / "rgb.h5", ShardInfo("rgb", "rgb", {"quality": 90})) as writer:
-        for seed, (name, (count, height, width)) in enumerate(shapes.items()):
-            frames = shifted_frames([(n % 3, seed - n) for n in range(count)], height, width)
-            writer.add(name, [encode_rgb(f, 90) for f in frames], height=height, width=width, frame_rate=25.0)
-    sizes: list[list[tuple[int, ...]]] = []
-    optical_flow = flow.optical_flow
-    monkeypatch.setattr(
-        flow,
-        "optical_flow",
-        lambda clips, engine: sizes.append([c.shape for c in clips]) or optical_flow(clips, engine),
-    )
-    settings, contents = FlowModality(algorithm=Tvl1(scales=2, warps=2)), set()
-    for schedule in (Schedule(2, 2, 8), Schedule(2, 1, 4, 10 * 32 * 40), Schedule(2, 1, 2, 1 << 20)):
-        sizes.clear()
-        monkeypatch.setattr(flow, "_schedule", lambda engine, threads, schedule=schedule: schedule)
-        flow.make_flow_shard(tmp_path / "rgb.h5", "flow", settings, tmp_path / "flow.h5", 2, engine="torch")
-        contents.add((tmp_path / "flow.h5").read_bytes())
-    assert len(contents) == 1
-    assert [len(batch) for batch in sizes] == [4, 4, 2], "the videos a and b, c and d, and e"
-    assert sizes[1] == [(3, 48, 32), (3, 48, 32), (2, 48, 32), (2, 48, 32)], "one frame is shared, and no pair lost"
-    entries = ModalityStore([tmp_path / "flow.h5"]).videos
-    assert {name: entry.count + 1 for name, entry in entries.items()} == {name: s[0] for name, s in shapes.items()}
-
-
-def test_a_gpu_that_fails_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rgb = shard_of_images(tmp_path / "rgb.h5", numbered_frames(4, 32, 32))
-    for error, told in (
-        (RuntimeError("CUDA error: unspecified launch failure\nCompile with …"), "the GPU failed .*launch failure\n"),
-        (RuntimeError("Triton Error [CUDA]: an illegal memory access"), "the GPU failed .*\n.*Hint: .*device: cpu"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "no memory for the flow of one pair"),
-    ):
-
-        def fail(clips: object, engine: object, error: RuntimeError = error) -> None:
-            raise error
-
-        monkeypatch.setattr(flow, "optical_flow", fail)
-        with pytest.raises(InputError, match=told):
-            flow.make_flow_shard(rgb, "flow", FlowModality(), tmp_path / "flow.h5", 1)
-    monkeypatch.setattr(flow, "optical_flow", lambda clips, engine: exec("raise RuntimeError('a fault of ours')"))
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        flow.make_flow_shard(rgb, "flow", FlowModality(), tmp_path / "flow.h5", 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["rgb.h5"]
-
-
-def test_other_algorithms_and_engines_are_recorded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    rgb = shard_of_images(tmp_path / "rgb.h5", shifted_frames([(2 * n, n) for n in range(3)], 64, 80))
-    for algorithm, engine, name, package in (
-        (Tvl1(), "auto", "numba", "numba"),
-        (Tvl1(), "opencv", "opencv", "opencv"),
-        (Tvl1(scales=2), "torch", "torch", "torch"),
-        (Dis(method="dis"), "auto", "opencv", "opencv"),
-        (Farneback(method="farneback"), "torch", "opencv", "opencv"),
-    ):
-        settings = FlowModality(algorithm=algorithm, quality=100)
-        flow.make_flow_shard(rgb, "mine", settings, tmp_path / "flow.h5", 2, engine=engine)
-        store = ModalityStore([tmp_path / "flow.h5"])
-        assert store.info.software["engine"] == name
-        assert package in store.info.software
-        x, y = levels_to_flow(store.read("v", [1], 1)[0].numpy(), BOUND_PX)[:, 16:-16, 16:-16]
-        assert (np.median(x), np.median(y)) == pytest.approx((2, 1), abs=0.25), algorithm
-        said = capfd.readouterr().out
-        assert f"by engine {name} (2 threads)" in said
-        assert re.search(
-            r"mine: 2 frame pairs in .* a second; thread-seconds: .*read .*grey .*flow .*quantise .*", said
-        )
-        assert "encode" in said
-        assert "write" in said
-    with pytest.raises(InputError, match="engine triton needs a GPU"):
-        flow.make_flow_shard(rgb, "mine", FlowModality(), tmp_path / "flow.h5", 2, engine="triton")
-
-
-def test_times_of_parts_add_up_over_threads() -> None:
-    times = PartTimes()
-    times.add("read", 1.0)
-    with times.of("flow"):
-        time.sleep(0.02)
-    times.add("read", -0.25)
-    assert times.seconds["read"] == 0.75
-    assert 0.02 <= times.seconds["flow"] < 1
-    assert list(times.seconds) == ["read", "flow"]
-    assert re.match(
-        r"12 pairs in 0\.\d s, .* a second; thread-seconds: read 0\.8 s \(\d+%\), flow", times.summary(12, "pairs")
-    )
 
 
 def test_failing_videos_are_quarantined_and_the_others_kept(tmp_path: Path) -> None:
