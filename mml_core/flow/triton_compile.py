@@ -15,6 +15,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
+from mml_core.flow.triton_control import advance
+from mml_core.flow.triton_iterate import iterate
+from mml_core.flow.triton_linearise import linearise
+from mml_core.flow.triton_median import smooth
+
 #: Arguments of the kernels that are pointers to integers, integers and floats; the others are pointers to floats.
 _INTEGERS = ("control", "levels", "order", "pairs", "lefts", "counts")
 _SCALARS = {"plane": "i32", "pyramid": "i32", "most_tiles": "i32", "count_levels": "i32"}
@@ -29,6 +34,11 @@ class Resources(NamedTuple):
     stack_bytes: int  # of a lane: spilled registers
     shared_bytes: int  # of a program
     loops: list[Counter[str]]  # instructions of each innermost loop, by name
+
+
+def kernels() -> dict[str, JITFunction]:
+    """Return the kernels by the names that they have in mml_core.flow.triton_tuning.Constants."""
+    return {"linearise": linearise, "smooth": smooth, "iterate": iterate, "advance": advance}
 
 
 def compile_kernel(kernel: JITFunction, constants: dict[str, object], capability: int = 90) -> Resources:

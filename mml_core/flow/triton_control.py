@@ -92,6 +92,7 @@ def advance(
         tl.store(record + STEPS, stop_after)
         tl.store(record + LAST, 1)
         tl.store(record + LINEARISE, 0)
+        tl.store(record + ENLARGE, 0)
         tl.store(record + SMOOTH, 0)
     else:
         count += steps

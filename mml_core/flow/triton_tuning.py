@@ -53,6 +53,7 @@ def constants(settings: Tvl1, tuning: Tuning, most_tiles: int) -> Constants:
             "ROWS": tuning.median_rows,
             "WARPS": tuning.median_warps,
             "num_warps": tuning.median_warps,
+            "enable_fp_fusion": True,
         },
         iterate={
             "BLOCK": tuning.block,
@@ -72,5 +73,6 @@ def constants(settings: Tvl1, tuning: Tuning, most_tiles: int) -> Constants:
             "BLOCK": tuning.block,
             "SUMMED": triton.next_power_of_2(most_tiles),
             "num_warps": 1,
+            "enable_fp_fusion": True,
         },
     )
