@@ -299,6 +299,19 @@ def test_initial_flow(variant: str) -> None:
         assert np.median(distances(flow, opencv(frames, settings, initial[0].numpy()))) <= 1e-3
 
 
+def test_initial_flow_is_not_changed() -> None:
+    initial = torch.ones(1, 2, 24, 24)
+    NumbaTvl1(Tvl1(scales=1))(textured(24, 24), PAIR, initial)
+    assert (initial == 1).all()
+
+
+def test_levels_of_equal_size() -> None:
+    settings = Tvl1(scales=3, scale_step=0.98, stop_px=0, inner_iterations=5, outer_iterations=1)
+    frames = textured(20, 20)
+    assert (NumbaTvl1(settings).solve(frames, PAIR).iterations.shape) == (1, 3, 5)
+    assert np.median(distances(NumbaTvl1(settings)(frames, PAIR)[0], opencv(frames, settings))) <= 1e-3
+
+
 def test_lazy_stop_rule_of_the_gpu_variant() -> None:
     settings = Tvl1(variant="opencv-cuda", inner_iterations=7, outer_iterations=3)
     frames = textured(40, 40)

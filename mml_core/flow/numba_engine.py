@@ -69,7 +69,10 @@ class NumbaTvl1:
         return self.solve(frames, pairs, initial).flow
 
     def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes: a frame, its pyramid, the flow."""
+        """Return how much memory a pair more in a batch takes, in bytes: a frame, its pyramid, the flow.
+
+        Each thread has some 100 bytes a pixel beside that.
+        """
         sizes = level_sizes(height, width, self._settings.scales, self._settings.scale_step)
         return 4 * (sum(h * w + 2 * WIDTH for h, w in sizes) + 3 * height * width)
 
@@ -92,13 +95,8 @@ class NumbaTvl1:
             space = _Workspace(*sizes[0])
             for index in indices:
                 first, second = (pyramids[frame] for frame in pairs[index].tolist())
-                begin = None if initial is None else initial[index].float().contiguous().numpy()
-                u = self._begin(begin, sizes)
-                counts = iterations[index].numpy()
-                for level in range(len(sizes) - 1, -1, -1):
-                    u = self._refine(u, sizes, level)
-                    self._solve_level(first[level], second[level], u, counts[level], space)
-                flow[index] = torch.from_numpy(u)
+                u = self._begin(None if initial is None else initial[index], sizes)
+                flow[index] = torch.from_numpy(self._solve(first, second, u, iterations[index].numpy(), sizes, space))
 
         self._share_out(build, used)
         self._share_out(solve, range(len(pairs)))
@@ -133,21 +131,32 @@ class NumbaTvl1:
             levels.append(flat)
         return levels
 
-    def _begin(self, initial: np.ndarray | None, sizes: list[tuple[int, int]]) -> np.ndarray:
+    def _begin(self, initial: torch.Tensor | None, sizes: list[tuple[int, int]]) -> np.ndarray:
         """Return the flow (2, h, w) to start the coarsest level with."""
         if initial is None:
             return np.zeros((2, *sizes[-1]), np.float32)
+        u = initial.float().numpy().copy()  # since u is changed in place
+        step = self._settings.scale_step
         for size in sizes[1:]:
-            initial = self._resize_flow(initial, size, self._settings.scale_step) * np.float32(
-                self._settings.scale_step
-            )
-        return initial
+            u = self._resize_flow(u, size, step) * np.float32(step)
+        return u
 
-    def _refine(self, u: np.ndarray, sizes: list[tuple[int, int]], level: int) -> np.ndarray:
-        """Return flow of the size of `level`, given that of the level below or its own."""
-        if u.shape[1:] == sizes[level]:
-            return u
-        return self._resize_flow(u, sizes[level], None) * np.float32(1 / self._settings.scale_step)
+    def _solve(
+        self,
+        first: list[np.ndarray],
+        second: list[np.ndarray],
+        u: np.ndarray,
+        counts: np.ndarray,
+        sizes: list[tuple[int, int]],
+        space: _Workspace,
+    ) -> np.ndarray:
+        """Return the flow (2, H, W) between two pyramids, from u of the coarsest level; count iterations."""
+        coarsest = len(sizes) - 1
+        for level in range(coarsest, -1, -1):
+            if level < coarsest:
+                u = self._resize_flow(u, sizes[level], None) * np.float32(1 / self._settings.scale_step)
+            self._solve_level(first[level], second[level], u, counts[level], space)
+        return u
 
     def _resize_flow(self, u: np.ndarray, size: tuple[int, int], step: float | None) -> np.ndarray:
         out = np.empty((2, *size), np.float32)
@@ -156,6 +165,9 @@ class NumbaTvl1:
         return out
 
     def _resize(self, image: np.ndarray, out: np.ndarray, step: float | None) -> None:
+        if image.shape == out.shape:  # OpenCV copies, whatever the step: levels can be of one size if it is near 1
+            out[:] = image
+            return
         (height, width), (new_height, new_width) = image.shape, out.shape
         columns = _taps(width, new_width, step, corners=self._like_cuda)
         rows = _taps(height, new_height, step, corners=self._like_cuda)

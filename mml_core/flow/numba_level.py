@@ -178,7 +178,7 @@ def solve_level(
 ) -> bool:
     """Improve the flow in `state`; `other` is a second state, data the data term, scratch and errors working memory.
 
-    counts: iterations of each warp, out. Return whether the flow ended up in `other`.
+    counts: iterations of each warp, out; zeros before. Return whether the flow ended up in `other`.
     """
     cubic, lt, theta, taut = numbers
     threshold, inner, outer, aperture, lazy = limits

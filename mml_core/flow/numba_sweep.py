@@ -4,7 +4,7 @@ Storage: a row is cut into blocks of `WIDTH` pixels, and a block holds the field
 so that a pass reads two streams and writes one, whatever the number of fields:
 
     state   [row][block][u1 u2 p11 p12 p21 p22][lane]
-    data    [row][block][Ix Iy rho -1/|grad|^2][lane]       row 0 is the image's first
+    data    [row][block][Ix Iy rho -1/|grad|^2][lane]
 
 Lanes to the right of the image hold zeros in both, and stay zero.
 """
