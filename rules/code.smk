@@ -27,22 +27,22 @@ FRAME_FLOW_CODE = [
     "mml_core/modalities/flow.py",
     "mml_core/modalities/grey.py",
     "mml_core/flow/api.py",
+    "mml_core/flow/engine.py",
 ]
-#: Files of all engines of TV-L1: which of them computes is known when it does.
-TVL1_ENGINES = [
+#: What computes no TV-L1: the command, distances between flows, the choice of an engine, motion vectors.
+NOT_TVL1 = {
+    *("command.py", "files.py", "options.py", "outputs.py", "parity.py", "picture.py"),
+    *("computation.py", "engines.py", "export_vectors.py", "motion_vectors.py"),
+}
+#: All engines of TV-L1: which of them computes is known when it does.
+TVL1_CODE = [
     path.relative_to(ROOT).as_posix()
-    for form in (
-        "numba_*.py",
-        "opencv.py",
-        "primitives.py",
-        "reference.py",
-        "triton_*.py",
-    )
-    for path in sorted((ROOT / "mml_core/flow").glob(form))
+    for path in sorted((ROOT / "mml_core/flow").glob("*.py"))
+    if path.name not in NOT_TVL1
 ]
 #: By algorithm.
 FLOW_CODE = {
-    "tvl1": [*FRAME_FLOW_CODE, "mml_core/flow/levels.py", *TVL1_ENGINES],
+    "tvl1": [*FRAME_FLOW_CODE, *TVL1_CODE],
     "dis": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "farneback": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "motion_vectors": [
