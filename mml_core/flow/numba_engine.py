@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from mml_core.config.flow import Tvl1
+from mml_core.flow.denormals import without_denormals
 from mml_core.flow.engine import Solution
 from mml_core.flow.levels import level_sizes
 from mml_core.flow.numba_lanes import WIDTH
@@ -107,7 +107,7 @@ class NumbaTvl1:
         left = iter(items)  # taking the next one is atomic
 
         def run(_: int) -> None:
-            with _without_denormals():
+            with without_denormals():
                 work(left)
 
         threads = min(self._threads, len(items))
@@ -206,15 +206,3 @@ class NumbaTvl1:
 
 
 _taps = functools.lru_cache(maxsize=64)(taps)
-
-
-@contextlib.contextmanager
-def _without_denormals() -> Iterator[None]:
-    """Let this thread take numbers below 1e-38 as 0: they are slow, and flat images are full of them."""
-    smallest = torch.tensor([torch.finfo(torch.float32).tiny])
-    before = not (smallest / 2).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)

@@ -19,14 +19,13 @@ u has a third component, rho(u) = rho_c + ∇I1w · u + gamma · u3: a smooth ch
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 
 from mml_core.config.flow import Tvl1
 from mml_core.flow import primitives
+from mml_core.flow.denormals import without_denormals
 from mml_core.flow.engine import Solution
 from mml_core.flow.levels import level_sizes
 
@@ -87,7 +86,7 @@ class TorchTvl1:
         flow = torch.empty((len(pairs), 2, *sizes[0]), dtype=torch.float32, device=self.device)
         iterations = torch.zeros((len(pairs), len(sizes), self._settings.warps), dtype=torch.int32)
         batch = max(1, len(pairs)) if self.device.type == "cuda" else 1
-        with torch.inference_mode(), _without_denormals():
+        with torch.inference_mode(), without_denormals():
             for start in range(0, len(pairs), batch):
                 part = slice(start, start + batch)
                 images = frames[pairs[part].to(frames.device)].to(self.device, torch.float32)  # (P, 2, H, W)
@@ -192,15 +191,3 @@ class TorchTvl1:
         if not self._like_cuda:
             return torch.ones_like(looked, dtype=torch.bool)
         return (looked < threshold) & (iteration % 2 == 1 and threshold > 0)
-
-
-@contextlib.contextmanager
-def _without_denormals() -> Iterator[None]:
-    """Let this thread take numbers below 1e-38 as 0: processors are slow with them, and flat images full of them."""
-    smallest = torch.tensor([torch.finfo(torch.float32).tiny])
-    before = not (smallest / 2).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
