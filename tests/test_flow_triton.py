@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from flow_frames import neighbours, scene
 
 from mml_core.config.flow import Tvl1
 
@@ -21,6 +20,32 @@ pytestmark = [
 #: What a multiprocessor of an H100 or H200 (compute capability 9.0) has.
 REGISTERS = 65536
 LARGEST_SHARED_BYTES = 227 * 1024
+
+
+def neighbours(count: int) -> torch.Tensor:
+    """Pairs (count - 1, 2) of neighbouring frames."""
+    return torch.stack([torch.arange(count - 1), torch.arange(1, count)], 1)
+
+
+def scene(frames: int, height: int, width: int) -> torch.Tensor:
+    """Frames (T, H, W), uint8: a textured disc that moves before a textured ground that drifts, with noise.
+
+    Made with torch alone, for GPU machines that have little else.
+    """
+    generator = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(height) * 1.0, torch.arange(width) * 1.0, indexing="ij")
+    turns, phases = torch.rand((2, 12, 2), generator=generator) * 0.6 - 0.3, torch.rand(12, generator=generator) * 6
+
+    def texture(place: int, dx: float, dy: float) -> torch.Tensor:
+        waves = [torch.sin(a * (x - dx) + b * (y - dy) + c) for (a, b), c in zip(turns[place], phases, strict=True)]
+        return 128 + 14 * torch.stack(waves).sum(0)
+
+    images = []
+    for t in range(frames):
+        inside = (x - width / 3 - 4 * t) ** 2 + (y - height / 2 - t) ** 2 < (height / 4) ** 2
+        image = torch.where(inside, texture(0, 4 * t, t), texture(1, -0.7 * t, 0.4 * t))
+        images.append(image + 1.5 * torch.randn((height, width), generator=generator))
+    return torch.stack(images).clamp(0, 255).round().byte()
 
 
 def test_kernels_compute_what_the_reference_does_in_the_interpreter() -> None:
@@ -88,7 +113,7 @@ def _comes_out_right(strip: int, x: int, strips: int, block: int) -> bool:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 class TestOnGpu:
-    """Full size, against the reference on the same GPU."""
+    """Full size, against the reference on the same GPU; `pytest -m gpu --noconftest` needs nothing but torch and Triton."""
 
     @pytest.mark.parametrize("size", [(256, 340), (224, 224), (97, 131), (16, 16)])
     @pytest.mark.parametrize("variant", ["opencv", "opencv-cuda"])

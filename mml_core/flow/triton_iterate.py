@@ -59,7 +59,7 @@ def _dual_step(p_x: tl.tensor, p_y: tl.tensor, du_x: tl.tensor, du_y: tl.tensor,
 def _iteration(
     now: tl.tuple, above: tl.tuple, data: tl.tuple, neighbours: tl.tuple, has_below: tl.tensor, weights: tl.tuple
 ) -> tl.tuple:
-    """Do an iteration at a row: return (u, p) of the row above, what to hold for the next row, the change of u squared.
+    """Do an iteration at a row: return (u, p) of the row above, what to hold for the next row, the change of u.
 
     now: (u1, u2, p11, p12, p21, p22) of this row before the iteration. above: u of the row above after it, p before it.
     data: (Ix, Iy, rho_c, 1 / |∇I|²) of this row. neighbours: indices of the lanes to the left and right; 1.0 where
@@ -80,9 +80,9 @@ def _iteration(
     u2_right = (from_right(u2_above, right) - u2_above) * has_right
     p11_above, p12_above = _dual_step(p11_above, p12_above, u1_right, (new_u1 - u1_above) * has_below, dual_step)
     p21_above, p22_above = _dual_step(p21_above, p22_above, u2_right, (new_u2 - u2_above) * has_below, dual_step)
-    change = (new_u1 - u1) * (new_u1 - u1) + (new_u2 - u2) * (new_u2 - u2)
+    changes = (new_u1 - u1, new_u2 - u2)
     finished = (u1_above, u2_above, p11_above, p12_above, p21_above, p22_above)
-    return finished, (new_u1, new_u2, p11, p12, p21, p22), change
+    return finished, (new_u1, new_u2, p11, p12, p21, p22), changes
 
 
 @triton.jit
@@ -151,10 +151,11 @@ def _sweep(
         for k in tl.static_range(COUNT):
             row = y - k
             has_below = tl.where((row > 0) & (row < height), 1.0, 0.0)
-            now, hold, change = _iteration(now, held[k], data, neighbours, has_below, weights)
+            now, hold, moved = _iteration(now, held[k], data, neighbours, has_below, weights)
             next_held = next_held + (hold,)
             next_data = next_data + (data,)
-            next_changes = next_changes + (changes[k] + tl.where((row >= top) & (row < bottom), change, 0.0),)
+            squared = changes[k] + moved[0] * moved[0] + moved[1] * moved[1]
+            next_changes = next_changes + (tl.where((row >= top) & (row < bottom), squared, changes[k]),)
             data = data_held[k]
         held = next_held
         data_held = next_data
