@@ -113,7 +113,7 @@ def _comes_out_right(strip: int, x: int, strips: int, block: int) -> bool:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 class TestOnGpu:
-    """Full size, against the reference on the same GPU; `pytest -m gpu --noconftest` needs nothing but torch and Triton."""
+    """Full size, against the reference on the same GPU; needs torch and Triton alone: pytest -m gpu --noconftest."""
 
     @pytest.mark.parametrize("size", [(256, 340), (224, 224), (97, 131), (16, 16)])
     @pytest.mark.parametrize("variant", ["opencv", "opencv-cuda"])
