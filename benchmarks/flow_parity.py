@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import importlib.metadata
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -150,7 +151,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    about = (date, _processor(), f"torch {torch.__version__}, opencv {cv2.__version__}")
+    versions = f"torch {torch.__version__}, numba {importlib.metadata.version('numba')}, opencv {cv2.__version__}"
+    about = (date, _processor(), versions)
     entrants = [make_entrant(name, variant, options.device) for variant in options.variants for name in options.engines]
     videos = video_clips(options.videos, options.pairs + 1, options.stride)
     RESULTS.parent.mkdir(exist_ok=True)

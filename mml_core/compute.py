@@ -29,11 +29,14 @@ class Compute:
 
 
 @contextmanager
-def prepare_compute(threads: int, device: Literal["auto", "cpu", "cuda"]) -> Iterator[Compute]:
+def prepare_compute(
+    threads: int, device: Literal["auto", "cpu", "cuda"], *, may_fall_back: bool = True
+) -> Iterator[Compute]:
     """Lease a GPU (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
 
     On a GPU all threads but one load clips. On a CPU the networks get the threads, and loading takes place beside
-    them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used.
+    them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used;
+    so does `auto` where there is one that torch cannot use, unless the CPU `may_fall_back` in for it, with a warning.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits every run only with it
     if device == "cpu":
@@ -45,6 +48,11 @@ def prepare_compute(threads: int, device: Literal["auto", "cpu", "cuda"]) -> Ite
         if devices:
             print(f"using GPU {devices[0]}", flush=True)
         if devices and compute.device.type == "cpu":
+            if not may_fall_back:
+                raise InputError(
+                    f"there is a GPU, {devices[0]}, and torch cannot use it: driver, or a build without CUDA?",
+                    hint="see nvidia-smi; `device: cpu` in config/config.yaml goes on without it",
+                )
             print(
                 "WARNING: torch cannot use this GPU (driver, or a build without CUDA?): computing on the CPU",
                 flush=True,

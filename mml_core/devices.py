@@ -22,15 +22,25 @@ from mml_core.errors import InputError
 
 #: Job id variables of schedulers that assign devices to a job themselves.
 _SCHEDULER_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+#: With this status `nvidia-smi` ends where a GPU "has fallen off the bus or has otherwise become inaccessible".
+_GPU_IS_LOST = 15
 
 
 def gpu_identifiers() -> list[str]:
-    """Return the UUIDs of the machine's NVIDIA GPUs; none where the driver's `nvidia-smi` is missing or fails."""
+    """Return the UUIDs of the machine's NVIDIA GPUs; none where the driver's `nvidia-smi` is missing or finds none.
+
+    Raises InputError where it tells of a GPU that is lost: whoever counts on that one must not go on without it unseen.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
     result = subprocess.run(query, capture_output=True, text=True, check=False)
+    if result.returncode == _GPU_IS_LOST:
+        raise InputError(
+            f"nvidia-smi: {(result.stdout + result.stderr).strip()}",
+            hint="restart the machine, or go on without this GPU: `device: cpu` in config/config.yaml",
+        )
     return [line.strip() for line in result.stdout.splitlines() if line.strip()] if result.returncode == 0 else []
 
 

@@ -29,10 +29,11 @@ FRAME_FLOW_CODE = [
     "mml_core/flow/api.py",
     "mml_core/flow/engine.py",
 ]
-#: What computes no TV-L1: the command, distances between flows, the choice of an engine, motion vectors.
+#: What computes no TV-L1: the command, distances between flows, the choice of an engine, motion vectors,
+#: what GPU faults are called, a look at compiled kernels.
 NOT_TVL1 = {
     *("command.py", "files.py", "options.py", "outputs.py", "parity.py", "picture.py"),
-    *("computation.py", "engines.py", "export_vectors.py", "motion_vectors.py"),
+    *("computation.py", "engines.py", "export_vectors.py", "faults.py", "motion_vectors.py", "triton_compile.py"),
 }
 #: All engines of TV-L1: which of them computes is known when it does.
 TVL1_CODE = [
@@ -52,6 +53,7 @@ FLOW_CODE = {
         "mml_core/modalities/quantise.py",
         "mml_core/flow/export_vectors.py",
         "mml_core/flow/motion_vectors.py",
+        "mml_core/video/decode.py",
     ],
 }
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from mml_core.compute import prepare_compute
 from mml_core.devices import gpu_identifiers, lease_gpus
 from mml_core.errors import InputError
 
@@ -35,6 +37,10 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+def replace_nvidia_smi(folder: Path, script: str) -> None:
+    (folder / "bin" / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
 
 
 def hold() -> subprocess.Popen[str]:
@@ -93,3 +99,30 @@ def test_more_gpus_than_there_are_is_an_error() -> None:
 def test_a_machine_without_the_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpu_identifiers() == []
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_lost_gpu_is_an_error_and_no_silent_run_on_the_cpu(tmp_path: Path) -> None:
+    replace_nvidia_smi(tmp_path, "echo 'Unable to determine the device handle for GPU 0: GPU is lost.'; exit 15")
+    with pytest.raises(InputError, match=r"(?s)GPU is lost.*Hint: restart the machine"), prepare_compute(1, "auto"):
+        pass
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_driver_that_finds_no_gpu_has_none(tmp_path: Path) -> None:
+    replace_nvidia_smi(tmp_path, "echo 'No devices were found'; exit 6")
+    assert gpu_identifiers() == []
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a torch that finds no GPU")
+def test_a_gpu_that_torch_cannot_use_is_a_warning_for_training_and_an_error_for_flow(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with prepare_compute(1, "auto") as compute:
+        assert compute.device.type == "cpu"
+    assert "WARNING: torch cannot use this GPU" in capsys.readouterr().out
+    with pytest.raises(InputError, match="GPU-a, and torch cannot use it"):
+        prepare_compute(1, "auto", may_fall_back=False).__enter__()
+    with pytest.raises(InputError, match="no usable GPU"):
+        prepare_compute(1, "cuda").__enter__()

@@ -30,7 +30,7 @@ def main() -> None:
     end_with_parent()
     settings = modality_of(load_dataset(arguments.dataset), arguments.modality, FlowModality)
     device = arguments.device if settings.can_use_gpu(arguments.engine) else "cpu"
-    with prepare_compute(arguments.threads, device) as compute:
+    with prepare_compute(arguments.threads, device, may_fall_back=False) as compute:
         from mml_core.modalities.flow import make_flow_shard
         from mml_core.shards.receipt import write_receipt
 
