@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from mml_core.config.dataset import FlowModality, Limits, RgbModality
 from mml_core.config.flow import MotionVectors
 from mml_core.errors import InputError
 from mml_core.flow import export_vectors
-from mml_core.flow import motion_vectors as module
 from mml_core.flow.motion_vectors import Coded, motion_vectors, stored_field
 from mml_core.modalities.motion_vectors import make_motion_vector_shard
 from mml_core.modalities.quantise import levels_to_flow
@@ -175,18 +173,16 @@ def test_a_crash_of_the_decoder_is_a_fault_of_the_video(tmp_path: Path, monkeypa
 
 def test_a_decoder_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mp4").write_text("x")
-    program(tmp_path, monkeypatch, "import time; time.sleep(60)")
-    began = time.monotonic()
+    program(tmp_path, monkeypatch, "import threading; threading.Event().wait()")
     with pytest.raises(VideoError, match=r"timed out: no motion vectors within 0\.5 s"):
         fields(tmp_path / "a.mp4", 64, 64, decode_timeout_sec=0.5)
-    assert time.monotonic() - began < 20
 
 
 def test_stopping_early_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_video(tmp_path / "a.mp4", shifted_frames(STEADY, 96, 128, margin=60))
     started: list[subprocess.Popen] = []
     popen = subprocess.Popen
-    monkeypatch.setattr(module.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
     stream = motion_vectors(video, 96, 128, Limits())
     next(stream)
     stream.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import subprocess
 import threading
@@ -185,11 +184,12 @@ def test_change_of_shape_is_refused(tmp_path: Path) -> None:
 
 def test_time_limit(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", numbered_frames(60, 128, 128))
-    began = time.monotonic()
+    seen = 0
     with pytest.raises(VideoError, match="timed out: not decoded within"):
         for _ in DecodedVideo(tmp_path / "a.mp4", 128, Limits(decode_timeout_sec=0.2)):
             time.sleep(0.05)
-    assert time.monotonic() - began < 3
+            seen += 1
+    assert seen < 60, "given up before its end"
 
 
 def test_stopping_early_leaves_neither_process_nor_thread(tmp_path: Path) -> None:
@@ -210,12 +210,13 @@ def test_messages_of_ffmpeg() -> None:
         "[error] later",
         "[info]   Stream #0:0: Video: ppm, rgb24, 100x100, q=2-31, 200 kb/s, 50 fps, 50 tbn",
     ]
-    messages = _Messages(io.BytesIO("\n".join(lines).encode()))
-    messages.join()
+    messages = _Messages()
+    for line in lines:
+        messages.take(line)
     assert messages.error == "corrupt decoded frame"
     assert messages.frame_rate == 12.5
-    silent = _Messages(io.BytesIO(b"[info]   Stream #0:0: Video: h264, 1k tbr\n[info] 1\xff\n"))
-    silent.join()
+    silent = _Messages()
+    silent.take("[info]   Stream #0:0: Video: h264, 1k tbr")
     assert silent.error is None
     assert math.isnan(silent.frame_rate)
 

@@ -23,10 +23,9 @@ Convention, decided here:
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
 from mml_core.flow import export_vectors
+from mml_core.video.child import child_process
 from mml_core.video.decode import CONTAINERS, MOST_CODED_PIXELS, VideoError, check_file
 
 _MESSAGE_LENGTH = 200
@@ -48,7 +48,7 @@ class Coded(NamedTuple):
     upright: tuple[float, float, float, float]  # (a, b, c, d): (x, y) is shown at (a x + c y, b x + d y)
 
 
-def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Iterator[NDArray[np.float32]]:
+def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Generator[NDArray[np.float32]]:
     """Yield the flow (2, height, width) in pixels, x then y, of each pair of neighbouring frames of a video.
 
     height, width: size of the frames that the flow is to belong to, upright and with square pixels.
@@ -56,34 +56,21 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Itera
     time included. Raises VideoError, while iterating, for all that is wrong with the video.
     """
     check_file(path)
-    program = [sys.executable, "-P", export_vectors.__file__]
-    process = subprocess.Popen(
-        [*program, str(path.absolute()), CONTAINERS, str(MOST_CODED_PIXELS)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-    )
-    messages = _Tail(process.stderr)
-    timed_out = threading.Event()
-    timer = threading.Timer(limits.decode_timeout_sec, lambda: (timed_out.set(), process.kill()))
-    timer.start()
-    try:
-        yield from _fields(process.stdout, height, width)
-        status = process.wait()
-    finally:
-        timer.cancel()
-        process.kill()
-        process.wait()
-        messages.join()
-        timer.join()
-        process.stdout.close()
-        process.stderr.close()
-    if timed_out.is_set():
+    program = [sys.executable, "-P", export_vectors.__file__, str(path.absolute()), CONTAINERS, str(MOST_CODED_PIXELS)]
+    said: deque[str] = deque(["no reason given"], maxlen=1)
+
+    def keep(line: str) -> None:
+        if line:
+            said.append(line)
+
+    with child_process(program, limits.decode_timeout_sec, keep) as child:
+        yield from _fields(child.stdout, height, width)
+        status = child.wait()
+    if child.timed_out:
         raise VideoError(f"timed out: no motion vectors within {limits.decode_timeout_sec:g} s")
     if status != 0:
-        said = messages.last if status == 1 else f"the decoder crashed (status {status})"
-        raise VideoError(f"no motion vectors: {said[:_MESSAGE_LENGTH]}")
+        reason = said[0] if status == 1 else f"the decoder crashed (status {status})"
+        raise VideoError(f"no motion vectors: {reason[:_MESSAGE_LENGTH]}")
 
 
 def _fields(stream: IO[bytes], height: int, width: int) -> Iterator[NDArray[np.float32]]:
@@ -121,17 +108,3 @@ def stored_field(cells: NDArray[np.float32], coded: Coded, height: int, width: i
 def _cell_of(count: int, side_px: int) -> NDArray[np.int64]:
     """Return which cell each of `count` evenly spaced pixels of a side of `side_px` coded pixels lies in."""
     return ((np.arange(count) + 0.5) * (side_px / count)).astype(np.int64) // export_vectors.CELL_PX
-
-
-class _Tail(threading.Thread):
-    """Reads a process's messages while it runs, so that it never waits for us, and keeps the last line."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._stream, self.last = stream, "no reason given"
-        self.start()
-
-    def run(self) -> None:
-        """Read to the end."""
-        for line in self._stream:
-            self.last = line.decode("utf-8", "replace").strip() or self.last

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 import re
 import signal
-import subprocess
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
+from mml_core.video.child import child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
 
 #: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
@@ -53,35 +52,16 @@ class DecodedVideo:
         #: Mean frames a second that the container states, NaN where it does not; known once iteration ended.
         self.frame_rate = math.nan
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+    def __iter__(self) -> Generator[NDArray[np.uint8]]:
         check_file(self._path)
-        process = subprocess.Popen(
-            _command(self._path, self._short_side_px),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,  # a signal to our group must not look like a fault of the video
-        )
-        messages = _Messages(process.stderr)
-        timed_out = threading.Event()
-        timer = threading.Timer(self._limits.decode_timeout_sec, lambda: (timed_out.set(), process.kill()))
-        timer.start()
-        count = 0
-        try:
-            for frame in self._checked(_ppm_images(process.stdout, _MOST_ASPECT * self._short_side_px)):
+        messages, limit_sec, count = _Messages(), self._limits.decode_timeout_sec, 0
+        with child_process(_command(self._path, self._short_side_px), limit_sec, messages.take) as child:
+            for frame in self._checked(_ppm_images(child.stdout, _MOST_ASPECT * self._short_side_px)):
                 yield frame
                 count += 1
-            status = process.wait()
-        finally:
-            timer.cancel()
-            process.kill()
-            process.wait()
-            messages.join()
-            timer.join()
-            process.stdout.close()
-            process.stderr.close()
-        if timed_out.is_set():
-            raise VideoError(f"timed out: not decoded within {self._limits.decode_timeout_sec:g} s")
+            status = child.wait()
+        if child.timed_out:
+            raise VideoError(f"timed out: not decoded within {limit_sec:g} s")
         if status == -signal.SIGKILL:
             raise InputError(
                 "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
@@ -151,29 +131,24 @@ def _ppm_images(stream: IO[bytes], most_side_px: int) -> Iterator[NDArray[np.uin
         yield image
 
 
-class _Messages(threading.Thread):
-    """Reads ffmpeg's messages while it runs, so that it never waits for us, and keeps what matters."""
+class _Messages:
+    """Keeps what matters of ffmpeg's messages."""
 
     _ERROR = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)")
     _FRAME_RATE = re.compile(r"\[info\] +Stream #0:.* Video: .*, ([0-9.]+k?) fps")
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._stream = stream
+    def __init__(self) -> None:
         #: The first error, which is the cause of those after it.
         self.error: str | None = None
         self.frame_rate = math.nan
-        self.start()
 
-    def run(self) -> None:
-        """Read to the end."""
-        for raw in self._stream:
-            line = raw.decode("utf-8", "replace").rstrip()
-            if self.error is None and (match := self._ERROR.match(line)):
-                self.error = match[1]
-            if math.isnan(self.frame_rate) and "(attached pic)" not in line and (match := self._FRAME_RATE.match(line)):
-                rate = match[1]
-                self.frame_rate = float(rate[:-1]) * 1000 if rate.endswith("k") else float(rate)
+    def take(self, line: str) -> None:
+        """Look at the next line."""
+        if self.error is None and (match := self._ERROR.match(line)):
+            self.error = match[1]
+        if math.isnan(self.frame_rate) and "(attached pic)" not in line and (match := self._FRAME_RATE.match(line)):
+            rate = match[1]
+            self.frame_rate = float(rate[:-1]) * 1000 if rate.endswith("k") else float(rate)
 
 
 def _reason(error: str, count: int) -> str:
