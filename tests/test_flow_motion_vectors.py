@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 from video_files import ffmpeg, set_rotation_flag, shifted_frames, texture, write_video
 
 from mml_core.config.dataset import FlowModality, Limits, RgbModality
@@ -20,7 +24,7 @@ from mml_core.modalities.motion_vectors import make_motion_vector_shard
 from mml_core.modalities.quantise import levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards.reader import ModalityStore
-from mml_core.video.decode import VideoError
+from mml_core.video.decode import CONTAINERS, VideoError
 
 SETTINGS = FlowModality(bound_px=16.0, quality=100, algorithm=MotionVectors(method="motion_vectors"))
 X264 = ("-preset", "medium", "-crf", "18", "-g", "250")
@@ -188,6 +192,44 @@ def test_stopping_early_leaves_no_process(tmp_path: Path, monkeypatch: pytest.Mo
     stream.close()
     with pytest.raises(ProcessLookupError):
         os.kill(started[0].pid, 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's end")
+def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """The child waits for a video that never comes; its parent gets no chance to end it."""
+    os.mkfifo(tmp_path / "endless.mp4")
+    parent_text = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(sys.argv[1:], process_group=0)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    words = [sys.executable, "-P", export_vectors.__file__, tmp_path / "endless.mp4", CONTAINERS, "1000000", "600"]
+    with subprocess.Popen([sys.executable, "-c", parent_text, *words], stdout=subprocess.PIPE) as parent:
+        child = Path("/proc") / str(int(parent.stdout.readline()))
+        # opening for writing succeeds once the child reads: it has set itself up by then
+        with (tmp_path / "endless.mp4").open("wb"):
+            parent.kill()
+            parent.wait()
+            # the pipe's end comes when the child is gone: it holds it too
+            assert select.select([parent.stdout], [], [], 30)[0] and parent.stdout.read() == b""
+    assert not child.exists() or "State:\tZ" in (child / "status").read_text()
+
+
+def test_its_computing_time_is_limited() -> None:
+    """By the kernel, that is, also where nobody is left to end it."""
+    text = "from mml_core.flow.export_vectors import limit_time; limit_time(0.5)\nwhile True: pass"
+    ended = subprocess.run([sys.executable, "-c", text], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGXCPU
+
+
+def test_of_blocks_that_overlap_the_smaller_counts() -> None:
+    kind = [(name, np.int32) for name in ("source", "w", "h", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale")]
+    small, large = (-1, 8, 8, 4, 4, -4, 0, 4), (-1, 16, 16, 8, 8, -8, 0, 4)
+    for vectors in ([small, large], [large, small]):
+        data = SimpleNamespace(to_ndarray=lambda vectors=vectors: np.array(vectors, kind))
+        frame = SimpleNamespace(side_data={Type.MOTION_VECTORS: data}, height=16, width=16)
+        assert export_vectors.cells_of(frame)[0].tolist() == [[1, 1, 2, 2]] * 2 + [[2] * 4] * 2
 
 
 def shards(folder: Path, videos: dict[str, Path], short_side_px: int = 64) -> tuple[Path, Path]:

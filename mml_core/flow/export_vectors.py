@@ -1,7 +1,7 @@
 """Program: the motion vectors of a video's frames on standard output. `mml_core.flow.motion_vectors` runs it.
 
-It decodes in this process, which damage in a video may crash or hang, so it is a process of its own. It is run by its
-file and imports PyAV and NumPy only, since it starts once a video.
+It decodes in this process, which damage in a video may crash or hang, so it is a process of its own, which ends with
+its parent and after a time. It is run by its file and imports little but PyAV and NumPy, since it starts once a video.
 
 Output: a line of JSON with the frames' height and width and the matrix (a, b, c, d) that turns them upright, then for
 each frame but the first, in the order of presentation, float32 (2, ceil(height / CELL_PX), ceil(width / CELL_PX)).
@@ -11,6 +11,8 @@ What is wrong with the video is the last line on standard error, with status 1.
 from __future__ import annotations
 
 import json
+import math
+import resource
 import sys
 from collections.abc import Iterator
 from itertools import repeat
@@ -21,6 +23,8 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
+
+from mml_core.compute import end_with_parent
 
 #: Blocks are kept as cells of so many pixels a side, of which all codecs' blocks are made.
 CELL_PX = 4
@@ -56,7 +60,8 @@ def frames_of(path: str, containers: str, most_pixels: str) -> Iterator[VideoFra
 def cells_of(frame: VideoFrame) -> Cells | None:
     """Return where each cell of `frame` came from, as displacement until now in pixels; None where all are intra.
 
-    Of blocks that overlap the last one counts. Vectors that point to later frames are left out.
+    Of blocks that overlap the smaller one counts, of equal ones the last. Vectors that point to later frames are left
+    out.
     """
     data = frame.side_data.get(Type.MOTION_VECTORS)
     if data is None:
@@ -64,7 +69,8 @@ def cells_of(frame: VideoFrame) -> Cells | None:
     vectors = data.to_ndarray()
     vectors = vectors[vectors["source"] < 0]
     cells = np.zeros((2, -(-frame.height // CELL_PX), -(-frame.width // CELL_PX)), np.float32)
-    for width, height in set(zip(vectors["w"].tolist(), vectors["h"].tolist(), strict=True)):
+    sizes = set(zip(vectors["w"].tolist(), vectors["h"].tolist(), strict=True))
+    for width, height in sorted(sizes, key=lambda size: (size[0] * size[1], size), reverse=True):
         blocks = vectors[(vectors["w"] == width) & (vectors["h"] == height)]
         rows = _covered(blocks["dst_y"], height)  # (blocks, cells of a block's height)
         columns = _covered(blocks["dst_x"], width)
@@ -119,11 +125,21 @@ def spread(frames: Iterator[VideoFrame]) -> Iterator[bytes]:
     yield from repeat(np.zeros(shape, np.float32).tobytes(), waiting)
 
 
+def limit_time(seconds: float) -> None:
+    """Let the kernel end this process after so many `seconds` of computing, whatever becomes of the parent."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = math.ceil(seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
 def main() -> int:
-    """Write the vectors of the video that the command line names."""
+    """Write the vectors of the video that the command line names: path, containers, largest frame, seconds."""
+    end_with_parent()
+    *video, seconds = sys.argv[1:]
+    limit_time(float(seconds))
     av.logging.set_level(None)
     try:
-        for chunk in spread(frames_of(*sys.argv[1:])):
+        for chunk in spread(frames_of(*video)):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     except (NoVectorsError, av.FFmpegError) as error:

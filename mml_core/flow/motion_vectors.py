@@ -57,6 +57,7 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Gener
     """
     check_file(path)
     program = [sys.executable, "-P", export_vectors.__file__, str(path.absolute()), CONTAINERS, str(MOST_CODED_PIXELS)]
+    program.append(str(limits.decode_timeout_sec))
     said: deque[str] = deque(["no reason given"], maxlen=1)
 
     def keep(line: str) -> None:
