@@ -14,7 +14,7 @@ from video_files import ffmpeg, numbered_frames, read_number, set_rotation_flag,
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.video.decode import DecodedVideo, VideoError, _Messages
+from mml_core.video.decode import DecodedVideo, Stated, VideoError, _Messages
 
 
 def decode(path: Path, short_side_px: int = 64, **limits: float) -> tuple[list[np.ndarray], float]:
@@ -202,23 +202,56 @@ def test_stopping_early_leaves_neither_process_nor_thread(tmp_path: Path) -> Non
 
 def test_messages_of_ffmpeg() -> None:
     lines = [
+        "[info]   Duration: 01:00:02.50, start: 0.000000, bitrate: 100 kb/s",
         "[info]   Stream #0:0: Video: mjpeg (Baseline), yuvj420p, 60x60, 90k tbr, 90k tbn (attached pic)",
         "[info]     title           : [error] no error",
-        "[info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p, 320x240 [SAR 1:1 DAR 4:3], 12.5 fps, 25 tbr",
+        "[info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p, 320x240 [SAR 2:1 DAR 8:3], 12.5 fps, 25 tbr",
         "[h264 @ 0x55] [warning] strange",
         "[vist#0:0/h264 @ 0x56] [dec:h264 @ 0x57] [fatal] corrupt decoded frame",
         "[error] later",
+        "[info] Output #0, image2pipe, to 'pipe:1':",
         "[info]   Stream #0:0: Video: ppm, rgb24, 100x100, q=2-31, 200 kb/s, 50 fps, 50 tbn",
     ]
     messages = _Messages()
     for line in lines:
         messages.take(line)
     assert messages.error == "corrupt decoded frame"
-    assert messages.frame_rate == 12.5
+    assert messages.stated == Stated(12.5, 3602.5, 320, 240, 2.0)
+    assert messages.complete.is_set()
     silent = _Messages()
     silent.take("[info]   Stream #0:0: Video: h264, 1k tbr")
     assert silent.error is None
-    assert math.isnan(silent.frame_rate)
+    assert math.isnan(silent.stated.frame_rate)
+    silent.take(
+        "[info]   Stream #0:0: Video: h264, yuv420p, 32x24 [SAR 1:1 DAR 4:3], SAR 64:45 DAR 16:9, 30k fps, 1 tbr"
+    )
+    assert (silent.stated.frame_rate, silent.stated.pixel_aspect) == (30_000, 64 / 45)
+    assert not silent.complete.is_set()
+
+
+def test_what_the_container_states_is_known_from_the_first_frame_on(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered_frames(8, 64, 128), "-vf", "setsar=2/1")
+    for name in (path, set_rotation_flag(path)):
+        video = DecodedVideo(name, 32, Limits())
+        shape = next(iter(video)).shape
+        assert video.stated == Stated(25, 0.32, 128, 64, 2.0)
+        assert min(shape[:2]) == 32 and max(shape[:2]) == 128, "4:1"
+    assert Stated(width=128, height=64, pixel_aspect=2.0).scale_of(32, 128) == 0.5
+    assert Stated(width=100, height=50, pixel_aspect=0.25).scale_of(100, 50) == 2, "upright it is 25 x 50"
+    assert Stated(width=100, height=50, pixel_aspect=0.25).scale_of(50, 100) == 0.5, "turned it is 200 x 100"
+    assert math.isnan(Stated().scale_of(32, 32))
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "expected"),
+    [((48, 96), 16, (48, 96)), ((80, 160), 16, (64, 128)), ((24, 48), 32, (32, 64)), ((160, 80), 16, (128, 64))],
+)
+def test_smaller_videos_keep_their_size(
+    tmp_path: Path, size: tuple[int, int], least: int, expected: tuple[int, int]
+) -> None:
+    write_video(tmp_path / "a.mp4", numbered_frames(2, *size))
+    frames = list(DecodedVideo(tmp_path / "a.mp4", 64, Limits(), least_px=least))
+    assert frames[0].shape == (*expected, 3)
 
 
 def test_killed_ffmpeg_is_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

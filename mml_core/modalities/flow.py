@@ -11,8 +11,7 @@ which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,8 +21,8 @@ import torchvision
 from mml_core import __version__
 from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import MotionVectors, Tvl1Engine
-from mml_core.errors import InputError
 from mml_core.flow import PairEngine, choose_engine, optical_flow
+from mml_core.flow.faults import gpu_faults_told
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
 from mml_core.modalities.grey import to_grey
 from mml_core.modalities.quantise import flow_to_levels
@@ -35,6 +34,7 @@ _CPU_BLOCK_PAIRS = 8
 #: A GPU wants hundreds of pairs at once: some 380 of 340 x 256 pixels, which is 0.1 GB of frames and levels.
 _GPU_BLOCK_PAIRS = 32
 _GPU_BATCH_PIXELS = 1 << 25
+_ON_PROCESSOR = "`device: cpu` in config/config.yaml"
 
 
 def make_flow_shard(
@@ -79,7 +79,7 @@ def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Step
             return to_grey(frames)
 
     def levels(clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        with _gpu_faults_told():
+        with gpu_faults_told(_ON_PROCESSOR):
             with times.of("flow"):
                 fields = optical_flow([clip.to(engine.device) for clip in clips], engine)
                 if engine.device.type == "cuda":
@@ -92,25 +92,8 @@ def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Step
 
 def _compile(engine: PairEngine) -> None:
     """Let engines that are compiled when they are first used be it now, and not by all threads at once."""
-    with _gpu_faults_told():
+    with gpu_faults_told(_ON_PROCESSOR):
         engine(torch.zeros((2, 32, 32), dtype=torch.uint8, device=engine.device), torch.tensor([[0, 1]]))
-
-
-@contextmanager
-def _gpu_faults_told() -> Iterator[None]:
-    """Raise InputError where a GPU fails in the block; other errors are faults of the program."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error).strip().partition("\n")[0]
-        if isinstance(error, torch.OutOfMemoryError):
-            told, hint = "the GPU has no memory for the flow of one pair", "does another program use this GPU?"
-        elif isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "Error [CUDA]" in text:
-            told = "the GPU failed while flow was computed"
-            hint = "see nvidia-smi and the kernel's log; run again, or with `device: cpu` in config/config.yaml"
-        else:
-            raise
-        raise InputError(f"{told}: {text}", hint=hint) from error
 
 
 def _method(settings: FlowModality) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import re
 import signal
+import threading
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,14 +33,38 @@ MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
+#: How long we wait for messages of ffmpeg that are under way.
+_HEADER_SEC = 10.0
 
 
 class VideoError(Exception):
     """A video cannot be used; the text is the short reason that the quality table shows."""
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What a container states; NaN or 0 where it does not, or where ffmpeg does not say."""
+
+    frame_rate: float = math.nan  # mean frames a second
+    duration_sec: float = math.nan
+    width: int = 0  # as coded: before rotation, in pixels that may not be square
+    height: int = 0
+    pixel_aspect: float = 1.0  # width of a pixel by its height
+
+    def scale_of(self, height: int, width: int) -> float:
+        """Return how many pixels of decoded frames (height, width) come from one of the upright video, as a length."""
+        if not self.width or not self.height:
+            return math.nan
+        shown = self.width * self.pixel_aspect, float(self.height)
+        turned = float(self.height) / self.pixel_aspect, float(self.width)
+        own = min(shown, turned, key=lambda size: abs(math.log(width / height * size[1] / size[0])))
+        return min(height, width) / min(own)
+
+
 class DecodedVideo:
     """The frames of the video at `path`, scaled to a shorter side of `short_side_px`; may be iterated once.
+
+    least_px: given, a video whose shorter side is between this and `short_side_px` keeps its size.
 
     Iterating yields uint8 arrays (H, W, 3), RGB. Rotation flags and the sample aspect ratio are applied. One thread of
     ffmpeg does the work and nothing is kept, so memory does not depend on the video's length. The time limit includes
@@ -47,16 +73,26 @@ class DecodedVideo:
     from outside, which is no fault of the video.
     """
 
-    def __init__(self, path: Path, short_side_px: int, limits: Limits) -> None:
+    def __init__(self, path: Path, short_side_px: int, limits: Limits, *, least_px: int | None = None) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
-        #: Mean frames a second that the container states, NaN where it does not; known once iteration ended.
-        self.frame_rate = math.nan
+        self._least_px = short_side_px if least_px is None else least_px
+        #: Known from the first frame on.
+        self.stated = Stated()
+
+    @property
+    def frame_rate(self) -> float:
+        """Mean frames a second that the container states, NaN where it does not; known from the first frame on."""
+        return self.stated.frame_rate
 
     def __iter__(self) -> Generator[NDArray[np.uint8]]:
         check_file(self._path)
         messages, limit_sec, count = _Messages(), self._limits.decode_timeout_sec, 0
-        with child_process(_command(self._path, self._short_side_px), limit_sec, messages.take) as child:
+        command = _command(self._path, self._least_px, self._short_side_px)
+        with child_process(command, limit_sec, messages.take) as child:
             for frame in self._checked(_ppm_images(child.stdout, _MOST_ASPECT * self._short_side_px)):
+                if not count:  # ffmpeg has said all about the file before it writes a frame
+                    messages.complete.wait(_HEADER_SEC)
+                    self.stated = messages.stated
                 yield frame
                 count += 1
             status = child.wait()
@@ -70,7 +106,6 @@ class DecodedVideo:
             raise VideoError(_reason(messages.error or f"ffmpeg ended with status {status}", count))
         if count < self._limits.min_frames:
             raise VideoError(f"too short: {count} frames, at least {self._limits.min_frames} are needed")
-        self.frame_rate = messages.frame_rate
 
     def _checked(self, frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         """Pass `frames` on while all have the size of the first and they are not too many."""
@@ -94,7 +129,7 @@ def check_file(path: Path) -> None:
         raise VideoError("empty file")
 
 
-def _command(path: Path, short_side_px: int) -> list[str]:
+def _command(path: Path, least_px: int, most_px: int) -> list[str]:
     """Return ffmpeg's command line: PPM images on its standard output, messages with their level on standard error."""
     limits: dict[str, Any] = {
         "protocol_whitelist": "file,pipe",
@@ -105,10 +140,11 @@ def _command(path: Path, short_side_px: int) -> list[str]:
     # "file:" keeps names with colons or leading dashes from being read as protocols or options.
     video = ffmpeg.input(f"file:{path.absolute()}", **limits)
     upright = "lte(iw*sar,ih)"  # after rotation; sar is 1 where the file does not say
+    side = most_px if least_px == most_px else f"clip(round(min(iw*sar,ih)),{least_px},{most_px})"
     scaled = video["V:0"].filter(  # capital V: no cover pictures
         "scale",
-        w=f"if({upright},{short_side_px},round({short_side_px}*iw*sar/ih))",
-        h=f"if({upright},round({short_side_px}*ih/(iw*sar)),{short_side_px})",
+        w=f"if({upright},{side},round({side}*iw*sar/ih))",
+        h=f"if({upright},round({side}*ih/(iw*sar)),{side})",
         flags="bicubic+accurate_rnd+full_chroma_int+bitexact",
     )
     images = scaled.output(
@@ -135,20 +171,42 @@ class _Messages:
     """Keeps what matters of ffmpeg's messages."""
 
     _ERROR = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)")
-    _FRAME_RATE = re.compile(r"\[info\] +Stream #0:.* Video: .*, ([0-9.]+k?) fps")
+    _STREAM = re.compile(r"\[info\] +Stream #0:.* Video: (.*, ([0-9.]+k?) fps.*|.*)")
+    _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
+    _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
+    _ASPECT = re.compile(r"\bSAR (\d+):(\d+)\b")
 
     def __init__(self) -> None:
         #: The first error, which is the cause of those after it.
         self.error: str | None = None
-        self.frame_rate = math.nan
+        self.stated = Stated()
+        #: Set once `stated` is all that there will be.
+        self.complete = threading.Event()
 
     def take(self, line: str) -> None:
         """Look at the next line."""
         if self.error is None and (match := self._ERROR.match(line)):
             self.error = match[1]
-        if math.isnan(self.frame_rate) and "(attached pic)" not in line and (match := self._FRAME_RATE.match(line)):
-            rate = match[1]
-            self.frame_rate = float(rate[:-1]) * 1000 if rate.endswith("k") else float(rate)
+        if self.complete.is_set():
+            return
+        if match := self._DURATION.match(line):
+            hours, minutes, seconds = map(float, match.groups())
+            self.stated = replace(self.stated, duration_sec=3600 * hours + 60 * minutes + seconds)
+        elif not self.stated.width and "(attached pic)" not in line and (match := self._STREAM.match(line)):
+            self.stated = replace(self.stated, **self._of_stream(match[1], match[2]))
+        elif line.startswith("[info] Output #0"):
+            self.complete.set()
+
+    def _of_stream(self, text: str, rate: str | None) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if rate is not None:
+            found["frame_rate"] = float(rate[:-1]) * 1000 if rate.endswith("k") else float(rate)
+        if size := self._SIZE.search(text):
+            found |= {"width": int(size[1]), "height": int(size[2])}
+        if aspects := self._ASPECT.findall(text):  # the container's, which counts, comes after the codec's
+            above, below = map(int, aspects[-1])
+            found["pixel_aspect"] = above / below if above and below else 1.0
+        return found
 
 
 def _reason(error: str, count: int) -> str:
