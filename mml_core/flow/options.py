@@ -16,6 +16,8 @@ from mml_core.config.flow import Dis, Farneback, MotionVectors, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.flow.levels import SMALLEST_SIDE_PX
 
+#: Shorter side of the frames where the command line does not say.
+MOST_PX = 256
 _ALGORITHMS = {"tvl1": Tvl1, "dis": Dis, "farneback": Farneback, "motion_vectors": MotionVectors}
 
 _DESCRIPTION = """\
@@ -27,6 +29,9 @@ Optical flow of a video: as colours beside its frames, as fields in HDF5, as Mid
 _OUT_HELP = """where to write, once or several times; the ending chooses: .mp4 or .mkv, frames beside their flow in the
 colours of Baker et al. 2011 (white does not move, the hue is the direction, the saturation the length); .h5, a dataset
 "flow" (frames - 1, 2, height, width), x then y, in pixels a frame; a name without ending, a folder of .flo files"""
+
+_DEVICE_HELP = """auto: a GPU if there is one; engines numba and opencv, and the algorithms beside TV-L1, compute on the
+processor always"""
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -63,9 +68,9 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1; auto: the fastest here"
     )
-    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help=_DEVICE_HELP)
     group.add_argument(
-        "--threads", type=_from(1), default=len(os.sched_getaffinity(0)), help="threads; default: every core"
+        "--threads", type=_from(1), default=_cores(), help="pairs side by side on a processor; default: every core"
     )
     group.add_argument(
         "--memory-gb",
@@ -80,9 +85,8 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--short-side-px",
         type=_from(SMALLEST_SIDE_PX),
-        default=256,
         metavar="PX",
-        help="frames are scaled to this shorter side; default: 256",
+        help=f"frames are scaled to this shorter side; default: their own, at most {MOST_PX}",
     )
     group.add_argument("--start", type=_from(0), default=0, metavar="FRAME", help="first frame; default: 0")
     group.add_argument("--frames", type=_from(2), metavar="COUNT", help="how many frames; default: all")
@@ -92,6 +96,11 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="displacement that gets the full colour; default: the 99th percentile of the first pairs",
     )
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _from(least: int) -> Any:
@@ -133,6 +142,11 @@ def _add_parameters(parser: argparse.ArgumentParser) -> list[str]:
             help=about.replace("%", "%%"),
         )
     return list(fields)
+
+
+def uses_gpu(options: argparse.Namespace) -> bool:
+    """Return whether a GPU may be of use: only TV-L1 runs on one, and not by every engine."""
+    return isinstance(options.algorithm, Tvl1) and options.engine not in ("numba", "opencv")
 
 
 def check_files(video: Path, outputs: Sequence[Path]) -> None:

@@ -27,11 +27,16 @@ _QUALITY = {"crf": "18", "preset": "veryfast"}
 
 
 def check_output(path: Path) -> None:
-    """Raise InputError where the name's ending says nothing about what is to be written."""
-    if path.suffix == ".flo":
+    """Raise InputError where the name's ending says nothing about what is to be written, or it cannot be written."""
+    ending = path.suffix.lower()
+    if path.name in ("", ".."):
+        raise InputError("names no file or folder of its own", file=path, hint=f"name a new one; {_SCHEME}")
+    if ending == ".flo":
         raise InputError("a .flo file holds one field only", file=path, hint=f"name a folder instead; {_SCHEME}")
-    if path.suffix not in (*_VIDEOS, *_HDF5, ""):
+    if ending not in (*_VIDEOS, *_HDF5, ""):
         raise InputError(f"unknown ending {path.suffix!r}", file=path, hint=_SCHEME)
+    if ending and path.is_dir():
+        raise InputError("cannot be written: there is a folder of that name", file=path)
 
 
 @contextmanager
@@ -68,9 +73,10 @@ def _told(path: Path) -> Iterator[None]:
 def _opened(
     path: Path, about: Mapping[str, str | float | int], frame_rate: Fraction, max_px: float | None
 ) -> AbstractContextManager[WriteFields]:
-    if path.suffix in _VIDEOS:
+    ending = path.suffix.lower()
+    if ending in _VIDEOS:
         return colour_video(path, frame_rate, max_px)
-    return hdf5_fields(path, about) if path.suffix in _HDF5 else flo_folder(path)
+    return hdf5_fields(path, about) if ending in _HDF5 else flo_folder(path)
 
 
 @contextmanager
@@ -81,7 +87,8 @@ def colour_video(path: Path, frame_rate: Fraction, max_px: float | None) -> Iter
     """
     with (
         replaced_on_success(path) as temporary,
-        av.open(str(temporary), "w", format=_VIDEOS[path.suffix]) as container,
+        # "file:" keeps names with colons from being read as protocols
+        av.open(f"file:{temporary}", "w", format=_VIDEOS[path.suffix.lower()]) as container,
     ):
         stream = container.add_stream("libx264", rate=frame_rate, options=_QUALITY)
         stream.pix_fmt = "yuv420p"
