@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,11 +19,14 @@ import torch
 from video_files import ffmpeg, shifted_frames, write_video
 
 import mml_core.flow.command as command
+import mml_core.flow.computation as computation
 from mml_core.errors import InputError
 from mml_core.flow.command import flow_of_video, overlapping_blocks
 from mml_core.flow.computation import Computation
 from mml_core.flow.files import read_flo
+from mml_core.flow.options import parse
 from mml_core.flow.outputs import open_output
+from mml_core.video.decode import Stated
 
 #: The scene moves by 3 pixels to the right a frame.
 SHIFTS = [(3 * t, 0) for t in range(5)]
@@ -59,6 +65,7 @@ def test_every_output_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert pictures(tmp_path / name).shape == (4, 48, 128, 3)
 
     said = capsys.readouterr().out
+    assert said.startswith("flow: TV-L1 by engine torch (1 threads)\n"), "before the work"
     assert "4 pairs of 64 x 48 by tvl1, variant opencv, engine torch on cpu" in said and "pairs/s" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "a.mkv", "a.mp4", "fields", "in.mp4"]
 
@@ -83,6 +90,164 @@ def test_odd_sizes(tmp_path: Path) -> None:
     assert pictures(tmp_path / "a.mp4").shape == (4, 34, 90, 3)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["flow"].shape == (4, 2, 33, 45)
+
+
+@pytest.mark.parametrize(
+    ("size", "words", "shape", "scale"),
+    [
+        ((48, 64), [], (48, 64), 1),
+        ((300, 400), [], (256, 341), 256 / 300),
+        ((48, 64), ["--short-side-px", 96], (96, 128), 2),
+    ],
+)
+def test_frames_are_not_enlarged_unasked(
+    tmp_path: Path, size: tuple[int, int], words: list, shape: tuple[int, int], scale: float
+) -> None:
+    video = clip(tmp_path / "in.mp4", *size)
+    run(video, "--out", tmp_path / "a.H5", *words, "--frames", 2, "--algorithm", "dis", "--threads", 1)
+    with h5py.File(tmp_path / "a.H5") as file:
+        about = file["flow"].attrs
+        assert file["flow"].shape == (1, 2, *shape)
+        assert (about["video_height"], about["video_width"], about["scale"]) == (*size, pytest.approx(scale))
+
+
+def test_endings_in_capitals_and_colons_in_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip(tmp_path / "in.mp4").rename(tmp_path / "in:0.MP4")
+    monkeypatch.chdir(tmp_path)
+    run("in:0.MP4", "--out", "http:a.MP4", "--out", "b.MKV", "--frames", 3, "--algorithm", "dis", "--threads", 1)
+    assert pictures(Path("file:http:a.MP4")).shape == pictures(Path("b.MKV")).shape == (2, 48, 128, 3)
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [(29.97, Fraction(30000, 1001)), (23.98, Fraction(24000, 1001)), (25, 25), (12.5, Fraction(25, 2)), (math.nan, 25)],
+)
+def test_rates_of_ntsc_are_exact(rate: float, expected: Fraction) -> None:
+    assert command._frame_rate(Stated(rate)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        ([], "auto"),
+        (["--engine", "torch"], "auto"),
+        (["--engine", "numba"], "cpu"),
+        (["--engine", "opencv", "--device", "cuda"], "cpu"),
+        (["--algorithm", "dis"], "cpu"),
+        (["--algorithm", "motion_vectors"], "cpu"),
+    ],
+)
+def test_a_gpu_is_leased_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch, words: list, device: str) -> None:
+    def lease(threads: int, device: str) -> None:
+        raise KeyError(device)
+
+    monkeypatch.setattr(command, "prepare_compute", lease)
+    with pytest.raises(KeyError, match=device):
+        run("in.mp4", "--out", "a.h5", *words)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), InputError, "no memory for the flow of one pair"),
+        (
+            RuntimeError("CUDA error: launch failure\nmore"),
+            InputError,
+            "the GPU failed .*launch failure\n.*--device cpu",
+        ),
+        (ValueError("a pair takes more"), InputError, "a pair takes more\n.*--memory-gb"),
+        (RuntimeError("a fault of ours"), RuntimeError, "a fault of ours"),
+    ],
+)
+def test_faults_amid_the_work_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception], told: str
+) -> None:
+    calls = iter(range(3))
+    compute = computation.optical_flow
+
+    def fail(*words: object, **named: object) -> list[torch.Tensor]:
+        if next(calls) == 2:
+            raise error
+        return compute(*words, **named)
+
+    monkeypatch.setattr(computation, "optical_flow", fail)
+    monkeypatch.setattr(command, "_BLOCK_PAIRS", 1)
+    with pytest.raises(kind, match=told):
+        run(clip(tmp_path / "in.mp4"), "--out", tmp_path / "a.h5", *CHEAP)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_share_the_pairs_of_opencv(threads: int) -> None:
+    """Two pairs meet in two threads: without them, the first would wait in vain."""
+    meeting = threading.Barrier(threads, timeout=30)
+
+    class Engine:
+        name, device = "opencv", torch.device("cpu")
+
+        def __call__(self, frames: torch.Tensor, pairs: torch.Tensor, initial: object = None) -> torch.Tensor:
+            if frames.any():
+                meeting.wait()
+            return frames[pairs[:, 1]].float()[:, None].expand(-1, 2, -1, -1)
+
+        def working_bytes(self, height: int, width: int) -> int:
+            return 1
+
+    made = computation.by_engine(Engine(), 16, 16, None, threads)
+    block = np.arange(1, 8, dtype=np.uint8)[:, None, None, None].repeat(16, 1).repeat(16, 2).repeat(3, 3)
+    done: list[int] = []
+    flow = made.flow_of(block, done.append)
+    assert flow[:, 0, 0, 0].tolist() == [2, 3, 4, 5, 6, 7] and sum(done) == 6
+    assert set(made.versions) == {"torch", "opencv"}
+
+
+#: Runs the command with an engine that fails in the midst of the second block; the video goes on for long after it.
+FAULTY = """
+import os, signal, sys
+import mml_core.flow.command as command
+import mml_core.flow.computation as computation
+import mml_core.flow.computation as computation
+calls, compute = iter(range(100)), computation.optical_flow
+def fail(*words, **named):
+    if next(calls) == 3:
+        print(*open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split(), flush=True)
+        FAULT
+    return compute(*words, **named)
+computation.optical_flow = fail
+command._BLOCK_PAIRS = 1
+if "motion_vectors" in sys.argv:
+    by_codec = command.by_codec
+    def faulty(fields):
+        made = by_codec(fields)
+        return made._replace(flow_of=lambda *words: (fail([]), made.flow_of(*words))[1])
+    computation.optical_flow = compute = lambda *words: None
+    command.by_codec = faulty
+command.main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the children of a process")
+@pytest.mark.parametrize("algorithm", ["dis", "motion_vectors"])
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ("raise KeyError('a fault of ours')", "KeyError: 'a fault of ours'"),
+        ("os.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
+    ],
+)
+def test_faults_and_interruptions_end_it_with_its_children(
+    tmp_path: Path, algorithm: str, fault: str, shown: str
+) -> None:
+    (tmp_path / "program.py").write_text(FAULTY.replace("FAULT", fault))
+    write_video(tmp_path / "in.mp4", np.tile(shifted_frames(SHIFTS, 240, 320), (20, 1, 1, 1)))
+    words = ["in.mp4", "--out", "a.h5", "--algorithm", algorithm, "--threads", "1"]
+    command_line = [sys.executable, "program.py", *words]
+    ended = subprocess.run(command_line, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode != 0 and shown in ended.stderr
+    children = [int(word) for line in ended.stdout.splitlines() if line[:1].isdigit() for word in line.split()]
+    assert len(children) == (2 if algorithm == "motion_vectors" else 1)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "program.py"}
 
 
 @pytest.mark.parametrize("algorithm", ["dis", "farneback"])
@@ -153,6 +318,10 @@ def _damage_the_end(video: Path) -> None:
         (["text.mp4", "--out", "a.mp4"], "text.mp4: "),
         (["in.mp4", "--out", "a.avi"], "unknown ending '.avi'"),
         (["in.mp4", "--out", "a.flo"], "name a folder"),
+        (["in.mp4", "--out", "a.FLO"], "name a folder"),
+        (["in.mp4", "--out", "."], r"\.: names no file or folder of its own"),
+        (["in.mp4", "--out", ".."], "names no file or folder of its own"),
+        (["in.mp4", "--out", "folder.h5"], "there is a folder of that name"),
         (["in.mp4", "--out", "text.mp4/a.mp4"], "a.mp4: cannot be written"),
         (["in.mp4", "--out", "text.mp4/a.h5"], "a.h5: cannot be written"),
         (["in.mp4", "--out", "text.mp4/a"], "text.mp4/a: cannot be written"),
@@ -171,6 +340,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[s
     write_video(tmp_path / "one.mp4", shifted_frames(SHIFTS[:1], 48, 64))
     ffmpeg("-f", "lavfi", "-i", "sine=duration=0.2", str(tmp_path / "audio.mp4"))
     (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "folder.h5").mkdir()
     _damage_the_end(write_video(tmp_path / "corrupt.mp4", shifted_frames(SHIFTS, 48, 64), "-g", "1"))
     before = set(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
@@ -207,6 +377,12 @@ def test_help_names_every_parameter_with_its_default(capsys: pytest.CaptureFixtu
     assert end.value.code == 0
     assert "--attachment VALUE tvl1: weight of the data term (lambda): smaller is smoother [0.15]" in said
     assert "--preset {ultrafast,fast,medium}" in said and "80 % of what is free" in said
+
+
+def test_threads_are_the_cores_also_where_the_system_has_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert parse(["in.mp4", "--out", "a.h5"]).threads == 7
 
 
 def test_the_command_ends_with_a_message_not_a_traceback(tmp_path: Path) -> None:

@@ -69,9 +69,7 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1; auto: the fastest here"
     )
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help=_DEVICE_HELP)
-    group.add_argument(
-        "--threads", type=_from(1), default=_cores(), help="pairs side by side on a processor; default: every core"
-    )
+    group.add_argument("--threads", type=_from(1), default=_cores(), help="threads on a processor; default: every core")
     group.add_argument(
         "--memory-gb",
         type=_positive,
