@@ -117,10 +117,11 @@ def test_a_pair_does_not_depend_on_its_batch() -> None:
 
 
 def test_working_bytes_are_those_of_what_is_allocated() -> None:
-    engine, frames = TritonTvl1(Tvl1(), CPU), scene(1, 50, 73)
+    engine, frames = TritonTvl1(Tvl1(), CPU), scene(3, 50, 73)
     levels = engine._levels(50, 73)
-    tensors = [*engine._allocate(1, levels), engine._pyramid(frames, levels), frames.float(), torch.empty(2, 50, 73)]
-    assert engine.working_bytes(50, 73) == sum(tensor.nbytes for tensor in tensors)
+    flow = torch.empty(2, 2, 50, 73)
+    tensors = [*engine._allocate(2, levels), engine._pyramid(frames, levels), frames.float(), flow]
+    assert engine.working_bytes(50, 73, 2, 3) == sum(tensor.nbytes for tensor in tensors)
 
 
 @pytest.mark.parametrize("side", [3, 5])

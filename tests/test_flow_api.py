@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mml_core.config.flow import Dis, Farneback, Tvl1
 from mml_core.errors import InputError
 from mml_core.flow import choose_engine, optical_flow
+from mml_core.flow.api import _budget
 
 
 class Recorder:
@@ -21,16 +22,19 @@ class Recorder:
     def __init__(self, fits: int = 10**6) -> None:
         self.fits = fits
         self.batches: list[int] = []
+        self.bytes: list[tuple[int, int]] = []  # of each batch, and at most with a pair more
 
     def __call__(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> torch.Tensor:
         if len(pairs) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.batches.append(len(pairs))
+        size = (*frames.shape[1:], len(pairs), len(frames))
+        self.bytes.append((self.working_bytes(*size), self.working_bytes(*size[:2], len(pairs) + 1, len(frames) + 2)))
         flow = torch.stack([frames[pairs[:, 0]], frames[pairs[:, 1]]], 1).float()
         return flow if initial is None else flow + initial
 
-    def working_bytes(self, height: int, width: int) -> int:
-        return height * width
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        return (2 * pairs + 3 * frames) * height * width + 100
 
 
 def numbered(lengths: list[int], height: int = 16, width: int = 17) -> list[torch.Tensor]:
@@ -43,16 +47,16 @@ def numbered(lengths: list[int], height: int = 16, width: int = 17) -> list[torc
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 12))
-def test_each_pair_is_computed_once_in_batches_within_the_budget(lengths: list[int], most: int) -> None:
-    clips, engine = numbered(lengths), Recorder()
-    flows = optical_flow(clips, engine, memory_bytes=most * 16 * 17)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(8, 60))
+def test_each_pair_is_computed_once_in_batches_within_the_budget(lengths: list[int], fields: int) -> None:
+    clips, engine, budget = numbered(lengths), Recorder(), fields * 16 * 17 + 100
+    flows = optical_flow(clips, engine, memory_bytes=budget)
     for clip, flow in zip(clips, flows, strict=True):
         assert flow.shape == (len(clip) - 1, 2, 16, 17) and flow.dtype == torch.float32
         assert torch.equal(flow[:, 0], clip[:-1].float()) and torch.equal(flow[:, 1], clip[1:].float())
-    pairs = sum(lengths) - len(lengths)
-    assert max(engine.batches, default=0) <= most
-    assert len(engine.batches) == -(-pairs // most)  # as few batches as there can be
+    assert sum(engine.batches) == sum(lengths) - len(lengths)
+    assert all(taken <= budget for taken, _ in engine.bytes)
+    assert all(more > budget for _, more in engine.bytes[:-1])  # no batch but the last has room for more
 
 
 def test_clips_of_several_sizes_come_back_in_their_order() -> None:
@@ -81,9 +85,22 @@ def test_a_gpu_without_memory_for_one_pair_is_an_error() -> None:
 def test_initial_flow_reaches_its_pair_in_every_batch() -> None:
     clips = numbered([4, 3])
     initial = [torch.full((3, 2, 16, 17), 1000.0), torch.full((2, 2, 16, 17), 2000.0)]
-    flows = optical_flow(clips, Recorder(), initial=initial, memory_bytes=2 * 16 * 17)
+    flows = optical_flow(clips, Recorder(), initial=initial, memory_bytes=15 * 16 * 17)
     assert flows[0][:, 0, 0, 0].tolist() == [1000, 1001, 1002]
     assert flows[1][:, 0, 0, 0].tolist() == [2004, 2005]
+
+
+@pytest.mark.parametrize(
+    ("initial", "message"),
+    [
+        ([torch.zeros(3, 2, 16, 17)], "each of 2 clips, got 1"),
+        ([torch.zeros(3, 2, 16, 17), torch.zeros(3, 2, 16, 17)], r"\(2, 2, 16, 17\) for clip 1, got \(3"),
+        ([torch.full((3, 2, 16, 17), float("nan")), torch.zeros(2, 2, 16, 17)], "clip 0 is not finite"),
+    ],
+)
+def test_other_initial_flow_is_refused(initial: list[torch.Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        optical_flow(numbered([4, 3]), Recorder(), initial=initial)
 
 
 def test_floating_point_levels_are_those_of_opencv() -> None:
@@ -112,6 +129,40 @@ def test_a_budget_below_one_pair_is_refused_with_what_it_takes() -> None:
         optical_flow(numbered([2]), Recorder(), memory_bytes=100)
 
 
+class Large(Recorder):
+    """An engine that takes 2 GB for a pair."""
+
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        return 2 * 10**9 * pairs
+
+
+def test_without_a_budget_a_processor_computes_at_least_a_pair_at_a_time() -> None:
+    engine = Large()
+    optical_flow(numbered([3]), engine)
+    assert engine.batches == [1, 1]
+
+
+def _pretend_gpu(monkeypatch: pytest.MonkeyPatch, free: int, reserved: int, allocated: int) -> None:
+    for name, value in (("mem_get_info", (free, 0)), ("memory_reserved", reserved), ("memory_allocated", allocated)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+
+
+def test_the_budget_of_a_gpu_counts_what_torch_keeps_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend_gpu(monkeypatch, free=100, reserved=10_000, allocated=100)
+    engine = Recorder()
+    engine.device = torch.device("cuda")
+    assert _budget(engine, 16, 17, None) == 8000
+    assert _budget(engine, 16, 17, 5000) == 5000
+
+
+def test_a_gpu_too_small_for_a_pair_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend_gpu(monkeypatch, free=100, reserved=500, allocated=500)
+    engine = Recorder()
+    engine.device = torch.device("cuda")
+    with pytest.raises(InputError, match=r"(?s)0\.0 MB that the GPU has free.*Hint.*another program"):
+        optical_flow(numbered([2]), engine)
+
+
 @pytest.mark.parametrize(
     ("algorithm", "name", "chosen"),
     [
@@ -127,7 +178,7 @@ def test_a_budget_below_one_pair_is_refused_with_what_it_takes() -> None:
 def test_engine_on_a_processor(algorithm: Tvl1 | Dis | Farneback | None, name: str, chosen: str) -> None:
     engine = choose_engine(algorithm, name, device=torch.device("cpu"))  # type: ignore[arg-type]
     assert engine.name == chosen and engine.device == torch.device("cpu")
-    assert engine.working_bytes(256, 340) > 0
+    assert engine.working_bytes(256, 340, 1, 2) > 256 * 340
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_threads_share_the_pairs_of_opencv(threads: int) -> None:
                 meeting.wait()
             return frames[pairs[:, 1]].float()[:, None].expand(-1, 2, -1, -1)
 
-        def working_bytes(self, height: int, width: int) -> int:
+        def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
             return 1
 
     made = computation.by_engine(Engine(), 16, 16, None, threads)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
+from mml_core.errors import InputError
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.engines import choose_engine
 from mml_core.flow.levels import SMALLEST_SIDE_PX
 
 _GIB = 1024**3
+#: Whether a batch of so many pairs and frames may be computed at a time.
+_Fits = Callable[[int, int], bool]
 #: Share of a GPU's free memory that a batch may take where no budget is given: the rest is fragmentation.
 _GPU_SHARE = 0.8
 
@@ -35,24 +39,29 @@ def optical_flow(
 
     clips: grey frames (T, H, W), T >= 1, both sides at least 16 pixels; uint8 levels, or floating point 0 to 1.
     engine: default: the fastest TV-L1 that can run here (`choose_engine`).
-    initial: flow (T - 1, 2, H, W) to start from; default: zero.
-    memory_bytes: what a batch may take where the engine runs, beside clips and results; default: 1 GiB on a processor,
-        80 % of what is free on a GPU. Where a GPU has less than it seemed, batches are halved, which is printed.
+    initial: flow of each clip (T - 1, 2, H, W) to start from, finite; default: zero.
+    memory_bytes: what a batch may take where the engine runs, beside clips and results; default: 80 % of what is free
+        on a GPU, on a processor 1 GiB, or what one pair takes if that is more. Where a GPU has less than it seemed,
+        batches are halved, which is printed.
 
     Channel 0 is x, positive to the right, channel 1 y, positive downwards, in pixels. Pairs are independent: neither
     batches nor their order change a bit of the result.
-    Raises ValueError for clips of another form and for a budget below what one pair takes.
+    Raises ValueError for clips or initial flow of another form and for a `memory_bytes` below what one pair takes,
+    InputError where a GPU has not that much free.
     """
     engine = engine or choose_engine()
     for clip in clips:
         _check(clip)
+    if initial is not None:
+        _check_initial(initial, clips)
     results = [clip.new_empty((len(clip) - 1, 2, *clip.shape[1:]), dtype=torch.float32) for clip in clips]
     for height, width in dict.fromkeys((clip.shape[1], clip.shape[2]) for clip in clips):
         same = [index for index, clip in enumerate(clips) if clip.shape[1:] == (height, width)]
-        most = _most_pairs(engine, height, width, memory_bytes)
+        budget = _budget(engine, height, width, memory_bytes)
+        most = sum(len(clips[index]) for index in same)
         waiting = [_Segment(index, 0, len(clips[index]) - 1) for index in same if len(clips[index]) > 1]
         while waiting:
-            batch, rest = _split(waiting, most)
+            batch, rest = _split(waiting, _limits(engine, height, width, budget, most))
             flow = _solve(engine, clips, batch, initial)
             if flow is None:
                 most = max(1, _count(batch) // 2)
@@ -74,31 +83,67 @@ def _check(clip: torch.Tensor) -> None:
         raise ValueError(f"expected floating point grey levels from 0 to 1, got {clip.amin():.4g} to {clip.amax():.4g}")
 
 
-def _most_pairs(engine: PairEngine, height: int, width: int, memory_bytes: int | None) -> int:
-    if memory_bytes is None:
-        free = torch.cuda.mem_get_info(engine.device)[0] if engine.device.type == "cuda" else None
-        memory_bytes = int(free * _GPU_SHARE) if free is not None else _GIB
-    need = engine.working_bytes(height, width)
-    if need > memory_bytes:
-        raise ValueError(
+def _check_initial(initial: Sequence[torch.Tensor], clips: Sequence[torch.Tensor]) -> None:
+    if len(initial) != len(clips):
+        raise ValueError(f"expected an initial flow for each of {len(clips)} clips, got {len(initial)}")
+    for index, (flow, clip) in enumerate(zip(initial, clips, strict=True)):
+        shape = (len(clip) - 1, 2, *clip.shape[1:])
+        if tuple(flow.shape) != shape:
+            raise ValueError(f"expected initial flow {shape} for clip {index}, got {tuple(flow.shape)}")
+        if not flow.isfinite().all():
+            raise ValueError(f"the initial flow of clip {index} is not finite")
+
+
+def _budget(engine: PairEngine, height: int, width: int, memory_bytes: int | None) -> int:
+    """Return what a batch may take, in bytes: enough for one pair."""
+    need = engine.working_bytes(height, width, 1, 2)
+    if memory_bytes is None and engine.device.type != "cuda":
+        return max(_GIB, need)
+    allowed = int(_gpu_free(engine.device) * _GPU_SHARE) if memory_bytes is None else memory_bytes
+    if need > allowed:
+        message = (
             f"a pair of {width} x {height} frames takes {need / 1e6:.1f} MB by engine {engine.name}, "
-            f"more than the {memory_bytes / 1e6:.1f} MB allowed"
+            f"more than the {allowed / 1e6:.1f} MB "
         )
-    return memory_bytes // need
+        if memory_bytes is None:
+            hint = "does another program use this GPU? Otherwise take smaller frames, or compute flow on a processor"
+            raise InputError(f"{message}that the GPU has free for it", hint=hint)
+        raise ValueError(f"{message}allowed")
+    return allowed
 
 
-def _split(waiting: list[_Segment], most: int) -> tuple[list[_Segment], list[_Segment]]:
-    """Return the first `most` pairs of `waiting`, and what is left."""
+def _gpu_free(device: torch.device) -> int:
+    """Return the bytes that torch can give out: what no process has, and what torch keeps for later."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
+def _limits(engine: PairEngine, height: int, width: int, budget: int, most: int) -> _Fits:
+    """Return the limits of a batch: `budget` bytes and `most` pairs, but one pair always fits."""
+    return lambda pairs, frames: (
+        pairs == 1 or (pairs <= most and engine.working_bytes(height, width, pairs, frames) <= budget)
+    )
+
+
+def _split(waiting: list[_Segment], fits: _Fits) -> tuple[list[_Segment], list[_Segment]]:
+    """Return as many of the first pairs of `waiting` as fit, and what is left; k pairs of a clip have k + 1 frames."""
     batch: list[_Segment] = []
+    pairs = frames = 0
     for position, segment in enumerate(waiting):
-        room = most - _count(batch)
-        if segment.stop - segment.first > room:
-            cut = segment.first + room
-            if room:
-                batch.append(segment._replace(stop=cut))
+        length = segment.stop - segment.first
+        room = _room(fits, pairs, frames, length)
+        cut = segment.first + room
+        if room:
+            batch.append(segment._replace(stop=cut))
+        if room < length:
             return batch, [segment._replace(first=cut), *waiting[position + 1 :]]
-        batch.append(segment)
+        pairs, frames = pairs + room, frames + room + 1
     return batch, []
+
+
+def _room(fits: _Fits, pairs: int, frames: int, length: int) -> int:
+    """Return how many of a clip's `length` pairs fit beside `pairs` of `frames` frames."""
+    return bisect_left(range(1, length + 1), True, key=lambda more: not fits(pairs + more, frames + more + 1))
 
 
 def _count(batch: Sequence[_Segment]) -> int:

@@ -29,8 +29,11 @@ class PairEngine(Protocol):
         """
         ...
 
-    def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes, its frames and its flow included."""
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        """Return how much memory a batch of so many pairs of so many frames takes, in bytes.
+
+        All that exists while it is computed, frames (as float32) and flow included; it grows with both counts.
+        """
         ...
 
 

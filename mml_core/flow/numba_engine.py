@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,15 +23,32 @@ from mml_core.flow.numba_warp import MARGIN, TEXEL, make_texels, warp_floats
 from mml_core.flow.primitives import CATMULL_ROM_CUBIC, OPENCV_CUBIC
 
 
+class _Floats(NamedTuple):
+    """How many float32 the parts of a workspace have."""
+
+    state: int
+    other: int
+    data: int
+    texels: int
+    scratch: int
+
+
+def _floats(height: int, width: int) -> _Floats:
+    pixels = height * -(-width // WIDTH) * WIDTH
+    return _Floats(
+        state=pixels * STATE_FIELDS,
+        other=pixels * STATE_FIELDS,
+        data=pixels * DATA_FIELDS,
+        texels=(height + 2 * MARGIN) * (width + 2 * MARGIN) * TEXEL + 4 * WIDTH,
+        scratch=max(median_floats(width), warp_floats(width)),
+    )
+
+
 class _Workspace:
     """What solving a pair needs in memory beside its images and its flow; one for each thread."""
 
     def __init__(self, height: int, width: int) -> None:
-        pixels = height * -(-width // WIDTH) * WIDTH
-        self.state, self.other = _aligned(pixels * STATE_FIELDS), _aligned(pixels * STATE_FIELDS)
-        self.data = _aligned(pixels * DATA_FIELDS)
-        self.texels = _aligned((height + 2 * MARGIN) * (width + 2 * MARGIN) * TEXEL + 4 * WIDTH)
-        self.scratch = _aligned(max(median_floats(width), warp_floats(width)))
+        self.state, self.other, self.data, self.texels, self.scratch = map(_aligned, _floats(height, width))
         self.errors = np.zeros(DEPTH)
 
 
@@ -68,13 +86,15 @@ class NumbaTvl1:
         """Return the flow, float32 (P, 2, H, W)."""
         return self.solve(frames, pairs, initial).flow
 
-    def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes: a frame, its pyramid, the flow.
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        """Return how much memory a batch takes, in bytes: frames, their pyramids, flow, and a workspace a thread.
 
-        Each thread has some 100 bytes a pixel beside that.
+        Each thread has a pair's flow at two sizes beside that, and resizes it in two steps.
         """
         sizes = level_sizes(height, width, self._settings.scales, self._settings.scale_step)
-        return 4 * (sum(h * w + 2 * WIDTH for h, w in sizes) + 3 * height * width)
+        pixels, pyramid = height * width, sum(h * w + 2 * WIDTH for h, w in sizes)
+        workspace = sum(_floats(height, width)) + 5 * WIDTH + 5 * pixels
+        return 4 * (frames * (pixels + pyramid) + 2 * pairs * pixels + min(self._threads, pairs) * workspace)
 
     def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
         """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.
@@ -115,7 +135,11 @@ class NumbaTvl1:
             run(0)
             return
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, range(threads)))
+            try:
+                list(pool.map(run, range(threads)))
+            except BaseException:
+                deque(left, maxlen=0)  # threads end with the item that they are at, instead of doing all that are left
+                raise
 
     def _pyramid(self, frame: torch.Tensor, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
         """Return grey levels of each size, finest first: flat, between WIDTH spare values at either end."""
@@ -169,8 +193,8 @@ class NumbaTvl1:
             out[:] = image
             return
         (height, width), (new_height, new_width) = image.shape, out.shape
-        columns = _taps(width, new_width, step, corners=self._like_cuda)
-        rows = _taps(height, new_height, step, corners=self._like_cuda)
+        columns = taps(width, new_width, step, corners=self._like_cuda)
+        rows = taps(height, new_height, step, corners=self._like_cuda)
         resize(image, columns, rows, np.empty((height, new_width), np.float32), out)
 
     def _solve_level(
@@ -203,6 +227,3 @@ class NumbaTvl1:
             counts,
         )
         unpack(space.other if swapped else space.state, u)
-
-
-_taps = functools.lru_cache(maxsize=64)(taps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numba
@@ -16,6 +17,7 @@ class Taps(NamedTuple):
     share: np.ndarray  # float32 (samples,): 0 to 1
 
 
+@functools.lru_cache(maxsize=64)
 def taps(length: int, samples: int, step: float | None, *, corners: bool) -> Taps:
     """Return the taps of `samples` samples of an axis of `length` pixels.
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from mml_core.config.flow import Dis, Farneback, Tvl1
 from mml_core.flow.levels import SMALLEST_SIDE_PX
 
+#: What OpenCV's functions hold while they compute a pair, bytes a pixel: measured, TV-L1 being the largest.
+_OPENCV_BYTES = 140
+
 _DIS_PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -49,9 +52,9 @@ class _OpenCvEngine(ABC):
             flow[index] = torch.from_numpy(self._pair(images[first], images[second], start)).permute(2, 0, 1)
         return flow
 
-    def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes: two copies of a frame, its flow."""
-        return (4 + 4 + 2 * 4) * height * width
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        """Return how much memory a batch takes, in bytes: two copies of the frames, flow, and what OpenCV has."""
+        return (8 * frames + 8 * pairs + _OPENCV_BYTES) * height * width
 
     @abstractmethod
     def _image(self, frame: torch.Tensor) -> NDArray[np.generic]:

@@ -73,9 +73,10 @@ class TorchTvl1:
         """Return the flow, float32 (P, 2, H, W)."""
         return self.solve(frames, pairs, initial).flow
 
-    def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes."""
-        return 4 * _FIELDS * height * width
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        """Return how much memory a batch takes, in bytes: frames, flow, and the pairs that are side by side."""
+        side_by_side = pairs if self.device.type == "cuda" else 1
+        return 4 * (frames + 2 * pairs + _FIELDS * side_by_side) * height * width
 
     def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
         """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.

@@ -82,14 +82,15 @@ class TritonTvl1:
         """Return the flow, float32 (P, 2, H, W)."""
         return self.solve(frames, pairs, initial).flow
 
-    def working_bytes(self, height: int, width: int) -> int:
-        """Return how much memory a pair more in a batch takes, in bytes, with a frame more and its flow."""
+    def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
+        """Return how much memory a batch takes, in bytes: frames and their pyramids, fields and flow of the pairs."""
         levels = self._levels(height, width)
         tiles = max(level.tiles for level in levels)
         plane = levels[0].height * levels[0].pitch
         pyramid = sum(level.height * level.pitch for level in levels)
         control = RECORD.value + 1 + len(levels) * self._settings.warps + tiles * self._tuning.block
-        return 4 * (15 * plane + 4 * pyramid + control + 2 * height * width) + 4 * height * width
+        of_pair = 15 * plane + control + 2 * height * width
+        return 4 * (pairs * of_pair + frames * (4 * pyramid + height * width))
 
     def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
         """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.
