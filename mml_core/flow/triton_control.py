@@ -41,7 +41,8 @@ SAMPLES = tl.constexpr(7)  # where its columns begin in the table of samples for
 ALIGNMENT = tl.constexpr(16)
 
 
-@triton.jit
+# Compiled once for all numbers of levels and tiles: Triton would make a kernel of its own for 1 and multiples of 16.
+@triton.jit(do_not_specialize=["count_levels", "most_tiles"])
 def advance(
     control: tl.tensor,
     looked_at: tl.tensor,

@@ -12,7 +12,6 @@ depends on anything but the size of the frames.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -99,18 +98,20 @@ class TritonTvl1:
         too small for so many pairs.
         """
         levels = self._levels(frames.shape[1], frames.shape[2])
+        # made outside of inference mode, so that they are tensors as any
+        flow = torch.empty((len(pairs), 2, *frames.shape[1:]), device=self.device)
+        iterations = torch.zeros((len(pairs), len(levels), self._settings.warps), dtype=torch.int32)
         if not len(pairs):
-            shape = (0, len(levels), self._settings.warps)
-            return Solution(
-                torch.empty((0, 2, *frames.shape[1:]), device=self.device), torch.zeros(shape, dtype=torch.int32)
-            )
+            return Solution(flow, iterations)
         with torch.inference_mode(), _current(self.device):
             images = self._pyramid(frames.to(self.device), levels)
             fields = self._allocate(len(pairs), levels)
             if initial is not None:
                 self._begin_from(initial.to(self.device, torch.float32), fields, levels)
             self._run(fields, images, pairs.to(self.device, torch.int32), levels)
-            return Solution(_result(fields, levels[0]), fields.counts.cpu())
+            _write_result(fields, levels[0], flow)
+            iterations.copy_(fields.counts)
+        return Solution(flow, iterations)
 
     def _levels(self, height: int, width: int) -> list[Level]:
         sizes = level_sizes(height, width, self._settings.scales, self._settings.scale_step)
@@ -179,16 +180,15 @@ class TritonTvl1:
         tables = self._tables(levels)
         compiled = constants(self._settings, self._tuning, fields.changes.shape[-1])
         left = len(pairs)
-        earlier: Iterator[int] | None = None
+        earlier: _Count | None = None
         while left:
             order = (fields.control[:, LEVEL.value] < 0).int().argsort(stable=True).int()
             for _ in range(self._tuning.ticks):
                 self._tick(fields, tables, images, pairs, order, left, levels, compiled)
-            counting = _count_left(fields.control)
-            next(counting)  # starts the copy
+            sent = _Count(fields.control)
             if earlier is not None:
-                left = next(earlier)  # waits for it
-            earlier = counting
+                left = earlier.wait()
+            earlier = sent
 
     def _tick(
         self,
@@ -201,19 +201,22 @@ class TritonTvl1:
         levels: list[Level],
         compiled: Constants,
     ) -> None:
-        """Launch each kernel once, for the first `left` pairs of `order`."""
+        """Launch each kernel once, for the first `left` pairs of `order`.
+
+        Pairs are on the grid's first axis, the only one that takes more than 65,535 programs.
+        """
         settings, tuning, finest = self._settings, self._tuning, levels[0]
         common = (fields.control, tables.levels, order)
         plane, most_tiles = fields.u.shape[-1], fields.changes.shape[-1]
-        linearise[(tuning.linearise_parts, left)](
+        linearise[(left, tuning.linearise_parts)](
             *common, pairs, images, tables.lefts, tables.shares, fields.u, fields.p, fields.data,
             plane, images.shape[1], 1 / settings.scale_step, **compiled.linearise,
         )  # fmt: skip
         if settings.median_px > 1:
             strips = triton.cdiv(finest.width, STRIP_PX.value - settings.median_px + 1)
             parts = triton.cdiv(strips * triton.cdiv(finest.height, tuning.median_rows), tuning.median_warps)
-            smooth[(parts, left, 2)](*common, fields.u, plane, **compiled.smooth)
-        iterate[(triton.cdiv(most_tiles, tuning.warps), left)](
+            smooth[(left, parts, 2)](*common, fields.u, plane, **compiled.smooth)
+        iterate[(left, triton.cdiv(most_tiles, tuning.warps))](
             *common, fields.u, fields.p, fields.data, fields.changes, plane,
             settings.attachment * settings.tightness, settings.tightness, settings.time_step / settings.tightness,
             most_tiles, **compiled.iterate,
@@ -229,25 +232,27 @@ def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def _count_left(control: torch.Tensor) -> Iterator[int]:
-    """Yield once when the count of pairs that are not done is on its way to the host, then the count, when it came."""
-    left = (control[:, LEVEL.value] >= 0).sum()
-    if not control.is_cuda:
-        yield 0
-        yield int(left)
-        return
-    host = torch.empty((), dtype=left.dtype, pin_memory=True)
-    host.copy_(left, non_blocking=True)
-    arrived = torch.cuda.Event()
-    arrived.record()
-    yield 0
-    arrived.synchronize()
-    yield int(host)
+class _Count:
+    """How many pairs are not done: on its way to the host when this is made."""
+
+    def __init__(self, control: torch.Tensor) -> None:
+        left = (control[:, LEVEL.value] >= 0).sum()
+        self._host, self._arrived = left, None
+        if control.is_cuda:
+            self._host = torch.empty((), dtype=left.dtype, pin_memory=True)
+            self._host.copy_(left, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> int:
+        """Return the count when it has come."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return int(self._host)
 
 
-def _result(fields: _Fields, finest: Level) -> torch.Tensor:
-    """Return the flow (P, 2, H, W) out of that buffer of u where each pair left it."""
-    flow = fields.u.new_empty((len(fields.u), 2, finest.height, finest.width))
+def _write_result(fields: _Fields, finest: Level, flow: torch.Tensor) -> None:
+    """Write the flow (P, 2, H, W) out of that buffer of u where each pair left it."""
     rows = fields.u.unflatten(3, (finest.height, finest.pitch))[..., : finest.width]  # (P, 2, 2, H, W)
     first = (fields.control[:, U.value] == 0)[:, None, None, None]
-    return torch.where(first, rows[:, 0], rows[:, 1], out=flow)
+    torch.where(first, rows[:, 0], rows[:, 1], out=flow)

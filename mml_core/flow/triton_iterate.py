@@ -165,7 +165,7 @@ def _sweep(
     return changes
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["most_tiles"])
 def iterate(
     control: tl.tensor,
     levels: tl.tensor,
@@ -185,22 +185,22 @@ def iterate(
 ) -> None:
     """Do the block of iterations that the record of each pair asks for.
 
-    The program (i, j) is for the i-th WARPS tiles of the pair order[j].
+    The program (i, j) is for the j-th WARPS tiles of the pair order[i].
     control, levels, order: see mml_core.flow.triton_control. u: float32 (pairs, 2 buffers, 2, plane). p: (pairs,
     2 buffers, 4, plane). data: Ix, Iy, rho_c (pairs, 3, plane). changes: sums over tiles (pairs, BLOCK, most_tiles).
     """
-    pair = tl.load(order + tl.program_id(1))
+    pair = tl.load(order + tl.program_id(0))
     record = control + pair * RECORD
     level = tl.load(record + LEVEL)
     if level < 0:
         return
     entry = levels + level * ENTRY
     tiles = tl.load(entry + TILES)
-    if tl.program_id(0) * WARPS >= tiles:
+    if tl.program_id(1) * WARPS >= tiles:
         return
     size = (tl.load(entry + HEIGHT), tl.load(entry + WIDTH), tl.load(entry + PITCH) * ALIGNMENT)
     strips, rows = tl.load(entry + STRIPS), tl.load(entry + ROWS)
-    number = tl.program_id(0) * WARPS + tl.arange(0, WARPS)
+    number = tl.program_id(1) * WARPS + tl.arange(0, WARPS)
     left = ((number % strips) * (STRIP_PX - 2 * BLOCK))[:, None, None]
     column = columns()
     right_columns = ((left == 0) | (column >= BLOCK)) & ((left + STRIP_PX >= size[1]) | (column < STRIP_PX - BLOCK))

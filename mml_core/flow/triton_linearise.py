@@ -119,13 +119,13 @@ def linearise(
     ZERO_OUTSIDE: tl.constexpr,
     BLOCK_PX: tl.constexpr,
 ) -> None:
-    """Begin the warp of each pair whose record asks for it; the program (i, j) is for part i of the pair order[j].
+    """Begin the warp of each pair whose record asks for it; the program (i, j) is for part j of the pair order[i].
 
     pairs: frames of each, int32 (pairs, 2). images: I, Ix, Iy and 0 of each pixel (frames, pyramid, 4), float32: the
     levels one after another. lefts, shares: where to sample a coarser level, and its right neighbour's share.
     enlargement: what u is multiplied by from a level to the finer. Else as in mml_core.flow.triton_iterate.
     """
-    pair = tl.load(order + tl.program_id(1))
+    pair = tl.load(order + tl.program_id(0))
     record = control + pair * RECORD
     if tl.load(record + LINEARISE) == 0:
         return
@@ -139,7 +139,7 @@ def linearise(
     u1 = u + at * 4 + buffer * 2 * plane
     u2 = u1 + plane
     enlarge = tl.load(record + ENLARGE)
-    for start in range(tl.program_id(0) * BLOCK_PX, height * pitch, tl.num_programs(0) * BLOCK_PX):
+    for start in range(tl.program_id(1) * BLOCK_PX, height * pitch, tl.num_programs(1) * BLOCK_PX):
         pixel = start + tl.arange(0, BLOCK_PX)
         y = pixel // pitch
         x = pixel % pitch

@@ -64,11 +64,11 @@ def smooth(
     ROWS: tl.constexpr,
     WARPS: tl.constexpr,
 ) -> None:
-    """Filter u of each pair whose record asks for it; the program (i, j, c) is for part i of component c of order[j].
+    """Filter u of each pair whose record asks for it; the program (i, j, c) is for part j of component c of order[i].
 
     A part is WARPS strips, ROWS high. Else as in mml_core.flow.triton_iterate.
     """
-    pair = tl.load(order + tl.program_id(1))
+    pair = tl.load(order + tl.program_id(0))
     record = control + pair * RECORD
     if tl.load(record + SMOOTH) == 0:
         return
@@ -76,9 +76,9 @@ def smooth(
     height, width, pitch = tl.load(entry + HEIGHT), tl.load(entry + WIDTH), tl.load(entry + PITCH) * ALIGNMENT
     margin = SIDE // 2
     strips = tl.cdiv(width, STRIP_PX - 2 * margin)
-    number = tl.program_id(0) * WARPS + tl.arange(0, WARPS)
+    number = tl.program_id(1) * WARPS + tl.arange(0, WARPS)
     top = (number // strips * ROWS)[:, None, None]
-    if tl.program_id(0) * WARPS // strips * ROWS >= height:
+    if tl.program_id(1) * WARPS // strips * ROWS >= height:
         return
     column = columns()
     x = ((number % strips) * (STRIP_PX - 2 * margin) - margin)[:, None, None] + column

@@ -9,6 +9,9 @@ import triton
 from mml_core.config.flow import Tvl1
 from mml_core.flow import primitives
 
+#: Tiles summed at a time at least, so that frames of most sizes share one kernel.
+_SUMMED = 64
+
 
 class Tuning(NamedTuple):
     """Numbers that results depend on by rounding only; benchmarks/flow_kernels.py compares others."""
@@ -71,7 +74,7 @@ def constants(settings: Tvl1, tuning: Tuning, most_tiles: int) -> Constants:
             "HAS_MEDIAN": settings.median_px > 1,
             "LAZY": like_cuda,
             "BLOCK": tuning.block,
-            "SUMMED": triton.next_power_of_2(most_tiles),
+            "SUMMED": max(_SUMMED, triton.next_power_of_2(most_tiles)),
             "num_warps": 1,
             "enable_fp_fusion": True,
         },
