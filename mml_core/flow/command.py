@@ -1,4 +1,7 @@
-"""The command mml-flow: the flow of a video, block by block, so that memory does not grow with its length."""
+"""The command mml-flow: the flow of a video, block by block, so that memory does not grow with its length.
+
+Videos may come from anywhere: only decoders in processes of their own read them (`mml_core.video.child`).
+"""
 
 from __future__ import annotations
 

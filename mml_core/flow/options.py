@@ -74,7 +74,8 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
         "--memory-gb",
         type=_positive,
         metavar="GB",
-        help="what a batch may take where it is computed; default: 1.07 on a processor, 80 %% of what is free on a GPU",
+        help="what a batch may take where it is computed; default: 1.07 on a processor (or one pair), 80 %% of "
+        "what is free on a GPU",
     )
 
 

@@ -43,7 +43,7 @@ class VideoError(Exception):
 
 @dataclass(frozen=True)
 class Stated:
-    """What a container states; NaN or 0 where it does not, or where ffmpeg does not say."""
+    """What a container states, as ffmpeg says it; NaN or 0 where it does not."""
 
     frame_rate: float = math.nan  # mean frames a second
     duration_sec: float = math.nan
