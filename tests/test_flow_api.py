@@ -11,6 +11,7 @@ from mml_core.config.flow import Dis, Farneback, Tvl1
 from mml_core.errors import InputError
 from mml_core.flow import choose_engine, optical_flow
 from mml_core.flow.api import _budget
+from mml_core.flow.engine import PairEngine
 
 
 class Recorder:
@@ -192,6 +193,64 @@ def test_engine_on_a_processor(algorithm: Tvl1 | Dis | Farneback | None, name: s
 def test_an_engine_that_cannot_is_an_error_with_a_hint(settings: Tvl1, name: str, message: str) -> None:
     with pytest.raises(InputError, match=f"(?s){message}.*Hint"):
         choose_engine(settings, name, device=torch.device("cpu"))  # type: ignore[arg-type]
+
+
+class FakeTriton:
+    """Stands for the Triton engine on a GPU, whose first call fails with `fault`."""
+
+    name = "triton"
+    fault: Exception | None = None
+
+    def __init__(self, settings: Tvl1, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, frames: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+        if self.fault is not None:
+            raise self.fault
+        return frames.new_zeros((len(pairs), 2, *frames.shape[1:]))
+
+
+def _choose_on_fake_gpu(monkeypatch: pytest.MonkeyPatch, name: str, fault: Exception | None) -> PairEngine:
+    pytest.importorskip("triton")
+    from mml_core.flow import triton_engine
+
+    zeros = torch.zeros
+    with monkeypatch.context() as patch:
+        patch.setattr(triton_engine, "TritonTvl1", FakeTriton)
+        patch.setattr(FakeTriton, "fault", fault)
+        patch.setattr(torch, "zeros", lambda size, *, dtype, device: zeros(size, dtype=dtype))
+        return choose_engine(Tvl1(), name, device=torch.device("cuda"))  # type: ignore[arg-type]
+
+
+NO_COMPILER = RuntimeError("Failed to find C compiler. Please specify via CC environment variable.\nmore")
+
+
+def test_auto_takes_torch_where_triton_cannot_compile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _choose_on_fake_gpu(monkeypatch, "auto", None).name == "triton"
+    assert capsys.readouterr().out == ""
+    engine = _choose_on_fake_gpu(monkeypatch, "auto", NO_COMPILER)
+    assert (engine.name, engine.device.type) == ("torch", "cuda")
+    printed = capsys.readouterr().out
+    assert "Failed to find C compiler" in printed and "torch" in printed and "more" not in printed
+
+
+def test_triton_by_name_says_why_it_cannot_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"(?s)Failed to find C compiler.*Hint.*gcc.*--engine auto"):
+        _choose_on_fake_gpu(monkeypatch, "triton", NO_COMPILER)
+
+
+@pytest.mark.parametrize("name", ["auto", "triton"])
+@pytest.mark.parametrize(
+    "fault", [torch.AcceleratorError("device lost"), RuntimeError("CUDA error: unspecified launch failure")], ids=str
+)
+def test_a_lost_gpu_is_not_taken_for_a_missing_compiler(
+    monkeypatch: pytest.MonkeyPatch, name: str, fault: RuntimeError
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        _choose_on_fake_gpu(monkeypatch, name, fault)
+    assert caught.value is fault
 
 
 @pytest.mark.gpu
