@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -80,8 +80,8 @@ def _mapped(
 
 
 def _versions(*engines: str) -> dict[str, str]:
-    """Return the versions of modules, which are loaded by now, whatever distribution they came with."""
-    return {name: sys.modules["cv2" if name == "opencv" else name].__version__ for name in engines}
+    """Return the versions of modules, whatever distribution they came with."""
+    return {name: importlib.import_module("cv2" if name == "opencv" else name).__version__ for name in engines}
 
 
 def by_codec(fields: Iterator[NDArray[np.float32]]) -> Computation:
