@@ -53,7 +53,7 @@ FLOW_CODE = {
         "mml_core/modalities/quantise.py",
         "mml_core/flow/export_vectors.py",
         "mml_core/flow/motion_vectors.py",
-        "mml_core/video/decode.py",
+        "mml_core/video",
     ],
 }
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
