@@ -40,7 +40,7 @@ class Result(NamedTuple):
     px_iterations: torch.Tensor | None  # (P,)
 
 
-class Entrant(NamedTuple):
+class Contestant(NamedTuple):
     """Something that computes flow."""
 
     name: str
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     mpx_iterations_per_pair: float | str
 
 
-def make_entrant(name: str, variant: str, device: torch.device) -> Entrant:
+def own_contestant(name: str, variant: str, device: torch.device) -> Contestant:
     """Return an engine of the project's own."""
     settings = Tvl1(variant=variant)
     engine = choose_engine(settings, name, device=device)
@@ -79,10 +79,10 @@ def make_entrant(name: str, variant: str, device: torch.device) -> Entrant:
         work = pixel_iterations(solution.iterations, sizes)
         return Result(solution.flow.cpu(), solution.iterations.sum((1, 2)), work)
 
-    return Entrant(name, variant, solve)
+    return Contestant(name, variant, solve)
 
 
-def opencv(noise: float) -> Entrant:
+def opencv(noise: float) -> Contestant:
     """Return OpenCV, with noise of so many grey levels, normally distributed, on its frames."""
     engine, generator = choose_engine(Tvl1(), "opencv"), torch.Generator().manual_seed(0)
 
@@ -92,14 +92,14 @@ def opencv(noise: float) -> Entrant:
             frames = (frames + noise * torch.randn(frames.shape, generator=generator)).clamp(0, 255)
         return Result(engine(frames, clip.pairs), None, None)
 
-    return Entrant(f"opencv, noise {noise}", "opencv", solve)
+    return Contestant(f"opencv, noise {noise}", "opencv", solve)
 
 
-def measure(entrants: Sequence[Entrant], clips: Sequence[Clip], about: Sequence[str]) -> Iterator[Row]:
+def measure(contestants: Sequence[Contestant], clips: Sequence[Clip], about: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of clips of one size."""
     height, width = clips[0].frames.shape[1:]
     references = [opencv(0).solve(clip).flow for clip in clips]
-    for name, variant, solve in entrants:
+    for name, variant, solve in contestants:
         results = [solve(clip) for clip in clips]
         for label, part in [*((clip.name, [index]) for index, clip in enumerate(clips)), (ALL, range(len(clips)))]:
             some = [results[index] for index in part]
@@ -153,7 +153,9 @@ def main() -> None:
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = f"torch {torch.__version__}, numba {importlib.metadata.version('numba')}, opencv {cv2.__version__}"
     about = (date, _processor(), versions)
-    entrants = [make_entrant(name, variant, options.device) for variant in options.variants for name in options.engines]
+    contestants = [
+        own_contestant(name, variant, options.device) for variant in options.variants for name in options.engines
+    ]
     videos = video_clips(options.videos, options.pairs + 1, options.stride)
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a", newline="", encoding="utf-8") as file:
@@ -163,7 +165,7 @@ def main() -> None:
         for height, width in options.sizes:
             clips = videos or synthetic_clips(height, width, options.pairs + 1)
             clips = [resized(clip, height, width, options.pairs + 1) for clip in clips]
-            for row in measure([opencv(NOISE), *entrants], clips, about):
+            for row in measure([opencv(NOISE), *contestants], clips, about):
                 writer.writerow(row)
                 show(row)
 

@@ -28,11 +28,14 @@ def grid(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float
     return np.arange(width, dtype=np.float64)[None], np.arange(height, dtype=np.float64)[:, None]
 
 
-def moved(field: Tensor, seed: int = 0) -> Tensor:
-    """Two frames (2, H, W), float32, between which `field` (2, H, W) is the flow: I1(x + u(x)) = I0(x)."""
+def moved(field: Tensor, seed: int = 0, grain: float = 1.0) -> Tensor:
+    """Two frames (2, H, W), float32, between which `field` (2, H, W) is the flow: I1(x + u(x)) = I0(x).
+
+    grain: how many times larger the pattern is than `texture`; motion beyond half its waves cannot be found.
+    """
     x, y = grid(*field.shape[1:])
     u, v = field.double().numpy()
-    frames = np.stack([texture(x + u, y + v, seed), texture(x, y, seed)])
+    frames = np.stack([texture((x + u) / grain, (y + v) / grain, seed), texture(x / grain, y / grain, seed)])
     return torch.from_numpy(frames).float()
 
 
