@@ -67,6 +67,19 @@ def scene(frames: int, height: int, width: int, speed_px: float = 3.0, seed: int
     return torch.from_numpy(np.stack(result)).byte()
 
 
+def textured(height: int, width: int, frames: int = 2, seed: int = 0, speed: float = 1.0) -> Tensor:
+    """Frames (F, H, W), uint8, of a smooth random texture that turns and drifts."""
+    rng = np.random.default_rng(seed)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (height + 80, width + 80)).astype(np.float32), (0, 0), 3)
+    texture = np.clip((texture - 127.5) / texture.std() * 35 + 127.5, 0, 255)
+    images = []
+    for t in range(frames):
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), 1.2 * speed * t, 1 + 0.01 * t)
+        turn[:, 2] += (-40 + 1.3 * speed * t, -40 - 0.7 * speed * t)
+        images.append(cv2.warpAffine(texture, turn, (width, height), flags=cv2.INTER_CUBIC))
+    return torch.from_numpy(np.stack(images).clip(0, 255).astype(np.uint8))
+
+
 def real_frames(video: Path, count: int, size: tuple[int, int], start: int = 0, stride: int = 1) -> Tensor:
     """Grey frames (count, H, W), uint8, of a video: from `start`, every `stride`-th, resized to `size` (H, W)."""
     capture, frames = cv2.VideoCapture(str(video)), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,16 @@ def _aligned(count: int) -> np.ndarray:
     raw = np.zeros(count + WIDTH, np.float32)
     skipped = -raw.ctypes.data // raw.itemsize % WIDTH
     return raw[skipped : skipped + count]
+
+
+@contextlib.contextmanager
+def _taken_on_failure(left: Iterator[int]) -> Iterator[None]:
+    """Leave nothing to the other threads where the block fails, or is interrupted: they end with what they are at."""
+    try:
+        yield
+    except BaseException:
+        deque(left, maxlen=0)
+        raise
 
 
 class NumbaTvl1:
@@ -127,7 +138,7 @@ class NumbaTvl1:
         left = iter(items)  # taking the next one is atomic
 
         def run(_: int) -> None:
-            with without_denormals():
+            with without_denormals(), _taken_on_failure(left):
                 work(left)
 
         threads = min(self._threads, len(items))
@@ -135,11 +146,8 @@ class NumbaTvl1:
             run(0)
             return
         with ThreadPoolExecutor(threads) as pool:
-            try:
+            with _taken_on_failure(left):
                 list(pool.map(run, range(threads)))
-            except BaseException:
-                deque(left, maxlen=0)  # threads end with the item that they are at, instead of doing all that are left
-                raise
 
     def _pyramid(self, frame: torch.Tensor, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
         """Return grey levels of each size, finest first: flat, between WIDTH spare values at either end."""
