@@ -145,9 +145,8 @@ class NumbaTvl1:
         if threads <= 1:
             run(0)
             return
-        with ThreadPoolExecutor(threads) as pool:
-            with _taken_on_failure(left):
-                list(pool.map(run, range(threads)))
+        with ThreadPoolExecutor(threads) as pool, _taken_on_failure(left):
+            list(pool.map(run, range(threads)))
 
     def _pyramid(self, frame: torch.Tensor, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
         """Return grey levels of each size, finest first: flat, between WIDTH spare values at either end."""
