@@ -33,7 +33,14 @@ FRAME_FLOW_CODE = [
 #: what GPU faults are called, a look at compiled kernels.
 NOT_TVL1 = {
     *("command.py", "files.py", "options.py", "outputs.py", "parity.py", "picture.py"),
-    *("computation.py", "engines.py", "export_vectors.py", "faults.py", "motion_vectors.py", "triton_compile.py"),
+    *(
+        "computation.py",
+        "engines.py",
+        "export_vectors.py",
+        "faults.py",
+        "motion_vectors.py",
+        "triton_compile.py",
+    ),
 }
 #: All engines of TV-L1: which of them computes is known when it does.
 TVL1_CODE = [
