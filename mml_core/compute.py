@@ -40,11 +40,10 @@ def prepare_compute(
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits every run only with it
     if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        yield _compute(threads, device)
+        with _hidden_gpus(), _computing(threads, device) as compute:
+            yield compute
         return
-    with lease_gpus(1) as devices:
-        compute = _compute(threads, device)
+    with lease_gpus(1) as devices, _computing(threads, device) as compute:
         if devices:
             print(f"using GPU {devices[0]}", flush=True)
         if devices and compute.device.type == "cpu":
@@ -60,18 +59,36 @@ def prepare_compute(
         yield compute
 
 
-def _compute(threads: int, wanted: str) -> Compute:
+@contextmanager
+def _hidden_gpus() -> Iterator[None]:
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+@contextmanager
+def _computing(threads: int, wanted: str) -> Iterator[Compute]:
     import torch  # only now: CUDA_VISIBLE_DEVICES counts from here on
 
-    if torch.cuda.is_available() and wanted != "cpu":
-        torch.set_num_threads(1)
-        return Compute(torch.device("cuda"), max(1, threads - 1))
-    if wanted == "cuda":
+    on_gpu = torch.cuda.is_available() and wanted != "cpu"
+    if wanted == "cuda" and not on_gpu:
         raise InputError(
             "no usable GPU: torch finds none", hint="check nvidia-smi, or set `device: auto` in config/config.yaml"
         )
-    torch.set_num_threads(threads)
-    return Compute(torch.device("cpu"), 1 if threads > 1 else 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if on_gpu else threads)
+    try:
+        if on_gpu:
+            yield Compute(torch.device("cuda"), max(1, threads - 1))
+        else:
+            yield Compute(torch.device("cpu"), 1 if threads > 1 else 0)
+    finally:
+        torch.set_num_threads(before)
 
 
 def end_with_parent() -> None:

@@ -211,16 +211,16 @@ def test_rendered_clips_are_replaced_and_other_folders_are_not(tmp_path: Path) -
     assert not (tmp_path / "old.partial").exists()
 
 
-def test_the_script_names_a_data_set_that_it_cannot_render(tmp_path: Path, project: Path) -> None:
+def test_the_script_names_annotations_that_it_cannot_render(tmp_path: Path, project: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, project / "workflow/scripts/render_demo.py", "--output", tmp_path / "out"),
-            *("--dataset", project / "config/datasets/ssv2.yaml"),
+            *("--annotations", '{"format": "folders", "videos": "clips"}'),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert "ssv2.yaml: annotations.format is 'something-something-v2'" in done.stderr
+    assert "--annotations" in done.stderr and "'embedded'" in done.stderr
     assert "Traceback" not in done.stderr

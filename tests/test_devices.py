@@ -126,3 +126,15 @@ def test_a_gpu_that_torch_cannot_use_is_a_warning_for_training_and_an_error_for_
         prepare_compute(1, "auto", may_fall_back=False).__enter__()
     with pytest.raises(InputError, match="no usable GPU"):
         prepare_compute(1, "cuda").__enter__()
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("before", [None, "GPU-b"])
+def test_a_process_is_afterwards_as_it_was(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    threads = torch.get_num_threads()
+    for device in ("cpu", "auto"):
+        with prepare_compute(threads + 2, device):
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == ("" if device == "cpu" else before or "GPU-a")
+        assert (os.environ.get("CUDA_VISIBLE_DEVICES"), torch.get_num_threads()) == (before, threads)

@@ -29,13 +29,13 @@ def test_colour_wheel_is_the_key_to_the_colours() -> None:
 
 
 def test_flow_is_scaled_to_the_strip_and_still_scenes_stay_white() -> None:
-    flow = np.zeros((2, 2, 10, 10), np.float32)
+    flow = torch.zeros((2, 2, 10, 10))
     flow[1, 0] = 4.0
-    pictures, full = flow_pictures(flow_to_levels(flow, 20.0), 20.0)
+    pictures, full = flow_pictures(flow_to_levels(flow, 20.0).numpy(), 20.0)
     assert full == pytest.approx(4.0, abs=0.08)  # half a level of 20 / 127 px
     assert (pictures[0] == 255).all() and (pictures[1] == [255, 0, 0]).all()
-    noise = np.full((1, 2, 10, 10), 0.2, np.float32)
-    pictures, full = flow_pictures(flow_to_levels(noise, 20.0), 20.0)
+    noise = torch.full((1, 2, 10, 10), 0.2)
+    pictures, full = flow_pictures(flow_to_levels(noise, 20.0).numpy(), 20.0)
     assert full == 1.0 and pictures.min() > 180
 
 
