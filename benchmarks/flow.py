@@ -20,7 +20,6 @@ import datetime
 import importlib.metadata
 import importlib.util
 import os
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +31,7 @@ from flow_clips import Clip, array_clips, joined, resized, synthetic_clips, vide
 from flow_entrants import CPU_ENGINES, GPU_ENGINES, Entrant, Memory, available, make_entrant, measure_memory
 from flow_table import Row, append, markdown, read, rows
 from flow_timing import ALL, summed, time_in_turns
+from machine import processor
 
 RESULTS = Path(__file__).parent / "results" / "flow.csv"
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "flow_roofline.svg"
@@ -101,14 +101,8 @@ def _about(device: torch.device) -> tuple[str, str, str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    machine = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    machine = f"{processor()}, {len(os.sched_getaffinity(0))} cores"
     return datetime.datetime.now(datetime.UTC).date().isoformat(), gpu, machine, ", ".join(versions)
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _size(text: str) -> tuple[int, int]:

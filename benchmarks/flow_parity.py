@@ -14,7 +14,6 @@ import argparse
 import csv
 import datetime
 import importlib.metadata
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from typing import NamedTuple
 import cv2
 import torch
 from flow_clips import Clip, resized, synthetic_clips, video_clips
+from machine import processor
 
 from mml_core.flow import Tvl1, choose_engine, pixel_iterations
 from mml_core.flow.levels import level_sizes
@@ -127,12 +127,6 @@ def show(row: Row) -> None:
     )
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     return int(height), int(width)
@@ -152,7 +146,7 @@ def main() -> None:
     torch.set_num_threads(1)
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = f"torch {torch.__version__}, numba {importlib.metadata.version('numba')}, opencv {cv2.__version__}"
-    about = (date, _processor(), versions)
+    about = (date, processor(), versions)
     contestants = [
         own_contestant(name, variant, options.device) for variant in options.variants for name in options.engines
     ]

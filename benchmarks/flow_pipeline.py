@@ -15,7 +15,6 @@ import argparse
 import csv
 import datetime
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import NamedTuple
 
 import h5py
 import torch
+from machine import processor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from mml_core.config.dataset import FlowModality, Limits, RgbModality
@@ -61,11 +61,7 @@ class Row(NamedTuple):
 
 
 def _device(where: torch.device) -> str:
-    if where.type == "cuda":
-        return torch.cuda.get_device_name(where)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else processor()
 
 
 def _make_frames(videos: Sequence[Path], short_side_px: int, frames: int, output: Path) -> None:

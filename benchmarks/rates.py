@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 import cv2
 import torch
+from machine import processor
 
 from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
 from mml_core.config.recipe import NetworkConfig, OptimizerConfig
@@ -46,12 +46,6 @@ class Row(NamedTuple):
     rate: float
     peer: str
     ratio: str
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _peer_decode(video: Path) -> int:
@@ -120,7 +114,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2, help="clips of a training step")
     options = parser.parse_args()
     versions = f"torch {torch.__version__}, opencv {cv2.__version__}, ffmpeg {ffmpeg_version()}"
-    about = (datetime.datetime.now(datetime.UTC).date().isoformat(), _processor(), versions)
+    about = (datetime.datetime.now(datetime.UTC).date().isoformat(), processor(), versions)
     RESULTS.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, RESULTS.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

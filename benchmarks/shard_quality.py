@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 import torchvision
+from machine import processor
 from numpy.typing import NDArray
 
 from mml_core.config.dataset import FlowModality, Limits
@@ -52,13 +52,6 @@ class Row(NamedTuple):
     p95_error: float
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.processor()
-
-
 def _middle_frames(path: Path, short_side_px: int, count: int) -> list[Array]:
     frames = list(DecodedVideo(path, short_side_px, Limits()))
     first = max(0, (len(frames) - count) // 2)
@@ -80,7 +73,7 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[Row]:
     height, width, _ = frames[0].shape
     about = (
         datetime.datetime.now(datetime.UTC).date().isoformat(),
-        _processor(),
+        processor(),
         f"torchvision {torchvision.__version__}, opencv {cv2.__version__}, ffmpeg {ffmpeg_version()}",
         path.name,
     )
