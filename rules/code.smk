@@ -96,7 +96,11 @@ TABLE_CODE = [
     "mml_core/evaluation/metrics.py",
     "mml_core/evaluation/table.py",
 ]
-REPORT_CODE = ["mml_core/report", "mml_core/evaluation/markdown.py"]
+REPORT_CODE = [
+    "mml_core/report",
+    "mml_core/evaluation/markdown.py",
+    "mml_core/flow/picture.py",
+]
 
 
 def code(paths):

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.report.clips import colour_wheel, diff_pictures, flow_colours, flow_pictures, rgb_pictures, strip
+from mml_core.report.clips import colour_wheel, diff_pictures, flow_pictures, rgb_pictures, strip
 from mml_core.report.samples import PICTURES, choose, picture_numbers, strips
-
-
-def test_flow_colours_by_hand() -> None:
-    x = np.array([0.0, 1.0, -1.0, 0.5, 3.0])
-    expected = [[255, 255, 255], [255, 0, 0], [0, 255, 255], [255, 128, 128], [255, 0, 0]]
-    np.testing.assert_array_equal(flow_colours(x, np.zeros(5)), expected)
-    np.testing.assert_array_equal(flow_colours(np.zeros(2), np.array([1.0, -1.0])), [[128, 255, 0], [128, 0, 255]])
 
 
 def test_colour_wheel_is_the_key_to_the_colours() -> None:
@@ -25,7 +18,10 @@ def test_colour_wheel_is_the_key_to_the_colours() -> None:
     assert wheel.shape == (101, 101, 3)
     assert tuple(wheel[50, 50]) == (255, 255, 255) == tuple(wheel[0, 0])
     assert wheel[50, 99, 0] == 255 and wheel[50, 99, 1:].max() < 10  # right: red
-    assert wheel[50, 1, 0] < 10 and wheel[50, 1, 1:].min() == 255  # left: cyan
+    # 0.97 of the full saturation: 255 - 0.97 * (255 - full colour), full colours as in tests/test_flow_picture.py
+    np.testing.assert_allclose(wheel[50, 1], [7, 210, 255], atol=2)  # left: a light blue
+    np.testing.assert_allclose(wheel[99, 50], [255, 230, 7], atol=2)  # down: yellow
+    np.testing.assert_allclose(wheel[1, 50], [93, 7, 255], atol=2)  # up: violet
 
 
 def test_flow_is_scaled_to_the_strip_and_still_scenes_stay_white() -> None:

@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.colors import hsv_to_rgb
 from torch.nn.functional import interpolate
 
+from mml_core.flow.picture import flow_colours, usual_largest_px
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 
-#: Displacements in pixels that are drawn in full colour at least: less is noise, which should not look like motion.
-LEAST_FULL_COLOUR_PX = 1.0
 GREY = 128
 
 
@@ -40,32 +38,20 @@ def diff_pictures(levels: np.ndarray) -> np.ndarray:
 def flow_pictures(levels: np.ndarray, bound_px: float) -> FlowPictures:
     """Return flow (T, 2, H, W), stored with `bound_px`, as colours on one scale for the whole strip.
 
-    The scale ends at the 99th percentile of the displacements, at LEAST_FULL_COLOUR_PX at least.
+    The scale ends at the 99th percentile of the displacements, at 1 pixel at least: less is noise, which should not
+    look like motion.
     """
-    flow = levels_to_flow(levels, bound_px)  # (T, 2, H, W) in pixels
-    full = max(float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.99)), LEAST_FULL_COLOUR_PX)
-    return FlowPictures(flow_colours(flow[:, 0] / full, flow[:, 1] / full), full)
-
-
-def flow_colours(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return colours (..., 3) uint8 of displacements x, y (...): white is none, length 1 and more is in full colour.
-
-    Direction is the hue, length the saturation, after Baker et al., A Database and Evaluation Methodology for Optical
-    Flow (IJCV 2011).
-    Convention: y points down and hues are evenly spaced (right red, down yellow-green, left cyan, up violet), while
-    Baker et al. use a wheel of 55 colours, denser where the eye tells hues apart better.
-    """
-    hue = np.arctan2(y, x) / (2 * np.pi) % 1.0
-    saturation = np.clip(np.hypot(x, y), 0, 1)
-    return np.rint(255 * hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], axis=-1))).astype(np.uint8)
+    flow = torch.from_numpy(levels_to_flow(levels, bound_px))  # (T, 2, H, W) in pixels
+    full = usual_largest_px(flow)
+    return FlowPictures(flow_colours(flow, full).permute(0, 2, 3, 1).numpy(), full)
 
 
 def colour_wheel(side: int) -> np.ndarray:
     """Return the key to the colours, (side, side, 3) uint8: the colour of the displacement from the centre."""
-    steps = (np.arange(side) + 0.5) * 2 / side - 1
-    x, y = np.meshgrid(steps, steps)
-    wheel = flow_colours(x, y)
-    wheel[np.hypot(x, y) > 1] = 255
+    steps = (torch.arange(side) + 0.5) * 2 / side - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    wheel = flow_colours(torch.stack([x, y])[None], 1.0)[0].permute(1, 2, 0).numpy()
+    wheel[torch.hypot(x, y).numpy() > 1] = 255
     return wheel
 
 
