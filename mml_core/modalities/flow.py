@@ -4,7 +4,7 @@ Convention: field t is the displacement, in pixels of the stored frames, of what
 frame t + 1; channel 0 is x, positive to the right, channel 1 is y, positive downwards, as in OpenCV.
 
 JPEGs are decoded and encoded on the processor, by all its threads, also where a GPU computes the flow. Encoding has
-to be: torchvision's nvJPEG makes colour images only. Decoding is, since nvJPEG's pixels are not those of libjpeg,
+to be: torchvision's nvJPEG makes colour images only. Decoding is, since nvJPEG need not give the pixels of libjpeg,
 which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels takes 0.3 ms of a thread, its field 0.4
 (benchmarks/flow_pipeline.py measures these, and nvJPEG beside them where there is a GPU).
 """
