@@ -89,7 +89,8 @@ def _training_rate(batch: int) -> tuple[str, str, float, str, str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)
     config = NetworkConfig(modality="rgb", init="random")
-    network = build_network(config, frames=8, channels=3, classes=174).to(device, memory_format=torch.channels_last)
+    network = build_network(config, frames=8, channels=3, classes=174)
+    network = network.to(device, memory_format=network.memory_format)
     optimizer = torch.optim.SGD(parameter_groups(network, OptimizerConfig(), new_head=True), momentum=0.9)
     clips, labels = torch.randn(batch, 8, 3, 224, 224, device=device), torch.zeros(batch, dtype=torch.long).to(device)
     times = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mml_core.config.recipe import NetworkConfig
-from mml_core.networks import ClipClassifier, build_network
+from mml_core.networks import VideoNetwork, build_network
 
 
 def network_config(**settings: Any) -> NetworkConfig:
@@ -18,7 +18,7 @@ def network_config(**settings: Any) -> NetworkConfig:
 
 def build(
     *, frames: int = 4, channels: int = 3, classes: int = 5, seed: int = 0, backbone: str = "resnet_tiny", **rest: Any
-) -> ClipClassifier:
+) -> VideoNetwork:
     """Return a network with weights drawn from `seed`."""
     torch.manual_seed(seed)
     config = network_config(backbone=backbone, **rest)

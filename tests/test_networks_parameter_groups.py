@@ -8,12 +8,12 @@ from network_helpers import build
 from torch import nn
 
 from mml_core.config.recipe import OptimizerConfig
-from mml_core.networks import ClipClassifier, parameter_groups
+from mml_core.networks import VideoNetwork, parameter_groups
 
 OPTIMIZER = OptimizerConfig(learning_rate=0.02, weight_decay=1e-4, new_head_multiplier=5.0)
 
 
-def settings_by_name(network: ClipClassifier, *, new_head: bool) -> dict[str, tuple[float, float]]:
+def settings_by_name(network: VideoNetwork, *, new_head: bool) -> dict[str, tuple[float, float]]:
     """Return (lr, weight_decay) by name of parameter; fails where a parameter is in two groups or in none."""
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found: dict[str, tuple[float, float]] = {}
@@ -28,7 +28,7 @@ def settings_by_name(network: ClipClassifier, *, new_head: bool) -> dict[str, tu
     return found
 
 
-@pytest.mark.parametrize("architecture", ["tsm", "tsn"])
+@pytest.mark.parametrize("architecture", ["tsm", "tsn", "i3d"])
 @pytest.mark.parametrize("backbone", ["resnet_tiny", "resnet50"])
 @pytest.mark.parametrize("new_head", [True, False])
 def test_rates_and_decays(backbone: str, architecture: str, new_head: bool) -> None:

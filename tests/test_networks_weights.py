@@ -52,7 +52,7 @@ def test_state_dict_as_torchvision_saves_it(tmp_path: Path) -> None:
     assert torch.equal(other.conv1.weight, network.conv1.weight)
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pyth"])
 @pytest.mark.parametrize("keep", [0, 5, 0.5, 0.95])
 def test_damaged_file(tmp_path: Path, name: str, keep: float) -> None:
     path = save(tmp_path / name, STATE)
@@ -63,7 +63,7 @@ def test_damaged_file(tmp_path: Path, name: str, keep: float) -> None:
     assert caught.value.file == path
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pyth"])
 def test_text_in_place_of_weights(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("<html>404: not found</html>")
@@ -119,7 +119,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_weight_file(tmp_path / "absent.pth")
     (tmp_path / "weights.h5").touch()
-    with pytest.raises(InputError, match=r"\.safetensors and \.pth files only"):
+    with pytest.raises(InputError, match=r"\.safetensors, \.pth and \.pyth files only"):
         read_weight_file(tmp_path / "weights.h5")
 
 

@@ -47,6 +47,22 @@ def initialise_convolution(convolution: nn.Conv2d) -> None:
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
 
+def first_convolution(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """Return `convolution`, or one of its form over `channels` channels, drawn anew."""
+    if convolution.in_channels == channels:
+        return convolution
+    fresh = nn.Conv2d(
+        channels,
+        convolution.out_channels,
+        kernel_size=convolution.kernel_size,
+        stride=convolution.stride,
+        padding=convolution.padding,
+        bias=False,
+    )
+    initialise_convolution(fresh)
+    return fresh
+
+
 def build_backbone(name: BackboneName) -> ResNet | TinyResNet:
     """Return the backbone `name` for images of three channels, with random weights."""
     match name:

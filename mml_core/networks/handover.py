@@ -1,4 +1,4 @@
-"""Handing weights from one network to another: of another modality, of other classes, of other clip length."""
+"""Handing weights from one network to another: of another modality, of other classes, of other clip length, to I3D."""
 
 from __future__ import annotations
 
@@ -8,35 +8,43 @@ from typing import NamedTuple
 from torch import Tensor
 
 from mml_core.errors import InputError, summarise
-from mml_core.networks.tsm import ClipClassifier, initialise_head
+from mml_core.networks.build import VideoNetwork
+from mml_core.networks.inflated import inflate
+from mml_core.networks.interface import initialise_head
 
 FIRST_WEIGHT = "conv1.weight"
 HEAD = ("fc.weight", "fc.bias")
 
 
 class HandOver(NamedTuple):
-    """What was changed on the way: a new classifier was drawn, the first convolution was converted."""
+    """What was changed on the way.
+
+    new_head: a new classifier was drawn. converted_input: the first convolution was converted to other channels.
+    inflated: convolutions over images became convolutions over clips.
+    """
 
     new_head: bool
     converted_input: bool
+    inflated: bool = False
 
 
 def convert_input_channels(weight: Tensor, channels: int) -> Tensor:
-    """Return the weights (O, C, K, K) of a first convolution for another number of channels, (O, `channels`, K, K).
+    """Return the weights (O, C, …) of a first convolution for another number of channels, (O, `channels`, …).
 
     Every new input channel gets the mean over the old ones (MML, section III-A). The sum over the channels, and with
     it the response, grows by `channels` / C; the authors do not rescale either, since batch normalisation follows.
     """
-    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
+    return weight.mean(dim=1, keepdim=True).repeat_interleave(channels, dim=1)
 
 
-def hand_over(network: ClipClassifier, state: Mapping[str, Tensor], *, reset_head: bool, source: str) -> HandOver:
+def hand_over(network: VideoNetwork, state: Mapping[str, Tensor], *, reset_head: bool, source: str) -> HandOver:
     """Load `state`, the weights of another network with the same backbone, into `network`.
 
-    The first convolution is converted where the numbers of input channels differ. The classifier is drawn anew where
-    `reset_head` says so, where the numbers of classes differ, and where `state` has none. Counters of batches that
-    batch normalisation has seen may be missing (old files); everything else must be there and fit, or InputError
-    lists it. `source` names the origin of `state` for people: a file, or a stage's network.
+    Convolutions over images are inflated where `network` has them over clips; there is no way back. The first one is
+    converted where the numbers of input channels differ. The classifier is drawn anew where `reset_head` says so,
+    where the numbers of classes differ, and where `state` has none. Counters of batches that batch normalisation has
+    seen may be missing (old files); everything else must be there and fit, or InputError lists it. `source` names the
+    origin of `state` for people: a file, or a stage's network.
     """
     incoming = {
         name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
@@ -46,15 +54,19 @@ def hand_over(network: ClipClassifier, state: Mapping[str, Tensor], *, reset_hea
     if new_head:
         incoming = {name: value for name, value in incoming.items() if name not in HEAD}
         expected = {name: value for name, value in expected.items() if name not in HEAD}
+    flat = [
+        name for name, value in incoming.items() if value.ndim == 4 and name in expected and expected[name].ndim == 5
+    ]
+    incoming |= {name: inflate(incoming[name], expected[name].shape[2]) for name in flat}
     first = incoming.get(FIRST_WEIGHT)
-    converted = first is not None and first.ndim == 4 and first.shape[1] != network.channels
+    converted = first is not None and first.ndim == network.conv1.weight.ndim and first.shape[1] != network.channels
     if converted:
         incoming[FIRST_WEIGHT] = convert_input_channels(incoming[FIRST_WEIGHT], network.channels)
     _require_match(incoming, expected, source)
     network.load_state_dict(incoming, strict=False)
     if new_head:
         initialise_head(network.fc)
-    return HandOver(new_head, converted)
+    return HandOver(new_head, converted, inflated=bool(flat))
 
 
 def _as_scalar(counter: Tensor) -> Tensor:
@@ -77,5 +89,6 @@ def _require_match(incoming: Mapping[str, Tensor], expected: Mapping[str, Tensor
             f"weights that do not fit the network ({len(missing)} missing, {len(unknown)} unknown, "
             f"{len(misfit)} of another shape):\n" + summarise(problems),
             file=source,
-            hint="weights go between networks of one backbone, under torchvision's parameter names",
+            hint="weights go between networks of one backbone, under torchvision's parameter names; "
+            "those of architecture i3d only into i3d",
         )

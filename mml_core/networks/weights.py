@@ -1,4 +1,4 @@
-"""First weights from outside: files in torchvision's layout, and torchvision's ImageNet weights."""
+"""First weights from outside: files in torchvision's or PyTorchVideo's layout, and torchvision's ImageNet weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from torchvision.models import (
 
 from mml_core.errors import InputError, summarise
 from mml_core.networks.backbones import BackboneName
+from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
 
 
 def read_weight_file(path: Path) -> dict[str, Tensor]:
-    """Return the tensors by name of the `.safetensors` or `.pth` file at `path`, floating point ones as float32.
+    """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
+
+    `.safetensors` and `.pth` files hold a state dict; `.pyth` ones are checkpoints of PyTorchVideo's model zoo, with
+    the state dict under `model_state`, whose names become torchvision's.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -31,10 +35,10 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
         match path.suffix:
             case ".safetensors":
                 state = load_file(path)
-            case ".pth":
+            case ".pth" | ".pyth":
                 state = torch.load(path, map_location="cpu", weights_only=True)
             case _:
-                raise InputError("weights are read from .safetensors and .pth files only", file=path)
+                raise InputError("weights are read from .safetensors, .pth and .pyth files only", file=path)
     except InputError:
         raise
     # Damaged bytes make the readers raise nearly anything; whichever it is, the file is what is wrong.
@@ -44,7 +48,20 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
             file=path,
             hint="the file is damaged, or holds objects other than tensors: save a plain state dict",
         ) from error
+    if path.suffix == ".pyth":
+        return from_pytorchvideo(_checked(_model_state(state, path), path))
     return _checked(state, path)
+
+
+def _model_state(checkpoint: object, path: Path) -> object:
+    """Return what a checkpoint of PyTorchVideo holds as the state of its network."""
+    if not isinstance(checkpoint, dict) or "model_state" not in checkpoint:
+        raise InputError(
+            "expected a checkpoint of PyTorchVideo, with the weights under 'model_state'",
+            file=path,
+            hint="save a plain state dict under torchvision's names in a .pth file",
+        )
+    return checkpoint["model_state"]
 
 
 def _checked(state: object, path: Path) -> dict[str, Tensor]:
