@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from mml_core.clips.crops import OFFSETS, Box, crop_sizes, draw_crop, evaluation_crops, evaluation_side, resize
+from mml_core.clips.crops import (
+    OFFSETS,
+    Box,
+    crop_sizes,
+    draw_crop,
+    draw_random_crop,
+    evaluation_crops,
+    evaluation_side,
+    resize,
+)
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
 SIDE = st.integers(16, 400)
@@ -59,6 +68,37 @@ def test_all_crops_occur() -> None:
         (0, 0), (0, 74), (0, 148), (32, 0), (32, 74), (32, 148), (64, 0), (64, 74), (64, 148),
         (16, 37), (16, 111), (48, 37), (48, 111),
     }  # fmt: skip
+
+
+@given(SIDE, SIDE, st.lists(st.floats(0.01, 1), min_size=1, max_size=4), st.integers(0, 2**32))
+def test_random_crops_are_squares_in_the_picture(height: int, width: int, scales: list[float], seed: int) -> None:
+    box = draw_random_crop(height, width, scales, np.random.default_rng(seed))
+    short = min(height, width)
+    assert box.height == box.width
+    assert max(1, short * min(scales) - 0.5) <= box.height <= min(short, max(1, short * max(scales) + 0.5))
+    assert 0 <= box.top <= height - box.height
+    assert 0 <= box.left <= width - box.width
+
+
+def test_random_crops_are_those_of_slowfast() -> None:
+    """A picture of 256 x 340, its shorter side resized to 1/U(1/340, 1/256), of which 224 x 224 pixels are cut out."""
+    rng = np.random.default_rng(0)
+    boxes = [draw_random_crop(256, 340, (224 / 256, 224 / 340), rng) for _ in range(20_000)]
+    sides = np.array([box.height for box in boxes]) / 256
+    slowfast = 224 / (1 / np.random.default_rng(1).uniform(1 / 340, 1 / 256, size=20_000))
+    quantiles = np.linspace(0, 1, 11)
+    assert np.quantile(sides, quantiles) == pytest.approx(np.quantile(slowfast, quantiles), abs=0.005)
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 9), (9, 6)])
+def test_all_places_of_random_crops_are_as_likely(height: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    boxes = [draw_random_crop(height, width, (2 / 3,), rng) for _ in range(9000)]
+    assert {box.height for box in boxes} == {4}
+    places, counts = np.unique([(box.top, box.left) for box in boxes], axis=0, return_counts=True)
+    assert len(places) == 3 * 6
+    assert counts.min() > 400  # 500 expected, standard deviation 22
+    assert counts.max() < 600
 
 
 def test_evaluation_crops_by_hand() -> None:

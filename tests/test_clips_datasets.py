@@ -94,6 +94,15 @@ def test_one_crop_for_all_modalities_and_frames() -> None:
     assert len({tuple(crop.flatten().tolist()) for crop in crops}) > 5
 
 
+def test_random_crops_lie_anywhere() -> None:
+    picture = torch.arange(60, dtype=torch.uint8).expand(48, 60)  # level = column
+    clip = CLIP.model_copy(update={"crop_policy": "random", "crop_scales": (32 / 48,)})  # of the input's size
+    dataset = training(make_stores({"v": 1}, ["rgb"], picture), [Sample("v", (0,))], clip)
+    rows = [dataset[epoch, 0].inputs["rgb"][0, 0, 0].tolist() for epoch in range(200)]
+    assert all(row == list(range(row[0], row[0] + 32)) for row in rows)
+    assert {row[0] for row in rows} == set(range(29))
+
+
 def test_a_clip_depends_on_its_key_and_the_seed_alone() -> None:
     stores = make_stores({"a": 30, "b": 31}, KINDS, noise())
     samples = [Sample("a", (0,)), Sample("b", (1,))]

@@ -4,6 +4,14 @@ from mml_core.annotations.direction import swap_direction_labels
 from mml_core.annotations.load import load_annotations
 from mml_core.annotations.paths import video_sizes
 from mml_core.annotations.sharding import assign_shards
-from mml_core.annotations.types import Annotations, Video
+from mml_core.annotations.types import Annotations, Segment, Video
 
-__all__ = ["Annotations", "Video", "assign_shards", "load_annotations", "swap_direction_labels", "video_sizes"]
+__all__ = [
+    "Annotations",
+    "Segment",
+    "Video",
+    "assign_shards",
+    "load_annotations",
+    "swap_direction_labels",
+    "video_sizes",
+]

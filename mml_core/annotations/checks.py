@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mml_core.annotations.paths import check_files
 from mml_core.annotations.problems import SHOWN, Kind, Place
-from mml_core.annotations.types import Annotations, Listing, Row, Video
+from mml_core.annotations.types import Annotations, Listing, Row, Segment, Video
 
 
 def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotations:
@@ -22,13 +22,19 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
     if with_files and rows:
         check_files(listing.root, rows, listing.problems)
     listing.problems.raise_if_any(listing.source)
-    videos = [Video(row.video_id, row.path, row.split, _indices(row.labels, index)) for row in rows]
+    videos = [
+        Video(row.video_id, row.path, row.split, _indices(row.labels, index), _segments(row, index)) for row in rows
+    ]
     videos.sort(key=lambda video: (video.split, video.video_id))
     return Annotations(listing.classes, listing.root, tuple(videos))
 
 
 def _indices(labels: tuple[str, ...], index: Mapping[str, int]) -> tuple[int, ...]:
     return (index[labels[0]],) if len(labels) == 1 else tuple(sorted({index[label] for label in labels}))
+
+
+def _segments(row: Row, index: Mapping[str, int]) -> tuple[Segment, ...]:
+    return tuple(sorted(Segment(index[label], start, end) for label, start, end in row.segments))
 
 
 def _check_unique(listing: Listing) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
 from mml_core.annotations.embedded import embedded_annotations
 from mml_core.annotations.folders import read_folders
@@ -9,6 +10,7 @@ from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.something import read_something_something
 from mml_core.annotations.types import Annotations
 from mml_core.config.dataset import (
+    CharadesAnnotations,
     DatasetConfig,
     EmbeddedAnnotations,
     FolderAnnotations,
@@ -31,6 +33,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
             listing = read_manifest(config, multi_label=dataset.multi_label)
         case SomethingSomethingAnnotations() as config:
             listing = read_something_something(config)
+        case CharadesAnnotations() as config:
+            listing = read_charades(config)
         case EmbeddedAnnotations() as config:
             return embedded_annotations(config)
     return checked(listing, multi_label=dataset.multi_label, with_files=check_files)

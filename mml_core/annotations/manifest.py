@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mml_core.annotations.csv_rows import csv_rows
 from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.types import Listing, Row
@@ -14,6 +14,11 @@ from mml_core.config.dataset import ManifestAnnotations
 from mml_core.errors import InputError
 
 Fields = Mapping[str, str]
+
+_HINT = (
+    "annotations.manifest is a CSV file in UTF-8 with commas and a header line; "
+    "annotations.columns tells how its columns are called"
+)
 
 
 def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
@@ -24,7 +29,8 @@ def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
     """
     problems = Problems()
     rows: list[Row] = []
-    for place, fields in _records(config, problems):
+    columns = (config.columns.path, config.columns.label, config.columns.split)
+    for place, fields in csv_rows(config.manifest, columns, problems, strict=True, hint=_HINT):
         rows += _row(config, fields, multi_label, place, problems)
     _check_excluded(config, rows, problems)
     excluded = set(config.exclude_labels)
@@ -33,41 +39,6 @@ def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
         _read_classes(config.classes) if config.classes else sorted({label for row in rows for label in row.labels})
     )
     return Listing(config.manifest, config.videos, tuple(classes), rows, problems)
-
-
-def _records(config: ManifestAnnotations, problems: Problems) -> Iterator[tuple[Place, Fields]]:
-    try:
-        with config.manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            _check_header(config, header)
-            line = reader.line_num
-            for values in reader:
-                place, line = Place(config.manifest, line + 1), reader.line_num
-                if len(values) == len(header):
-                    yield place, dict(zip(header, values, strict=True))
-                elif values:
-                    problems.add(
-                        Kind.MALFORMED, place, f"expected {len(header)} fields as in line 1, got {len(values)}"
-                    )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        hint = "annotations.manifest is a CSV file in UTF-8 with commas and a header line"
-        raise InputError(f"cannot be read ({error})", file=config.manifest, hint=hint) from error
-
-
-def _check_header(config: ManifestAnnotations, header: list[str]) -> None:
-    names = [config.columns.path, config.columns.label, config.columns.split]
-    missing = [name for name in names if name not in header]
-    if missing:
-        found = ", ".join(header) or "nothing"
-        raise InputError(
-            f"line 1: no column {', '.join(map(repr, missing))}; found {found}",
-            file=config.manifest,
-            hint="the first line names the columns; set annotations.columns to the names in use",
-        )
-    twice = [name for name in names if header.count(name) > 1]
-    if twice:
-        raise InputError(f"line 1: column {twice[0]!r} occurs twice", file=config.manifest, hint="rename one of them")
 
 
 def _row(

@@ -9,6 +9,14 @@ from typing import NamedTuple
 from mml_core.annotations.problems import Place, Problems
 
 
+class Segment(NamedTuple):
+    """A class that a part of a video shows, both ends included; no moment where the end is before the start."""
+
+    label: int  #: class index
+    start_sec: float
+    end_sec: float
+
+
 @dataclass(frozen=True, slots=True)
 class Video:
     """A video with its labels."""
@@ -17,6 +25,8 @@ class Video:
     path: str  #: POSIX path below `Annotations.root`, without `..`
     split: str  #: train, validation or test
     labels: tuple[int, ...]  #: class indices, ascending; empty for unlabelled test videos
+    #: When each of the labels holds, ascending; empty where that is unknown: each then holds for the whole video.
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Row(NamedTuple):
     split: str
     labels: tuple[str, ...]
     place: Place
+    segments: tuple[tuple[str, float, float], ...] = ()  #: (label, start, end) in seconds, of labels with times
 
 
 @dataclass

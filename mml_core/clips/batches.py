@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 if TYPE_CHECKING:
+    from mml_core.annotations import Segment
     from mml_core.shards import ModalityStore
 
 #: Target of a video without a label.
@@ -19,10 +20,11 @@ UNLABELLED = -1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A video and its classes (none for an unlabelled one)."""
+    """A video and its classes (none for an unlabelled one), and when each holds, where that is known."""
 
     video_id: str
     labels: tuple[int, ...]
+    segments: tuple[Segment, ...] = ()
 
 
 class Clip(NamedTuple):

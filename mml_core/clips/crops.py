@@ -51,6 +51,19 @@ def draw_crop(height: int, width: int, crop_px: int, scales: Sequence[float], rn
     return Box(down * (height - crop_height) // 4, right * (width - crop_width) // 4, crop_height, crop_width)
 
 
+def draw_random_crop(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> Box:
+    """Draw a square whose side is uniform between the smallest and the largest of `scales` of the shorter side.
+
+    All places in the picture are as likely. This is SlowFast's scale jitter in the inverse (INV_UNIFORM_SAMPLE), seen
+    from the stored picture: there the shorter side is resized to s with 1/s uniform between 1/340 and 1/256, and 224 of
+    its pixels are cut out, so that the crop's relative side 224/s is uniform between 224/340 and 224/256.
+    """
+    short = min(height, width)
+    side = min(short, max(1, round(short * rng.uniform(min(scales), max(scales)))))
+    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    return Box(int(top), int(left), side, side)
+
+
 def evaluation_crops(height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]) -> list[Box]:
     """Return the squares that `crop` (a protocol's) asks for.
 

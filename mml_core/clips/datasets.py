@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mml_core.clips.batches import Clip, Sample, make_target
-from mml_core.clips.crops import draw_crop, evaluation_crops, evaluation_side, resize
+from mml_core.clips.crops import Box, draw_crop, draw_random_crop, evaluation_crops, evaluation_side, resize
 from mml_core.clips.flips import FlipPolicy, mirror
 from mml_core.clips.levels import stack_length
 from mml_core.clips.positions import draw_training_starts, evaluation_starts
 from mml_core.clips.sampler import Key
+from mml_core.clips.time_labels import clip_span, labels_between
 from mml_core.config.recipe import ClipConfig, ProtocolConfig
 from mml_core.errors import InputError, summarise
 
@@ -27,7 +28,8 @@ class TrainingClips(Dataset[Clip]):
     """Training clips of a stage: the same frames, crop and flip for all its modalities.
 
     An item is asked for by (epoch, index of the sample) and depends on nothing but that key, the seed and the shards:
-    not on the process that makes it, nor on the items made before.
+    not on the process that makes it, nor on the items made before. Where a sample has segments, the clip's labels are
+    those of the segments that it shows a part of, the same for all modalities (`mml_core.clips.time_labels`).
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class TrainingClips(Dataset[Clip]):
     ) -> None:
         _check_videos(stores, samples)
         _check_labels(samples, class_count, multi_label=multi_label)
+        _check_frame_rates(stores, samples)
         self.stores, self.samples, self.clip = dict(stores), samples, clip
         self.class_count, self.multi_label = class_count, multi_label
         self.flip, self.seed = flip, seed
@@ -57,19 +60,28 @@ class TrainingClips(Dataset[Clip]):
         sample = self.samples[index]
         rng = np.random.default_rng((self.seed, epoch, index))
         entries = {name: store.videos[sample.video_id] for name, store in self.stores.items()}
-        starts = draw_training_starts(
-            {name: entry.count for name, entry in entries.items()}, self.lengths, self.clip, rng
-        )
-        size = next(iter(entries.values()))
-        box = draw_crop(size.height, size.width, self.clip.crop_px, self.clip.crop_scales, rng)
-        mirrored = self.flip.draw(sample.labels, rng)
+        counts = {name: entry.count for name, entry in entries.items()}
+        starts = draw_training_starts(counts, self.lengths, self.clip, rng)
+        shared = next(iter(entries.values()))  # size and frame rate are those of all modalities
+        box = self._draw_box(shared.height, shared.width, rng)
+        labels = sample.labels
+        if sample.segments:
+            labels = labels_between(sample.segments, *clip_span(starts, self.lengths, counts, shared.frame_rate))
+        mirrored = self.flip.draw(labels, rng)
         inputs = {}
         for name, store in self.stores.items():
             levels = store.read(sample.video_id, starts[name].tolist(), self.lengths[name])
             levels = resize(box.cut(levels), self.clip.crop_px)
             inputs[name] = levels if mirrored is None else mirror(levels, store.info.kind)
-        labels = sample.labels if mirrored is None else mirrored
+        labels = labels if mirrored is None else mirrored
         return Clip(inputs, make_target(labels, self.class_count, multi_label=self.multi_label), sample.video_id)
+
+    def _draw_box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        match self.clip.crop_policy:
+            case "multi_scale":
+                return draw_crop(height, width, self.clip.crop_px, self.clip.crop_scales, rng)
+            case "random":
+                return draw_random_crop(height, width, self.clip.crop_scales, rng)
 
 
 class EvaluationClips(Dataset[Clip]):
@@ -147,15 +159,32 @@ def _check_videos(stores: Mapping[str, ModalityStore], samples: Sequence[Sample]
 
 def _check_labels(samples: Sequence[Sample], class_count: int, *, multi_label: bool) -> None:
     problems = [
-        f"video {sample.video_id}: labels {sample.labels}"
+        f"video {sample.video_id}: labels {classes}"
         for sample in samples
-        if not (multi_label or len(sample.labels) == 1) or not all(0 <= c < class_count for c in sample.labels)
+        for classes in [(*sample.labels, *(segment.label for segment in sample.segments))]
+        if not (multi_label or (len(sample.labels) == 1 and not sample.segments))
+        or not all(0 <= c < class_count for c in classes)
     ]
     if problems:
         wanted = "class indices" if multi_label else "exactly one class index"
         raise InputError(
             f"{len(problems)} video(s) without {wanted} below {class_count}, which training needs:\n"
             + summarise(problems)
+        )
+
+
+def _check_frame_rates(stores: Mapping[str, ModalityStore], samples: Sequence[Sample]) -> None:
+    """Raise InputError where labels hold for a time and a clip's time is not known."""
+    videos = next(iter(stores.values())).videos
+    problems = [
+        f"video {sample.video_id}: {rate} frames a second"
+        for sample in samples
+        if sample.segments and not (rate := videos[sample.video_id].frame_rate) > 0  # NaN where it is not stated
+    ]
+    if problems:
+        raise InputError(
+            f"{len(problems)} video(s) whose labels hold for a time, but without a frame rate:\n{summarise(problems)}",
+            hint="put these videos into containers that state it (ffmpeg -i OLD -c copy NEW.mp4), or leave them out",
         )
 
 

@@ -77,6 +77,21 @@ class SomethingSomethingAnnotations(Strict):
     extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
+class CharadesAnnotations(Strict):
+    """Charades as distributed: two CSV files, a list of classes and a folder of `<id>.mp4`; needs `multi_label: true`.
+
+    The videos of Charades_v1_test.csv become the split validation, since results on them are what is reported. In
+    training, a clip's labels are those of the actions that it shows a part of; in evaluation, those of the whole video.
+    """
+
+    format: Literal["charades"]
+    videos: Path = Field(description="folder of the videos")
+    classes: Path = Field(description="Charades_v1_classes.txt: code and name of each class")
+    train: Path = Field(description="Charades_v1_train.csv")
+    test: Path = Field(description="Charades_v1_test.csv, which becomes the split validation")
+    extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
 class EmbeddedAnnotations(Strict):
     """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
 
@@ -88,7 +103,7 @@ class EmbeddedAnnotations(Strict):
 
 
 AnnotationsConfig = Annotated[
-    FolderAnnotations | ManifestAnnotations | SomethingSomethingAnnotations | EmbeddedAnnotations,
+    FolderAnnotations | ManifestAnnotations | SomethingSomethingAnnotations | CharadesAnnotations | EmbeddedAnnotations,
     Field(discriminator="format"),
 ]
 
@@ -173,6 +188,12 @@ class DatasetConfig(Strict):
     def _frames(self) -> DatasetConfig:
         if self.limits.max_frames < self.limits.min_frames:
             raise ValueError("limits.max_frames is smaller than limits.min_frames")
+        return self
+
+    @model_validator(mode="after")
+    def _several_labels(self) -> DatasetConfig:
+        if isinstance(self.annotations, CharadesAnnotations) and not self.multi_label:
+            raise ValueError("format charades needs multi_label: true, since a video may show several actions, or none")
         return self
 
     @property
