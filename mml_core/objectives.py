@@ -1,7 +1,7 @@
-"""Objectives of a stage: cross-entropy, and mutual learning between any number of networks (MML, equations 1 to 4).
+"""Objectives of a stage: cross-entropy, mutual learning (MML, equations 1 to 4), and distillation (MARS, D3D).
 
-An objective sees the predictions of all networks of the stage and the labels, and gives each network a loss of its
-own. Everything is computed in float32 at least, also under autocast.
+An objective sees the predictions of all networks of the stage and the labels, and gives each trained network a loss of
+its own. Everything is computed in float32 at least, also under autocast.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mml_core.config.recipe import CrossEntropyConfig, MutualConfig
-from mml_core.networks.tsm import Prediction
+from mml_core.config.stage import CrossEntropyConfig, D3dConfig, MarsConfig, MutualConfig
+from mml_core.networks import Prediction
 
 
 class Losses(NamedTuple):
     """One loss a network, in the order of the predictions.
 
     totals: scalars to be minimised; their sum gives every network the gradient of its own loss alone.
-    parts: the detached terms of each total by name: `cross_entropy` and, with mutual learning, `divergence`.
+    parts: the detached terms of each total by name: `cross_entropy` and, with mutual learning, `divergence`, or, with a
+        teacher, `distillation`; their sum is the total.
     """
 
     totals: list[Tensor]
@@ -36,7 +37,9 @@ class CrossEntropy(nn.Module):
         super().__init__()
         self.multi_label = multi_label
 
-    def forward(self, predictions: Sequence[Prediction], targets: Tensor) -> Losses:
+    def forward(
+        self, predictions: Sequence[Prediction], targets: Tensor, teachers: Sequence[Prediction] = ()
+    ) -> Losses:
         """Return the losses for `targets`: (B,) class indices, or (B, N) zeros and ones with several labels."""
         totals = [classification_loss(p.logits, targets, multi_label=self.multi_label) for p in predictions]
         return Losses(totals, [{"cross_entropy": total.detach()} for total in totals])
@@ -53,7 +56,9 @@ class Mutual(nn.Module):
         super().__init__()
         self.target, self.multi_label = target, multi_label
 
-    def forward(self, predictions: Sequence[Prediction], targets: Tensor) -> Losses:
+    def forward(
+        self, predictions: Sequence[Prediction], targets: Tensor, teachers: Sequence[Prediction] = ()
+    ) -> Losses:
         """Return the losses for `targets`: (B,) class indices, or (B, N) zeros and ones with several labels.
 
         Raises ValueError for fewer than two predictions.
@@ -80,6 +85,50 @@ class Mutual(nn.Module):
             case "probabilities":
                 logs = torch.stack([log_probabilities(logits, multi_label=self.multi_label) for logits in others])
                 return logs.logsumexp(dim=0) - math.log(len(others))
+
+
+class Distillation(nn.Module):
+    """L = L_CE(p, y) + weight * MSE(student, teacher), the teacher frozen, for each student of the stage.
+
+    What is compared is either the pooled features before the classifier (MARS, Crasto et al. 2019, section 3) or the
+    logits (D3D, Stroud et al. 2020). The mean square is over the batch and the features or logits: the weights that
+    both papers found best, 50 and 1, go with that mean. With several labels it is divided by the number of classes
+    once more, as the classification loss then is (MML, section IV-C and appendix B).
+    """
+
+    def __init__(self, *, compared: Literal["features", "logits"], weight: float, multi_label: bool) -> None:
+        super().__init__()
+        self.compared, self.weight, self.multi_label = compared, weight, multi_label
+
+    def forward(
+        self, predictions: Sequence[Prediction], targets: Tensor, teachers: Sequence[Prediction] = ()
+    ) -> Losses:
+        """Return the losses for `targets`: (B,) class indices, or (B, N) zeros and ones with several labels.
+
+        Raises ValueError unless there is exactly one teacher, of as many features or logits as the students.
+        """
+        if len(teachers) != 1:
+            raise ValueError(f"expected the prediction of one teacher, got {len(teachers)}")
+        taught = self._compared(teachers[0]).detach()
+        totals, parts = [], []
+        for prediction in predictions:
+            own = self._compared(prediction)
+            if own.shape != taught.shape:
+                raise ValueError(f"{self.compared}: student {tuple(own.shape)}, teacher {tuple(taught.shape)}")
+            cross_entropy = classification_loss(prediction.logits, targets, multi_label=self.multi_label)
+            classes = prediction.logits.shape[1] if self.multi_label else 1
+            distillation = self.weight * F.mse_loss(own, taught) / classes
+            totals.append(cross_entropy + distillation)
+            parts.append({"cross_entropy": cross_entropy.detach(), "distillation": distillation.detach()})
+        return Losses(totals, parts)
+
+    def _compared(self, prediction: Prediction) -> Tensor:
+        """Return what of a prediction the students are drawn to, (B, F) or (B, N)."""
+        match self.compared:
+            case "features":
+                return _precise(prediction.features)
+            case "logits":
+                return _precise(prediction.logits)
 
 
 def classification_loss(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
@@ -120,10 +169,19 @@ def _precise(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def build_objective(config: CrossEntropyConfig | MutualConfig, *, multi_label: bool) -> CrossEntropy | Mutual:
+Objective = CrossEntropy | Mutual | Distillation
+
+
+def build_objective(
+    config: CrossEntropyConfig | MutualConfig | MarsConfig | D3dConfig, *, multi_label: bool
+) -> Objective:
     """Return the objective that `config` describes, for videos with one label or with several."""
     match config:
         case CrossEntropyConfig():
             return CrossEntropy(multi_label=multi_label)
         case MutualConfig():
             return Mutual(target=config.target, multi_label=multi_label)
+        case MarsConfig():
+            return Distillation(compared="features", weight=config.weight, multi_label=multi_label)
+        case D3dConfig():
+            return Distillation(compared="logits", weight=config.weight, multi_label=multi_label)

@@ -18,16 +18,11 @@ from typing import Literal
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.recipe import (
-    WEIGHT_FILES,
-    NetworkConfig,
-    ProtocolConfig,
-    RecipeConfig,
-    StageConfig,
-    TableConfig,
-    is_reference,
-)
+from mml_core.config.recipe import RecipeConfig, is_reference, seeded
+from mml_core.config.stage import StageConfig
+from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
+from mml_core.plan_checks import check_network, check_together
 
 #: The splits that a stage reads: the first to train, the second for its history.
 STAGE_SPLITS = ("train", "validation")
@@ -55,6 +50,11 @@ class StageDocument(Strict):
     def from_json(cls, text: str) -> StageDocument:
         """Parse what `to_json` wrote."""
         return cls.model_validate_json(text)
+
+    def scored_modalities(self) -> dict[str, str]:
+        """Return the folder names of the modalities that trained networks read: a teacher's may not be among them."""
+        read = {self.config.networks[name].modality for name in self.config.trained}
+        return {name: folder for name, folder in self.modalities.items() if name in read}
 
     def to_json(self) -> str:
         """Return the document as canonical JSON."""
@@ -110,7 +110,11 @@ class DataPlan:
 
     def labels_digest(self, split: str) -> str:
         """Digest of the classes and the labelled videos of one split."""
-        videos = [[video.video_id, video.path, list(video.labels)] for video in self.videos(split)]
+        videos = [
+            # times of labels only where there are some, so that they change no other data set's digest
+            [video.video_id, video.path, list(video.labels), *([list(video.segments)] if video.segments else [])]
+            for video in self.videos(split)
+        ]
         return digest([list(self.annotations.classes), videos], 16)
 
 
@@ -124,9 +128,9 @@ def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, S
         config = recipe.stages[name]
         inits = {}
         for network, block in config.networks.items():
-            _check_network(data.config, recipe, f"stages.{name}.networks.{network}", block, file)
+            check_network(data.config, recipe, f"stages.{name}.networks.{network}", block, file)
             inits[network] = _resolve_init(block.init, planned)
-        _check_distinct_starts(f"stages.{name}", config, file)
+        check_together(f"stages.{name}", config, file)
         document = StageDocument(
             config=config,
             inits=inits,
@@ -141,14 +145,25 @@ def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, S
     return planned
 
 
+def plan_runs(data: DataPlan, recipe: RecipeConfig, file: Path) -> list[dict[str, Stage]]:
+    """Return the stages of every run of `recipe`, one run a seed; errors as `plan_stages`."""
+    return [plan_stages(data, seeded(recipe, run), file) for run in range(recipe.seeds)]
+
+
 def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
-    """Raise InputError where a table's split has no videos, or none with labels."""
-    for name, table in recipe.tables.items():
-        videos = data.videos(table.split)
-        if not videos or not (data.config.multi_label or any(video.labels for video in videos)):
+    """Raise InputError where a table's split has no videos, or none with labels, and a submission's has no videos."""
+    blocks = {f"tables.{name}": (table.split, True) for name, table in recipe.tables.items()}
+    blocks |= {f"published.{name}": (table.split, True) for name, table in recipe.published.items()}
+    blocks |= {f"submissions.{name}": (block.split, False) for name, block in recipe.submissions.items()}
+    if recipe.claims:
+        blocks["claims"] = (recipe.claims.split, True)
+    for where, (split, with_labels) in blocks.items():
+        videos = data.videos(split)
+        labelled = data.config.multi_label or any(video.labels for video in videos)
+        if not videos or (with_labels and not labelled):
             raise InputError(
-                f"tables.{name}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
-                f"videos of split {table.split!r}",
+                f"{where}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
+                f"videos of split {split!r}",
                 file=file,
                 hint=f"its videos are of {', '.join(sorted({video.split for video in data.annotations.videos}))}",
             )
@@ -163,13 +178,29 @@ def table_networks(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]
     """Return the single networks (`stage.network`) that `table` lists."""
     if table.networks != "all":
         return list(table.networks)
-    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.networks]
+    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.trained]
 
 
-def table_stages(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
-    """Return the names of the stages whose scores `table` needs, in the graph's order."""
-    references = table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
+def table_references(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return all networks (`stage.network`) whose scores `table` needs."""
+    return table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
+
+
+def stages_of(references: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the stages that have the networks `references`, in the graph's order."""
     needed = {reference.split(".")[0] for reference in references}
+    return [name for name in stages if name in needed]
+
+
+def with_ancestors(names: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the stages `names` and of all that they start from, in the graph's order."""
+    by_key = {stage.key: stage for stage in stages.values()}
+    needed, open_names = set(), list(names)
+    while open_names:
+        name = open_names.pop()
+        if name not in needed:
+            needed.add(name)
+            open_names += [by_key[key].name for key in stages[name].parents]
     return [name for name in stages if name in needed]
 
 
@@ -187,10 +218,10 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
             if not is_reference(block.init):
                 continue
             stage, parent = block.init.split(".")
-            if stage not in recipe.stages or parent not in recipe.stages[stage].networks:
-                known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.networks)
+            if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
+                known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
                 raise InputError(
-                    f"stages.{name}.networks.{network}.init: no network {block.init!r}",
+                    f"stages.{name}.networks.{network}.init: no trained network {block.init!r}",
                     file=file,
                     hint=f"the recipe has {', '.join(known)}",
                 )
@@ -201,52 +232,6 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
     for name in recipe.stages:
         visit(name)
     return order
-
-
-def _check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: NetworkConfig, file: Path) -> None:
-    if block.modality not in data.modalities:
-        raise InputError(
-            f"{where}.modality: data set {data.name!r} has no modality {block.modality!r}",
-            file=file,
-            hint=f"it has {', '.join(data.modalities)}",
-        )
-    if block.init == "imagenet" and block.backbone == "resnet_tiny":
-        raise InputError(
-            f"{where}.init: there are no ImageNet weights for resnet_tiny", file=file, hint="use init: random"
-        )
-    if is_reference(block.init):
-        stage, network = block.init.split(".")
-        parent = recipe.stages[stage].networks[network]
-        if parent.backbone != block.backbone:
-            raise InputError(
-                f"{where}.init: {block.init} is a {parent.backbone}, its weights do not fit a {block.backbone}",
-                file=file,
-                hint="give both the same backbone",
-            )
-    elif block.init not in ("imagenet", "random") and not block.init.endswith(WEIGHT_FILES):
-        raise InputError(
-            f"{where}.init: {block.init!r} is none of imagenet, random, stage.network or a weight file",
-            file=file,
-            hint=f"weight files end in {' or '.join(WEIGHT_FILES)}",
-        )
-
-
-def _check_distinct_starts(where: str, config: StageConfig, file: Path) -> None:
-    """Refuse mutual learning between two networks of one modality that start from the very same trained weights."""
-    if config.objective.kind != "mutual":
-        return
-    starts: dict[tuple[str, str], str] = {}
-    for name, block in config.networks.items():
-        if not is_reference(block.init) or block.reset_head:
-            continue
-        other = starts.setdefault((block.modality, block.init), name)
-        if other != name:
-            raise InputError(
-                f"{where}: networks {other} and {name} read the same modality and start from the same weights "
-                f"{block.init}, so that they have nothing to teach each other (MML, section IV-B)",
-                file=file,
-                hint="start them from two different runs, as the two launches of Fig. 2 do",
-            )
 
 
 def _resolve_init(init: str, planned: Mapping[str, Stage]) -> Init:

@@ -89,7 +89,7 @@ def test_a_misspelt_key_is_named_with_the_one_that_was_meant(tmp_path: Path) -> 
         (("ce: {", "ce: {objective: kl, "), r"stages\.ce\.objective"),
         (("ce: {", "Ce: {"), "stages.Ce"),
         (("protocol: one_view", "protocol: two_views"), "no protocol 'two_views'"),
-        (("protocol: one_view", "protocol: one_view, networks: [ce.flow]"), "no network 'ce.flow'"),
+        (("protocol: one_view", "protocol: one_view, networks: [ce.flow]"), "no trained network 'ce.flow'"),
         (("ce: {", "ce: {epochs: 0, "), r"stages\.ce\.epochs"),
         (("tables:", "name: x\ntables:"), "'name' is the name of the file"),
     ],
@@ -136,6 +136,13 @@ def test_modalities_need_exactly_one_rgb(tmp_path: Path) -> None:
     text = "annotations: {format: folders, videos: v}\nmodalities: {flow: {kind: flow}}"
     with pytest.raises(InputError, match="exactly one modality of kind rgb, got 0"):
         load_dataset(write(tmp_path, text))
+
+
+def test_charades_needs_multi_label(tmp_path: Path) -> None:
+    text = "annotations: {format: charades, videos: v, classes: c.txt, train: a.csv, test: b.csv}\n"
+    with pytest.raises(InputError, match="format charades needs multi_label: true"):
+        load_dataset(write(tmp_path, text))
+    assert load_dataset(write(tmp_path, text + "multi_label: true\n")).annotations.format == "charades"
 
 
 def test_shard_folders_change_with_what_defines_their_content_only(tmp_path: Path) -> None:

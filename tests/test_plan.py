@@ -11,7 +11,16 @@ from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.errors import InputError
-from mml_core.plan import DataPlan, Stage, StageDocument, plan_stages, protocol_key, table_networks, table_stages
+from mml_core.plan import (
+    DataPlan,
+    Stage,
+    StageDocument,
+    plan_stages,
+    protocol_key,
+    stages_of,
+    table_networks,
+    table_references,
+)
 
 FILE = Path("recipe.yaml")
 
@@ -108,7 +117,7 @@ def test_documents_survive_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("stages", "complaint"),
     [
-        (changed("last", networks={"rgb": network("m.z")}), "no network 'm.z'"),
+        (changed("last", networks={"rgb": network("m.z")}), "no trained network 'm.z'"),
         (changed("a", networks={"rgb": network("last.rgb")}), "start from each other: a -> last -> m -> a"),
         (changed("last", networks={"rgb": network("m.x", backbone="resnet18")}), "do not fit a resnet18"),
         (changed("last", networks={"rgb": network(modality="depth")}), "no modality 'depth'"),
@@ -127,7 +136,8 @@ def test_tables_need_the_stages_of_their_networks_and_ensembles() -> None:
     stages: dict[str, Stage] = plan_stages(make_data(), make_recipe(CHAIN), FILE)
     block = {"protocol": "one_view", "networks": ["b.rgb"], "ensembles": {"e": {"members": ["m.x", "last.rgb"]}}}
     recipe = validate(RecipeConfig, {"name": "r", "stages": CHAIN, "tables": {"ensemble_table": block}}, FILE)
-    assert table_stages(recipe.tables["ensemble_table"], stages) == ["b", "m", "last"]
+    references = table_references(recipe.tables["ensemble_table"], stages)
+    assert stages_of(references, stages) == ["b", "m", "last"]
     assert table_networks(make_recipe(CHAIN).tables["ensemble_table"], stages) == [
         "a.rgb",
         "b.rgb",

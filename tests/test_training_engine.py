@@ -203,7 +203,7 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
     second = files(tmp_path / "2", dataset[1], {"flow": first.weights})
     train(stages["second"], dataset[0], second)
     about = read_about(second.weights)
-    assert about["networks"]["flow"]["hand_over"] == {"converted_input": True, "new_head": False}
+    assert about["networks"]["flow"]["hand_over"] == {"converted_input": True, "inflated": False, "new_head": False}
     assert read_weights(second.weights, "flow")["conv1.weight"].shape[1] == 4  # 2 fields of x and y
     assert len(about["first_weights"]["flow"]) == 64
 
@@ -211,7 +211,7 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
 class Explodes(torch.nn.Module):
     """A loss that is not finite for one network."""
 
-    def forward(self, predictions: list[Any], targets: torch.Tensor) -> Losses:
+    def forward(self, predictions: list[Any], targets: torch.Tensor, teachers: list[Any]) -> Losses:
         totals = [predictions[0].logits.sum(), predictions[1].logits.sum() * math.nan]
         return Losses(totals, [{}, {}])
 

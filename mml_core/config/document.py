@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.project import ProjectConfig
 from mml_core.config.recipe import RecipeConfig
+from mml_core.config.stage import DISTILLATION
 
 INTRODUCTION = """# Configuration
 
@@ -38,6 +39,10 @@ Editors complete keys with the JSON schemas in `config/schemas`: begin a file wi
 - `defaults.stage` and `defaults.network` fill in keys that a stage or a network does not set itself.
 - `init: stage.network` starts a network from the weights of another stage's network. The first convolution is converted
   where the modalities have different numbers of channels, the classifier is kept unless `reset_head` is set.
+- `first_weights: {imagenet2: imagenet}` names weights to start from. `init: imagenet2` then stands for them, and an overlay
+  changes what they are for all stages at once, as `first_weights: {imagenet: random}` does at the scale of the demo.
+- `seeds: 3` runs every stage three times, with its `seed`, `seed + 1000` and `seed + 2000`; each run starts from the weights
+  of its own. Tables then carry the mean, the standard deviation and intervals over seeds and videos.
 - A stage's results are in a folder named by the stage and a digest of everything that defines its weights. Order of keys,
   comments and values that equal the default do not matter; stages that recipes share are trained once.
 """
@@ -48,10 +53,12 @@ def recipe_schema() -> dict[str, Any]:
     schema = _without_name(RecipeConfig.model_json_schema())
     for block in [schema, *schema["$defs"].values()]:
         block.pop("required", None)
+    names = {"type": "object", "additionalProperties": {"type": "string"}}
+    schema["properties"]["first_weights"] = names
     schema["properties"]["extends"] = {"type": "array", "items": {"type": "string"}}
     of = {"stage": {"$ref": "#/$defs/StageConfig"}, "network": {"$ref": "#/$defs/NetworkConfig"}}
     schema["properties"]["defaults"] = {"type": "object", "properties": of, "additionalProperties": False}
-    kinds = {"type": "string", "enum": ["cross_entropy", "mutual"]}
+    kinds = {"type": "string", "enum": ["cross_entropy", "mutual", *DISTILLATION]}
     objective = schema["$defs"]["StageConfig"]["properties"]["objective"]
     schema["$defs"]["StageConfig"]["properties"]["objective"] = {"anyOf": [kinds, objective]}
     members = schema["$defs"]["EnsembleConfig"]["properties"]["members"]

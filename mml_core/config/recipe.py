@@ -3,181 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, read_yaml, validate
-from mml_core.config.dataset import Name, Split
+from mml_core.config.dataset import Name
+from mml_core.config.stage import (
+    REFERENCE_PATTERN,
+    WEIGHT_FILES,
+    ClipConfig,
+    CrossEntropyConfig,
+    D3dConfig,
+    MarsConfig,
+    MutualConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    StageConfig,
+)
+from mml_core.config.tables import (
+    ClaimsConfig,
+    EnsembleConfig,
+    ProtocolConfig,
+    PublishedConfig,
+    SubmissionConfig,
+    TableConfig,
+    TableName,
+    split_members,
+)
 from mml_core.errors import InputError
 
-_REFERENCE = r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}$"
-#: `stage.network`: the network of another stage of the recipe.
-NetworkRef = Annotated[str, StringConstraints(pattern=_REFERENCE)]
-WEIGHT_FILES = (".safetensors", ".pth")
+__all__ = [
+    "WEIGHT_FILES",
+    "ClipConfig",
+    "CrossEntropyConfig",
+    "D3dConfig",
+    "EnsembleConfig",
+    "MarsConfig",
+    "MutualConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "ProtocolConfig",
+    "RecipeConfig",
+    "ScheduleConfig",
+    "StageConfig",
+    "TableConfig",
+    "is_reference",
+    "load_recipe",
+    "seeded",
+]
 
-
-class NetworkConfig(Strict):
-    """One network of a stage."""
-
-    modality: Name = Field(description="name of the data set's modality that the network reads")
-    init: str = Field(
-        description="first weights: imagenet (torchvision's, downloaded and checked), random, `stage.network`, "
-        "or a path that ends in .safetensors or .pth"
-    )
-    architecture: Literal["tsm", "tsn"] = Field(default="tsm", description="temporal shift (TSM) or none (TSN)")
-    backbone: Literal["resnet_tiny", "resnet18", "resnet34", "resnet50", "resnet101"] = Field(
-        default="resnet50", description="torchvision's ResNet; resnet_tiny is a narrow ten-layer one for the demo"
-    )
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
-    reset_head: bool = Field(
-        default=False, description="start from a new classifier although the class count is the same"
-    )
-
-
-class CrossEntropyConfig(Strict):
-    """Each network by itself against the labels."""
-
-    kind: Literal["cross_entropy"] = "cross_entropy"
-
-
-class MutualConfig(Strict):
-    """Cross-entropy plus the divergence from the mean prediction of the stage's other networks (MML, eq. 1 to 4)."""
-
-    kind: Literal["mutual"] = "mutual"
-    target: Literal["probabilities", "logits"] = Field(
-        default="probabilities", description="what is averaged over the other networks: the paper says probabilities"
-    )
-
-
-ObjectiveConfig = Annotated[CrossEntropyConfig | MutualConfig, Field(discriminator="kind")]
-
-
-class ClipConfig(Strict):
-    """What a network sees of a video: the same frames and the same crop for all networks of a stage."""
-
-    frames: int = Field(default=8, ge=1, le=128, description="input frames of a clip")
-    stack: int = Field(default=5, ge=1, le=16, description="flow fields or differences an input frame (rgb: always 1)")
-    sampling: Literal["both", "uniform", "dense"] = Field(
-        default="both", description="frames in training: uniform, dense, or each with probability one half"
-    )
-    dense_window: int = Field(
-        default=32, ge=1, description="frames that dense sampling spans; its stride is dense_window // frames"
-    )
-    crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
-    crop_scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        default=(1.0, 0.875, 0.75, 0.66),
-        min_length=1,
-        description="sizes of training crops relative to the shorter side",
-    )
-
-
-class OptimizerConfig(Strict):
-    """SGD with the parameter groups of TSM."""
-
-    learning_rate: float = Field(default=0.025, gt=0, description="first learning rate, for the global batch")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last update that is kept")
-    weight_decay: float = Field(default=1e-4, ge=0, description="not applied to biases and batch normalisation")
-    clip_norm: float | None = Field(
-        default=20.0, gt=0, description="largest norm of each network's gradient; null: no clipping"
-    )
-    new_head_multiplier: float = Field(
-        default=5.0,
-        gt=0,
-        description="learning rate of a new classifier's weights relative to the rest; its bias gets twice that",
-    )
-
-
-class ScheduleConfig(Strict):
-    """Learning rate over time, counted in epochs."""
-
-    kind: Literal["step", "cosine"] = Field(
-        default="step", description="falls at milestones, or along half a cosine to 0"
-    )
-    milestones: tuple[int, ...] = Field(default=(20, 40), description="step: epochs at which the rate falls")
-    factor: float = Field(default=0.1, gt=0, le=1, description="step: what it is multiplied by")
-    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear rise at the start")
-    warmup_start: float = Field(
-        default=0.1, ge=0, le=1, description="rate at the start of the rise relative to the full one"
-    )
-
-
-class StageConfig(Strict):
-    """One training job: its networks are trained together on the same clips."""
-
-    networks: dict[Name, NetworkConfig] = Field(min_length=1, description="networks by name")
-    objective: ObjectiveConfig = Field(
-        default=CrossEntropyConfig(), description="what is minimised; a bare kind is short for {kind: …}"
-    )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of weights, order, sampling, crops and dropout")
-    epochs: int = Field(default=50, ge=1, le=10_000, description="passes over the training videos")
-    batch_size: int = Field(default=64, ge=1, description="clips a step over all GPUs together")
-    clip: ClipConfig = Field(default=ClipConfig(), description="what the networks see of a video")
-    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="how weights are changed")
-    schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
-    precision: Literal["mixed", "full"] = Field(
-        default="mixed", description="mixed: float16 where safe, on a GPU; full: float32"
-    )
-    validate_every: int = Field(
-        default=5, ge=1, description="epochs between validations (for the history only: the last weights are kept)"
-    )
-
-    @field_validator("objective", mode="before")
-    @classmethod
-    def _bare_kind(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _enough_networks(self) -> StageConfig:
-        if self.objective.kind == "mutual" and len(self.networks) < 2:
-            raise ValueError("objective mutual needs at least two networks: a single one has nobody to learn from")
-        return self
-
-
-class ProtocolConfig(Strict):
-    """How a video is scored: `dense k + uniform m` clips (MML, Appendix A), each in one or three crops."""
-
-    dense: int = Field(default=0, ge=0, le=32, description="dense clips a video (k)")
-    uniform: int = Field(default=1, ge=0, le=32, description="uniform clips a video (m)")
-    crop: Literal["center", "full", "three"] = Field(
-        default="center",
-        description="center: crop_px in the middle; full: the largest square in the middle; three: such squares left, middle and right",
-    )
-
-    @model_validator(mode="after")
-    def _some_clip(self) -> ProtocolConfig:
-        if self.dense + self.uniform == 0:
-            raise ValueError("dense and uniform are both 0: nothing would be scored")
-        return self
-
-
-class EnsembleConfig(Strict):
-    """A weighted sum of several networks' scores."""
-
-    members: dict[NetworkRef, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1, description="`stage.network`: weight"
-    )
-    fusion: Literal["logits", "probabilities"] = Field(default="logits", description="what is summed")
-
-    @field_validator("members", mode="before")
-    @classmethod
-    def _bare_list(cls, value: Any) -> Any:
-        return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
-
-
-class TableConfig(Strict):
-    """One table: a row for each network and each ensemble."""
-
-    split: Split = Field(default="validation", description="which videos are scored")
-    protocol: Name = Field(description="name of one of the recipe's protocols")
-    networks: Literal["all"] | tuple[NetworkRef, ...] = Field(default="all", description="single networks to list")
-    ensembles: dict[str, EnsembleConfig] = Field(default={}, description="ensembles by the name that the row carries")
+#: Distance between the seeds of a stage's runs, so that those of different stages of one recipe do not meet.
+SEED_STRIDE = 1000
 
 
 class RecipeConfig(Strict):
-    """Stages, protocols and tables."""
+    """Stages, protocols, and what is made of their scores."""
 
     name: Name = Field(description="set from the file's name; never written in the file")
     description: str = Field(default="", description="one line for people")
@@ -189,31 +73,75 @@ class RecipeConfig(Strict):
         min_length=1, description="tables by name; results/NAME.csv joins those of all chosen recipes"
     )
 
+    published: dict[TableName, PublishedConfig] = Field(
+        default={}, description="tables of a paper by name: results/tables/NAME.csv"
+    )
+    claims: ClaimsConfig | None = Field(
+        default=None, description="statements that are tested: results/tables/claims.csv"
+    )
+    submissions: dict[Name, SubmissionConfig] = Field(
+        default={}, description="files for a test server by name: results/submissions/NAME.csv"
+    )
+    seeds: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="runs of every stage, each with seeds of its own; tables then give mean, deviation and intervals",
+    )
+
     @model_validator(mode="after")
     def _references(self) -> RecipeConfig:
-        known = {f"{stage}.{network}" for stage, block in self.stages.items() for network in block.networks}
         if "ensemble_table" not in self.tables:
             raise ValueError("tables: expected a table called ensemble_table, which the report is about")
         if "data_quality" in self.tables:
             raise ValueError("tables: data_quality is the name of another file of results")
+        if taken := {"claims", *self.tables} & set(self.published):
+            raise ValueError(f"published: {taken.pop()} is the name of another file of results")
         for name, table in self.tables.items():
-            if table.protocol not in self.protocols:
-                raise ValueError(
-                    f"tables.{name}.protocol: no protocol {table.protocol!r}; there are {sorted(self.protocols)}"
-                )
             named = set() if table.networks == "all" else set(table.networks)
             for label, ensemble in table.ensembles.items():
                 if "\n" in label or not label.strip():
                     raise ValueError(f"tables.{name}.ensembles: {label!r} is no name for a row")
                 named |= set(ensemble.members)
-            if missing := sorted(named - known):
-                raise ValueError(f"tables.{name}: no network {missing[0]!r}; there are {sorted(known)}")
+            self._check(f"tables.{name}", table.protocol, named)
+        for name, published in self.published.items():
+            self._check(f"published.{name}", published.protocol, published.references())
+        for name, submission in self.submissions.items():
+            self._check(f"submissions.{name}", submission.protocol, split_members(submission.members))
+        self._check_claims()
         return self
+
+    def _check_claims(self) -> None:
+        for name, claim in self.claims.statements.items() if self.claims else ():
+            where = f"claims.statements.{name}"
+            for side in (side for pair in claim.comparisons for side in (pair.better, pair.worse)):
+                if isinstance(side, str):
+                    self._check(where, self.claims.protocol, split_members(side))
+                elif side[0] not in self.published or self.published[side[0]].kind == "positions":
+                    raise ValueError(
+                        f"{where}: {side[0]!r} is no published table of this recipe whose rows can be compared"
+                    )
+
+    def _check(self, where: str, protocol: str, references: Iterable[str]) -> None:
+        """Raise ValueError where a protocol or a network is not of this recipe."""
+        if protocol not in self.protocols:
+            raise ValueError(f"{where}.protocol: no protocol {protocol!r}; there are {sorted(self.protocols)}")
+        known = {f"{stage}.{network}" for stage, block in self.stages.items() for network in block.trained}
+        if missing := sorted(set(references) - known):
+            raise ValueError(f"{where}: no trained network {missing[0]!r}; there are {sorted(known)}")
+
+
+def seeded(recipe: RecipeConfig, run: int) -> RecipeConfig:
+    """Return `recipe` as its run number `run` (from 0) trains it: the first run has the seeds as they are written."""
+    stages = {
+        name: stage.model_copy(update={"seed": stage.seed + run * SEED_STRIDE}) for name, stage in recipe.stages.items()
+    }
+    return recipe.model_copy(update={"stages": stages})
 
 
 def is_reference(init: str) -> bool:
     """Whether `init` names a network of another stage (and not a file, `imagenet` or `random`)."""
-    return re.match(_REFERENCE, init) is not None and not init.endswith(WEIGHT_FILES)
+    return re.match(REFERENCE_PATTERN, init) is not None and not init.endswith(WEIGHT_FILES)
 
 
 def load_recipe(path: Path) -> RecipeConfig:
@@ -239,8 +167,13 @@ def _read_extended(path: Path, visited: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _fill_defaults(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Lay each stage over `defaults.stage` and each network over `defaults.network`; drop `defaults`."""
-    defaults = document.pop("defaults", {})
+    """Lay each stage over `defaults.stage` and each network over `defaults.network`, and look its `init` up.
+
+    Drops `defaults` and `first_weights`.
+    """
+    defaults, sources = document.pop("defaults", {}), document.pop("first_weights", {})
+    if not isinstance(sources, Mapping) or not all(isinstance(value, str) for value in sources.values()):
+        raise InputError("first_weights: expected a mapping of names to imagenet, random or a weight file", file=path)
     if not isinstance(defaults, Mapping) or set(defaults) - {"stage", "network"}:
         raise InputError("defaults: expected the keys 'stage' and 'network'", file=path)
     of_stage, of_network = defaults.get("stage", {}), defaults.get("network", {})
@@ -251,9 +184,15 @@ def _fill_defaults(document: dict[str, Any], path: Path) -> dict[str, Any]:
     for name, stage in stages.items():
         if isinstance(stage, Mapping) and isinstance(stage.get("networks"), Mapping):
             networks = {
-                key: merge(of_network, network) if isinstance(network, Mapping) else network
+                key: _with_source(merge(of_network, network), sources) if isinstance(network, Mapping) else network
                 for key, network in stage["networks"].items()
             }
             stage = merge(of_stage, {**stage, "networks": networks})
         filled[name] = stage
     return {**document, "stages": filled}
+
+
+def _with_source(network: dict[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+    """Return `network` with the name in its `init` replaced by what `sources` says it stands for."""
+    init = network.get("init")
+    return {**network, "init": sources[init]} if isinstance(init, str) and init in sources else network

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mml_core.cli import Stopped
 from mml_core.clips import Batch, TrainingClips, epoch_batches, normalise, training_loader
-from mml_core.config.recipe import StageConfig
+from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
 from mml_core.objectives import Losses
@@ -42,6 +42,15 @@ class Trainee:
     network: nn.Module
     optimizer: torch.optim.SGD
     scaler: torch.amp.GradScaler
+    modality: str
+    kind: str  # of the modality: rgb, flow or diff
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A frozen network of the stage: it predicts as in testing and is left as it is."""
+
+    network: nn.Module
     modality: str
     kind: str  # of the modality: rgb, flow or diff
 
@@ -68,6 +77,7 @@ class Trainer:
         validate: Validate,
         record: Record,
         *,
+        teachers: Sequence[Teacher] = (),
         state_folder: Path,
         fingerprint: str,
         device: torch.device,
@@ -75,6 +85,7 @@ class Trainer:
     ) -> None:
         self.trainees, self.objective, self.config, self.clips = trainees, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
+        self.teachers = teachers
         self.state_folder, self.fingerprint = state_folder, fingerprint
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
@@ -147,9 +158,9 @@ class Trainer:
         position = progress.epoch * self.steps + progress.step
         torch.manual_seed((config.seed << 32) + position)  # dropout
         targets = batch.targets.to(self.device, non_blocking=True)
-        predictions = self._predict(batch)
-        losses: Losses = self.objective(predictions, targets)
-        # targets of mutual learning are detached, so one backward pass serves all networks
+        predictions, taught = self._predict(batch)
+        losses: Losses = self.objective(predictions, targets, taught)
+        # targets of mutual learning and teachers are detached, so one backward pass serves all networks
         scaled = [t.scaler.scale(loss) for t, loss in zip(self.trainees.values(), losses.totals, strict=True)]
         torch.stack(scaled).sum().backward()
         factor = learning_rate_factor(config.schedule, position / self.steps, config.epochs)
@@ -159,14 +170,17 @@ class Trainer:
         totals = torch.stack([loss.detach() for loss in losses.totals])
         return _Taken(progress.epoch, progress.step, totals, batch.video_ids)
 
-    def _predict(self, batch: Batch) -> list[Prediction]:
-        kinds = {trainee.modality: trainee.kind for trainee in self.trainees.values()}
+    def _predict(self, batch: Batch) -> tuple[list[Prediction], list[Prediction]]:
+        """Return the predictions of the trained networks and those of the teachers."""
+        kinds = {member.modality: member.kind for member in (*self.trainees.values(), *self.teachers)}
         inputs = {
             modality: normalise(batch.inputs[modality].to(self.device, non_blocking=True), kind)
             for modality, kind in kinds.items()
         }
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
-            return [trainee.network(inputs[trainee.modality]) for trainee in self.trainees.values()]
+            predictions = [trainee.network(inputs[trainee.modality]) for trainee in self.trainees.values()]
+            with torch.no_grad():
+                return predictions, [teacher.network(inputs[teacher.modality]) for teacher in self.teachers]
 
     def _update(self, trainee: Trainee, factor: float) -> None:
         for group in trainee.optimizer.param_groups:
@@ -218,7 +232,8 @@ class Trainer:
 class _Sums:
     """Sums over the epoch's clips, a network at a time, kept on the device so that adding to them waits for nothing."""
 
-    KEYS = ("clips", "loss", "cross_entropy", "divergence", "train_top1")
+    PARTS = ("cross_entropy", "divergence", "distillation")
+    KEYS = ("clips", "loss", *PARTS, "train_top1")
 
     def __init__(self, saved: Mapping[str, Mapping[str, float]], networks: Sequence[str], device: torch.device) -> None:
         start = [[saved.get(name, {}).get(key, 0.0) for key in self.KEYS] for name in networks]
@@ -231,7 +246,7 @@ class _Sums:
         for total, parts, prediction in zip(losses.totals, losses.parts, predictions, strict=True):
             zero = torch.zeros_like(total)
             right = (prediction.logits.argmax(1) == targets).double().mean() * 100 if targets.ndim == 1 else zero
-            row = [torch.ones_like(total), total, *(parts.get(key, zero) for key in self.KEYS[2:4]), right]
+            row = [torch.ones_like(total), total, *(parts.get(key, zero) for key in self.PARTS), right]
             rows.append(torch.stack([value.detach().double() for value in row]) * clips)
         self.values += torch.stack(rows)
 

@@ -20,6 +20,7 @@ COLUMNS = (
     "loss",
     "cross_entropy",
     "divergence",
+    "distillation",
     "train_top1",
     "validation_top1",
     "seconds",

@@ -27,18 +27,19 @@ from mml_core.clips import (
 )
 from mml_core.config.base import digest
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.recipe import ProtocolConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.score import score_videos
 from mml_core.files import write_text
-from mml_core.networks import HandOver, build_network, hand_over, parameter_groups, read_weight_file
+from mml_core.networks import HandOver
 from mml_core.objectives import build_objective
 from mml_core.plan import STAGE_SPLITS, DataPlan, StageDocument
 from mml_core.quality import Quarantined, check_share
 from mml_core.shards import ModalityStore
+from mml_core.training.build import build_members
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
-from mml_core.training.weights import read_weights, write_weights
+from mml_core.training.weights import write_weights
 
 #: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
 VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")
@@ -75,8 +76,10 @@ def train_stage(
     """
     data = open_stage_data(document, dataset, files.shards)
     fingerprint = _fingerprint(document, files, data.stores, [code, torch.__version__, device.type])
-    trainees, handed_over = _build_trainees(document, files, data, device)
     config = document.config
+    kinds = {modality: store.info.kind for modality, store in data.stores.items()}
+    members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
+    trainees = members.trainees
     objective = build_objective(config.objective, multi_label=dataset.multi_label)
     trainer = Trainer(
         trainees,
@@ -85,21 +88,22 @@ def train_stage(
         data.training,
         _validation(data, trainees, config.precision == "mixed", device, workers),
         functools.partial(_record_epoch, files.history.parent / "tensorboard"),
+        teachers=list(members.teachers.values()),
         state_folder=files.state,
         fingerprint=fingerprint,
         device=device,
         workers=workers,
     )
     print(
-        f"{len(trainees)} network(s), {len(data.training)} training videos, {len(data.validation)} validation videos, "
-        f"{config.epochs} epochs of {trainer.steps} steps on {describe(device)}",
+        f"{len(trainees)} network(s) to train, {len(data.training)} training videos, "
+        f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {describe(device)}",
         flush=True,
     )
     history = trainer.run()
     about = {
         "document": document.model_dump(mode="json"),
         "classes": list(data.classes),
-        "networks": {name: _about(name, document, data, handed_over) for name in trainees},
+        "networks": {name: _about(name, document, data, members.handed_over) for name in document.config.networks},
         # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
         "device": {"type": device.type, "float16": trainer.mixed},
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
@@ -128,7 +132,7 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
         modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
         for modality, folder in document.modalities.items()
     }
-    samples = {split: [Sample(v.video_id, v.labels) for v in plan.videos(split)] for split in STAGE_SPLITS}
+    samples = {split: [Sample(v.video_id, v.labels, v.segments) for v in plan.videos(split)] for split in STAGE_SPLITS}
     _check_quality(plan, stores)
     usable = {split: usable_videos(stores, samples[split]) for split in STAGE_SPLITS}
     if not usable["train"]:
@@ -152,35 +156,6 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
         videos = plan.videos(split)
         rows = [Quarantined(split, v.video_id, v.path, reasons[v.video_id]) for v in videos if v.video_id in reasons]
         check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
-
-
-def _build_trainees(
-    document: StageDocument, files: StageFiles, data: StageData, device: torch.device
-) -> tuple[dict[str, Trainee], dict[str, HandOver]]:
-    config, trainees, handed_over = document.config, {}, {}
-    for name, block in config.networks.items():
-        kind = data.stores[block.modality].info.kind
-        # drawn from the seed and the name, so that two networks of a stage differ
-        torch.manual_seed(int(digest([config.seed, name], 15), 16))
-        network = build_network(
-            block,
-            frames=config.clip.frames,
-            channels=input_channels(kind, config.clip.stack),
-            classes=len(data.classes),
-        )
-        handed_over[name] = HandOver(new_head=True, converted_input=False)
-        init = document.inits[name]
-        if init.source != "random":
-            path = files.first_weights[name]
-            state = read_weights(path, init.network) if init.network else read_weight_file(path)
-            handed_over[name] = hand_over(network, state, reset_head=block.reset_head, source=str(path))
-        # channels last is what convolutions want, on a CPU and on a GPU's tensor cores alike
-        network = network.to(device, memory_format=torch.channels_last)
-        groups = parameter_groups(network, config.optimizer, new_head=handed_over[name].new_head)
-        optimizer = torch.optim.SGD(groups, momentum=config.optimizer.momentum)
-        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "mixed" and device.type == "cuda")
-        trainees[name] = Trainee(network, optimizer, scaler, block.modality, kind)
-    return trainees, handed_over
 
 
 def _validation(
@@ -234,6 +209,7 @@ def _about(name: str, document: StageDocument, data: StageData, handed_over: Map
         "frames": clip.frames,
         "crop_px": clip.crop_px,
         "classes": len(data.classes),
+        "frozen": block.frozen,
         "init": document.inits[name].model_dump(mode="json"),
         "hand_over": handed_over[name]._asdict(),
     }

@@ -1,0 +1,170 @@
+"""What is made of scores: ways to score a video, tables, tables of a paper, claims, and files for a test server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from mml_core.config.base import Strict
+from mml_core.config.dataset import Name, Split
+from mml_core.config.stage import REFERENCE_PATTERN, NetworkRef
+
+_REFERENCE = REFERENCE_PATTERN.strip("^$")
+#: One network, or several whose logits are summed: `ml_rgb.rgb + ml_flow.flow`.
+Members = Annotated[str, StringConstraints(pattern=rf"^{_REFERENCE}( \+ {_REFERENCE})*$")]
+#: Names of tables as papers number them: `table_VII`.
+TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+
+
+class ProtocolConfig(Strict):
+    """How a video is scored: `dense k + uniform m` clips (MML, Appendix A), each in one or three crops."""
+
+    dense: int = Field(default=0, ge=0, le=32, description="dense clips a video (k)")
+    uniform: int = Field(default=1, ge=0, le=32, description="uniform clips a video (m)")
+    crop: Literal["center", "full", "three"] = Field(
+        default="center",
+        description="center: crop_px in the middle; full: the largest square in the middle; three: such squares left, middle and right",
+    )
+    views: Literal["mean", "max"] = Field(
+        default="mean",
+        description="a video's logits: the mean over its views, or the largest of each class (Charades with SlowFast's settings)",
+    )
+
+    @model_validator(mode="after")
+    def _some_clip(self) -> ProtocolConfig:
+        if self.dense + self.uniform == 0:
+            raise ValueError("dense and uniform are both 0: nothing would be scored")
+        return self
+
+
+class EnsembleConfig(Strict):
+    """A weighted sum of several networks' scores."""
+
+    members: dict[NetworkRef, Annotated[float, Field(gt=0)]] = Field(
+        min_length=1, description="`stage.network`: weight"
+    )
+    fusion: Literal["logits", "probabilities"] = Field(default="logits", description="what is summed")
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _bare_list(cls, value: Any) -> Any:
+        return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
+
+
+class TableConfig(Strict):
+    """One table: a row for each network and each ensemble."""
+
+    split: Split = Field(default="validation", description="which videos are scored")
+    protocol: Name = Field(description="name of one of the recipe's protocols")
+    networks: Literal["all"] | tuple[NetworkRef, ...] = Field(default="all", description="single networks to list")
+    ensembles: dict[str, EnsembleConfig] = Field(default={}, description="ensembles by the name that the row carries")
+
+
+class PublishedTable(Strict):
+    """A table of a paper: each published value beside ours and the difference."""
+
+    published: Name = Field(description="file of config/published with the printed values, without its ending")
+    title: str = Field(min_length=1, description="what the table is about, one line for people")
+    split: Split = Field(default="validation", description="which videos are scored")
+    protocol: Name = Field(description="name of one of the recipe's protocols")
+
+
+class PublishedNetworks(PublishedTable):
+    """A row a network or ensemble; published rows that have no model here are printed without a value of ours."""
+
+    kind: Literal["networks"]
+    models: dict[str, Members] = Field(
+        min_length=1, description="label of a published row: our network, or several joined by ` + `"
+    )
+
+    def references(self) -> list[str]:
+        """Return the networks that the table needs."""
+        return [reference for members in self.models.values() for reference in split_members(members)]
+
+
+class PublishedSampling(PublishedTable):
+    """A row a way to sample in training and in testing; `protocol` is one whose views include those of all rows."""
+
+    kind: Literal["sampling"]
+    models: dict[str, NetworkRef] = Field(min_length=1, description="published train_sampling: our network")
+
+    def references(self) -> list[str]:
+        """Return the networks that the table needs."""
+        return list(self.models.values())
+
+
+class PublishedPairs(PublishedTable):
+    """All ensembles of one network of each of two groups, also as a matrix coloured relative to a baseline."""
+
+    kind: Literal["pairs"]
+    models: dict[Name, dict[str, NetworkRef]] = Field(
+        min_length=2, max_length=2, description="published column: its models by label"
+    )
+    baseline: dict[Name, str] = Field(description="published column: label; the pair that others are compared with")
+
+    def references(self) -> list[str]:
+        """Return the networks that the table needs."""
+        return [reference for group in self.models.values() for reference in group.values()]
+
+    @model_validator(mode="after")
+    def _known_baseline(self) -> PublishedPairs:
+        if self.baseline.keys() != self.models.keys() or any(
+            label not in self.models[column] for column, label in self.baseline.items()
+        ):
+            raise ValueError(f"baseline: expected one label of each of {', '.join(self.models)}")
+        return self
+
+
+class PublishedPositions(PublishedTable):
+    """All ensembles of one network of each of three groups, ranked; a row a network with its sum of positions."""
+
+    kind: Literal["positions"]
+    models: dict[str, dict[str, NetworkRef]] = Field(
+        min_length=3, max_length=3, description="published modality: its models by label"
+    )
+
+    def references(self) -> list[str]:
+        """Return the networks that the table needs."""
+        return [reference for group in self.models.values() for reference in group.values()]
+
+
+PublishedConfig = Annotated[
+    PublishedNetworks | PublishedSampling | PublishedPairs | PublishedPositions, Field(discriminator="kind")
+]
+
+
+class Comparison(Strict):
+    """Two sides that are compared; each is members (`mml.rgb`) or a row of a published table (`[table_I, label]`)."""
+
+    better: Members | tuple[str, ...] = Field(description="the side that is claimed to be better")
+    worse: Members | tuple[str, ...] = Field(description="the other side")
+
+
+class Claim(Strict):
+    """A statement of a paper: the mean difference over its comparisons is larger than zero."""
+
+    text: str = Field(min_length=1, description="the statement in words")
+    source: str = Field(default="", description="where it is made")
+    comparisons: tuple[Comparison, ...] = Field(min_length=1, description="the differences that are averaged")
+
+
+class ClaimsConfig(Strict):
+    """Statements and how they are tested: differences on the same videos and seeds, with intervals."""
+
+    split: Split = Field(default="validation", description="which videos are scored")
+    protocol: Name = Field(description="name of one of the recipe's protocols")
+    statements: dict[Name, Claim] = Field(min_length=1, description="claims by name")
+
+
+class SubmissionConfig(Strict):
+    """The five best classes of each video of a split without labels, as a file for a test server."""
+
+    split: Split = Field(default="test", description="which videos are scored")
+    protocol: Name = Field(description="name of one of the recipe's protocols")
+    members: Members = Field(description="our network, or several joined by ` + `, whose logits are summed")
+
+
+def split_members(members: str) -> list[str]:
+    """Return the networks that `members` names: `a.b + c.d` -> [`a.b`, `c.d`]."""
+    return members.split(" + ")
