@@ -28,7 +28,12 @@ include: "rules/data.smk"
 include: "rules/modalities.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/paper.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    require_videos()
 
 
 rule all:

@@ -69,15 +69,20 @@ NETWORK_CODE = [
     "mml_core/shards/images.py",
     "mml_core/shards/reader.py",
     "mml_core/networks/backbones.py",
+    "mml_core/networks/build.py",
     "mml_core/networks/handover.py",
+    "mml_core/networks/inflated.py",
+    "mml_core/networks/interface.py",
     "mml_core/networks/shift.py",
     "mml_core/networks/tsm.py",
 ]
 TRAIN_CODE = [
     *NETWORK_CODE,
     "mml_core/networks/parameter_groups.py",
+    "mml_core/networks/pytorchvideo_layout.py",
     "mml_core/networks/weights.py",
     "mml_core/objectives.py",
+    "mml_core/training/build.py",
     "mml_core/training/engine.py",
     "mml_core/training/job.py",
     "mml_core/training/schedule.py",
@@ -94,11 +99,24 @@ TABLE_CODE = [
     "mml_core/evaluation/markdown.py",
     "mml_core/evaluation/members.py",
     "mml_core/evaluation/metrics.py",
+    "mml_core/evaluation/runs.py",
     "mml_core/evaluation/table.py",
+    "mml_core/evaluation/uncertainty.py",
+    "mml_core/evaluation/views.py",
 ]
+PUBLISHED_CODE = [
+    *TABLE_CODE,
+    "mml_core/evaluation/claims.py",
+    "mml_core/evaluation/combinations.py",
+    "mml_core/evaluation/paper_table.py",
+    "mml_core/published.py",
+]
+MATRIX_CODE = ["mml_core/evaluation/matrix.py", "mml_core/report/matrix.py"]
 REPORT_CODE = [
     "mml_core/report",
+    "mml_core/evaluation/claims.py",
     "mml_core/evaluation/markdown.py",
+    "mml_core/evaluation/paper_table.py",
     "mml_core/flow/picture.py",
 ]
 

@@ -12,20 +12,24 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mml_core.annotations import load_annotations, video_sizes
+from mml_core.claims import claimed_networks, resolve_claims
 from mml_core.code_digest import code_digest
 from mml_core.config.base import canonical_json, digest
 from mml_core.config.dataset import load_dataset
 from mml_core.config.project import project_config
 from mml_core.config.recipe import load_recipe
+from mml_core.config.tables import split_members
 from mml_core.errors import InputError
 from mml_core.plan import (
     STAGE_SPLITS,
     DataPlan,
     check_tables,
-    plan_stages,
+    plan_runs,
     protocol_key,
-    table_stages,
+    stages_of,
+    table_references,
 )
+from mml_core.published import published_file, published_rows
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself.
 shell.prefix(
@@ -35,31 +39,61 @@ shell.prefix(
 ROOT = Path(workflow.basedir)
 
 
+def missing_videos(dataset):
+    """Return the folder of a data set's videos where it is not there: enough to plan, not to run."""
+    folder = dataset.annotations.videos
+    made_here = dataset.annotations.format == "embedded"
+    return None if made_here or folder.exists() else folder
+
+
+def require_videos():
+    """Stop where the folder of the videos is missing."""
+    if folder := missing_videos(DATASET):
+        raise WorkflowError(
+            f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
+            f"  Hint: put the videos there, or correct annotations.videos in {DATASET_FILE}"
+        )
+
+
 def plan_run():
     """Read and check everything that the user wrote: project, data set, annotations, recipes."""
     project = project_config(config)
     dataset = load_dataset(Path(f"config/datasets/{project.dataset}.yaml"))
     # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
-    annotations = load_annotations(dataset, check_files=workflow.is_main_process)
+    check_files = workflow.is_main_process and missing_videos(dataset) is None
+    annotations = load_annotations(dataset, check_files=check_files)
     plan = DataPlan(dataset, annotations)
-    recipes, stages = {}, {}
+    recipes, runs, published, claims = {}, {}, {}, {}
     for name in project.recipe:
         file = Path(f"config/recipes/{name}.yaml")
         recipes[name] = load_recipe(file)
-        stages[name] = plan_stages(plan, recipes[name], file)
+        runs[name] = plan_runs(plan, recipes[name], file)
         check_tables(plan, recipes[name], file)
-    return project, plan, recipes, stages
+        protocols = recipes[name].protocols
+        published[name] = published_rows(
+            recipes[name].published, protocols, file=file, root=ROOT
+        )
+        if recipes[name].claims:
+            claims[name] = resolve_claims(
+                recipes[name].claims, protocols, published[name], file=file
+            )
+    return project, plan, recipes, runs, published, claims
 
 
 try:
-    PROJECT, DATA, RECIPES, STAGES = plan_run()
+    PROJECT, DATA, RECIPES, RUNS, PUBLISHED_ROWS, CLAIMS = plan_run()
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 DATASET = DATA.config
 DATASET_FILE = f"config/datasets/{DATASET.name}.yaml"
+#: Stages by name of a recipe's first run, which pages are about.
+STAGES = {name: runs[0] for name, runs in RUNS.items()}
 STAGE_BY_KEY = {
-    stage.key: stage for stages in STAGES.values() for stage in stages.values()
+    stage.key: stage
+    for runs in RUNS.values()
+    for stages in runs
+    for stage in stages.values()
 }
 EMBEDDED = DATASET.annotations.format == "embedded"
 SPLITS = sorted({video.split for video in DATA.annotations.videos})
@@ -69,6 +103,10 @@ PROTOCOLS = {
     for name, protocol in recipe.protocols.items()
 }
 TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables})
+PUBLISHED = sorted({name for recipe in RECIPES.values() for name in recipe.published})
+SUBMISSIONS = sorted(
+    {name for recipe in RECIPES.values() for name in recipe.submissions}
+)
 
 
 def alternatives(names):

@@ -84,7 +84,7 @@ def score_shards(ending):
     """Return an input function for the shards of the split that a stage is scored on, or their receipts."""
 
     def files(wildcards):
-        modalities = STAGE_BY_KEY[wildcards.stage].document.modalities
+        modalities = STAGE_BY_KEY[wildcards.stage].document.scored_modalities()
         return shard_files(modalities.values(), [wildcards.split], ending)
 
     return files
@@ -165,15 +165,23 @@ def protocol_json(wildcards):
     return canonical_json(PROTOCOLS[wildcards.protocol].model_dump(mode="json"))
 
 
-def scores_behind(recipe, table):
-    """Return the score file of each stage, by its name, that a recipe's table is made from."""
-    stages = STAGES[recipe]
-    block = RECIPES[recipe].tables[table]
-    protocol = protocol_key(block.protocol, RECIPES[recipe].protocols[block.protocol])
+def score_files(recipe, references, split, protocol):
+    """Return the score files that hold the networks `references` of all runs of a recipe, by STAGE or STAGE@RUN."""
+    key = protocol_key(protocol, RECIPES[recipe].protocols[protocol])
     return {
-        name: f"<results>/{DATASET.name}/scores/{stages[name].key}/{block.split}-{protocol}.h5"
-        for name in table_stages(block, stages)
+        (
+            f"{name}@{run}" if run else name
+        ): f"<results>/{DATASET.name}/scores/{stages[name].key}/{split}-{key}.h5"
+        for run, stages in enumerate(RUNS[recipe])
+        for name in stages_of(references, stages)
     }
+
+
+def scores_behind(recipe, table):
+    """Return the score files, by stage and run, that a recipe's table is made from."""
+    block = RECIPES[recipe].tables[table]
+    references = table_references(block, STAGES[recipe])
+    return score_files(recipe, references, block.split, block.protocol)
 
 
 def table_scores(wildcards):
@@ -205,6 +213,140 @@ def table_request(wildcards):
         "protocol": recipe.protocols[table.protocol].model_dump(mode="json"),
     }
     return canonical_json(request)
+
+
+def named(files, paths):
+    """Return NAME=PATH for each (name, file): `paths` are those of the files where Snakemake has them."""
+    return [f"{name}={path}" for (name, _), path in zip(files, paths, strict=True)]
+
+
+def protocols_of(recipe):
+    """Return a recipe's protocols as plain data."""
+    return {
+        name: block.model_dump(mode="json") for name, block in recipe.protocols.items()
+    }
+
+
+def published_files(recipe, name):
+    """Return (STAGE or STAGE@RUN, score file) for all networks of a published table."""
+    table = RECIPES[recipe].published[name]
+    files = score_files(recipe, table.references(), table.split, table.protocol)
+    return list(files.items())
+
+
+def published_scores(wildcards):
+    """Return the score files that a published table is made from."""
+    return [file for _, file in published_files(wildcards.recipe, wildcards.published)]
+
+
+def published_score_arguments(wildcards, input):
+    """Return STAGE[@RUN]=FILE for each score file of a published table."""
+    return named(published_files(wildcards.recipe, wildcards.published), input.scores)
+
+
+def published_data(wildcards):
+    """Return the file with the values that a paper prints."""
+    name = RECIPES[wildcards.recipe].published[wildcards.published].published
+    return published_file(Path(), name).as_posix()
+
+
+def published_request(wildcards):
+    """Return a published table's block, with the recipe's protocols, as canonical JSON."""
+    recipe = RECIPES[wildcards.recipe]
+    request = {
+        "recipe": wildcards.recipe,
+        "dataset": DATASET.name,
+        "name": wildcards.published,
+        "table": recipe.published[wildcards.published].model_dump(mode="json"),
+        "protocols": protocols_of(recipe),
+    }
+    return canonical_json(request)
+
+
+def claims_files(recipe):
+    """Return (STAGE or STAGE@RUN, score file) for all networks that a recipe's claims compare."""
+    return [
+        entry
+        for protocol, references in claimed_networks(CLAIMS[recipe]).items()
+        for entry in score_files(
+            recipe, references, RECIPES[recipe].claims.split, protocol
+        ).items()
+    ]
+
+
+def claims_scores(wildcards):
+    """Return the score files that a recipe's claims are tested on."""
+    return [file for _, file in claims_files(wildcards.recipe)]
+
+
+def claims_score_arguments(wildcards, input):
+    """Return STAGE[@RUN]=FILE for each score file that a recipe's claims are tested on."""
+    return named(claims_files(wildcards.recipe), input.scores)
+
+
+def claims_data(wildcards):
+    """Return the files with the published values of all of a recipe's tables."""
+    tables = RECIPES[wildcards.recipe].published.values()
+    return sorted(
+        {published_file(Path(), table.published).as_posix() for table in tables}
+    )
+
+
+def claims_request(wildcards):
+    """Return a recipe's claims with the published tables that they refer to as canonical JSON."""
+    recipe = RECIPES[wildcards.recipe]
+    request = {
+        "recipe": wildcards.recipe,
+        "dataset": DATASET.name,
+        "claims": recipe.claims.model_dump(mode="json"),
+        "published": {
+            name: table.model_dump(mode="json")
+            for name, table in recipe.published.items()
+        },
+        "protocols": protocols_of(recipe),
+    }
+    return canonical_json(request)
+
+
+def submission_files(name):
+    """Return (stage, score file) for the networks behind a submission: those of the first run."""
+    recipe = next(key for key, block in RECIPES.items() if name in block.submissions)
+    block = RECIPES[recipe].submissions[name]
+    references = split_members(block.members)
+    files = score_files(recipe, references, block.split, block.protocol)
+    return [entry for entry in files.items() if "@" not in entry[0]]
+
+
+def submission_scores(wildcards):
+    """Return the score files behind a submission."""
+    return [file for _, file in submission_files(wildcards.submission)]
+
+
+def submission_score_arguments(wildcards, input):
+    """Return STAGE=FILE for each score file behind a submission."""
+    return named(submission_files(wildcards.submission), input.scores)
+
+
+def submission_members(wildcards):
+    """Return the networks whose logits are summed for a submission."""
+    blocks = [
+        recipe.submissions.get(wildcards.submission) for recipe in RECIPES.values()
+    ]
+    return next(block.members for block in blocks if block)
+
+
+def published_tables(ending):
+    """Return an input function for a published table, or the claims, of each chosen recipe that has it."""
+
+    def files(wildcards):
+        name = wildcards.published
+        return [
+            f"<results>/{DATASET.name}/tables/{recipe}/{name}.{ending}"
+            for recipe, block in RECIPES.items()
+            if name in block.published or (name == "claims" and block.claims)
+        ]
+
+    return files
 
 
 def recipe_tables(wildcards):
@@ -292,3 +434,47 @@ def state_folder(wildcards, output):
     """Return the folder for the state of an unfinished training, beside the folder of all stages."""
     stage = Path(output.weights).parent
     return (stage.parents[1] / "unfinished" / stage.name).as_posix()
+
+
+def page_published(wildcards):
+    """Return the published tables that a recipe's page shows."""
+    return [
+        f"<results>/{DATASET.name}/tables/{wildcards.recipe}/{name}.csv"
+        for name in RECIPES[wildcards.recipe].published
+    ]
+
+
+def page_published_arguments(wildcards, input):
+    """Return NAME=FILE for each published table that a recipe's page shows."""
+    return named(RECIPES[wildcards.recipe].published.items(), input.published)
+
+
+def page_titles(wildcards):
+    """Return the titles of a recipe's published tables by name as canonical JSON."""
+    tables = RECIPES[wildcards.recipe].published
+    return canonical_json({name: table.title for name, table in tables.items()})
+
+
+def page_matrix_files(recipe):
+    """Return (name, picture) for each published table of pairs of a recipe."""
+    return [
+        (name, f"<results>/{DATASET.name}/tables/{recipe}/{name}_matrix.png")
+        for name, table in RECIPES[recipe].published.items()
+        if table.kind == "pairs"
+    ]
+
+
+def page_matrices(wildcards):
+    """Return the pictures of tables of pairs that a recipe's page shows."""
+    return [file for _, file in page_matrix_files(wildcards.recipe)]
+
+
+def page_matrix_arguments(wildcards, input):
+    """Return NAME=FILE for each picture of a table of pairs that a recipe's page shows."""
+    return named(page_matrix_files(wildcards.recipe), input.matrices)
+
+
+def page_claims(wildcards):
+    """Return the claims that a recipe's page shows, where it makes any."""
+    file = f"<results>/{DATASET.name}/tables/{wildcards.recipe}/claims.csv"
+    return [file] if RECIPES[wildcards.recipe].claims else []

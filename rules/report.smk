@@ -1,9 +1,10 @@
 """Pages for people.
 
 REQUIRED INPUTS:
-    tables, scores, histories and settings of a recipe's stages; one validation shard of each modality
+    a recipe's tables (also the published ones, their matrices and the claims, where it has any)
+    scores, histories and settings of its stages; one validation shard of each modality
 OUTPUTS:
-    results/<dataset>/tables/<recipe>/report.html    table, curves, confusion matrix, sample clips, data quality, settings
+    results/<dataset>/tables/<recipe>/report.html    tables, claims, curves, confusion matrix, sample clips, data quality, settings
     results/report.html                              the combined table, and the way to the pages of the chosen recipes
 """
 
@@ -18,6 +19,9 @@ rule recipe_report:
         quality="<results>/{dataset}/data_quality.csv",
         shards=ancient(sample_shards("h5")),
         receipts=sample_shards("json"),
+        published=page_published,
+        matrices=page_matrices,
+        claims=page_claims,
     output:
         page=report(
             "<results>/{dataset}/tables/{recipe}/report.html",
@@ -39,6 +43,9 @@ rule recipe_report:
         histories=stage_arguments("histories"),
         configs=stage_arguments("configs"),
         shards=sample_shard_arguments,
+        published=page_published_arguments,
+        titles=page_titles,
+        matrices=page_matrix_arguments,
         code=code(REPORT_CODE),
     shell:
         """
@@ -50,6 +57,10 @@ rule recipe_report:
             --scores {params.scores:q} \
             --quality {input.quality:q} \
             --shards {params.shards:q} \
+            --published {params.published:q} \
+            --titles {params.titles:q} \
+            --matrices {params.matrices:q} \
+            --claims {input.claims:q} \
             --output {output.page:q} >{log:q} 2>&1
         """
 

@@ -13,7 +13,7 @@ LN2, LN3 = np.log(2.0), np.log(3.0)
 
 def test_video_logits_are_the_mean_over_views_in_float64() -> None:
     logits = np.array([[[1, 2], [3, 6]], [[0, 0], [-4, 1]]], np.float32)
-    mean = video_logits(logits)
+    mean = video_logits(logits, "mean")
     assert mean.dtype == np.float64
     np.testing.assert_array_equal(mean, [[2, 4], [-2, 0.5]])
 

@@ -15,7 +15,8 @@ from mml_core.config.base import canonical_json
 from mml_core.config.recipe import EnsembleConfig, ProtocolConfig, TableConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import to_markdown
-from mml_core.evaluation.members import combine, load_members, members_of
+from mml_core.evaluation.members import combine, members_of
+from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.table import (
     COLUMNS,
@@ -66,7 +67,7 @@ def members() -> dict:
 
 def test_rows_by_hand() -> None:
     ensembles = {"both": EnsembleConfig(members=["mml.rgb", "mml.flow"])}
-    table = build_table(request(ensembles=ensembles), members())
+    table = build_table(request(ensembles=ensembles), [members()])
     assert tuple(table.columns) == COLUMNS
     assert list(table["name"]) == ["mml.rgb", "mml.flow", "ce.rgb", "both"]
     assert list(table["kind"]) == ["network"] * 3 + ["ensemble"]
@@ -88,19 +89,20 @@ def test_weights_and_fusion_are_applied() -> None:
         "light flow": EnsembleConfig(members={"mml.rgb": 1.0, "mml.flow": 0.25}),
         "probabilities": EnsembleConfig(members=["mml.rgb", "mml.flow"], fusion="probabilities"),
     }
-    table = build_table(request(networks=(), ensembles=ensembles), members())
+    table = build_table(request(networks=(), ensembles=ensembles), [members()])
     # v4: rgb (1, 0) + 0.25 flow (0, 3) = (1, 0.75), wrong; v1: (3, 0) + (0, 0.25), right
     assert list(table["top1"]) == ["75.00", "100.00"]
     assert table.iloc[0]["weights"] == "1 + 0.25" and table.iloc[1]["fusion"] == "probabilities"
 
 
 def test_crops_that_differ_are_both_named() -> None:
-    table = build_table(request(networks=(), ensembles={"x": EnsembleConfig(members=["mml.rgb", "ce.rgb"])}), members())
+    ensembles = {"x": EnsembleConfig(members=["mml.rgb", "ce.rgb"])}
+    table = build_table(request(networks=(), ensembles=ensembles), [members()])
     assert table.iloc[0]["protocol"] == "dense 0 + uniform 2, center 112/224 px"
 
 
 def test_listed_networks_only() -> None:
-    assert list(build_table(request(networks=("ce.rgb",)), members())["name"]) == ["ce.rgb"]
+    assert list(build_table(request(networks=("ce.rgb",)), [members()])["name"]) == ["ce.rgb"]
 
 
 def test_members_in_another_order_are_aligned() -> None:
@@ -130,37 +132,37 @@ def test_members_in_another_order_are_aligned() -> None:
 def test_members_that_do_not_fit_are_refused(changes: dict, message: str) -> None:
     mixed = members_of("a", make_scores({"rgb": RGB})) | members_of("b", replace(make_scores({"rgb": RGB}), **changes))
     with pytest.raises(InputError, match=message):
-        build_table(request(networks=(), ensembles={"x": EnsembleConfig(members=["a.rgb", "b.rgb"])}), mixed)
+        build_table(request(networks=(), ensembles={"x": EnsembleConfig(members=["a.rgb", "b.rgb"])}), [mixed])
 
 
 def test_missing_scores_are_named() -> None:
     with pytest.raises(InputError, match=r"no scores of network 'ml\.rgb'(.|\n)*mml\.rgb, mml\.flow"):
-        build_table(request(networks=("ml.rgb",)), members())
+        build_table(request(networks=("ml.rgb",)), [members()])
 
 
 def test_split_without_labels_is_refused() -> None:
     scores = replace(make_scores({"rgb": RGB}), labels=np.full(4, -1))
     with pytest.raises(InputError, match="4 of the 4 videos of split 'validation' have no label"):
-        build_table(request(), members_of("mml", scores))
+        build_table(request(), [members_of("mml", scores)])
 
 
 def test_multi_label_gets_mean_average_precision_and_no_accuracy() -> None:
     labels = np.array([[1, 0], [1, 0], [0, 1], [1, 1]], np.uint8)
     scores = replace(make_scores({"rgb": RGB}), labels=labels)
-    table = build_table(request(), members_of("mml", scores))
+    table = build_table(request(), [members_of("mml", scores)])
     # class 0: scores 3, 3, 0, 1 with positives v1, v2, v4: perfect; class 1: 0, 0, 3, 0 with v3, v4:
     # v3 first, then v4 level with two negatives: (1/1 + 2/4) / 2
     assert table.iloc[0]["map"] == f"{100 * (1 + 0.75) / 2:.2f}"
     assert (table[["top1", "top5_high", "mean_class_accuracy"]] == "").all(axis=None)
-    stacked = combine_tables([table, build_table(request(), members())])
+    stacked = combine_tables([table, build_table(request(), [members()])])
     assert list(stacked["map"]) == ["87.50", "", "", ""]
     assert best_row(table) == 0 and "mAP" in to_markdown(table)
-    empty = build_table(request(), members_of("mml", replace(scores, labels=np.zeros_like(labels))))
+    empty = build_table(request(), [members_of("mml", replace(scores, labels=np.zeros_like(labels)))])
     assert empty.iloc[0]["map"] == "" and best_row(empty) == 0
 
 
 def test_tables_survive_files_and_stacking(tmp_path: Path) -> None:
-    table = build_table(request(ensembles={'odd, "name" | <b>': EnsembleConfig(members=["mml.rgb"])}), members())
+    table = build_table(request(ensembles={'odd, "name" | <b>': EnsembleConfig(members=["mml.rgb"])}), [members()])
     write_table(tmp_path / "a.csv", table)
     assert read_table(tmp_path / "a.csv").equals(table)
     stacked = combine_tables([read_table(tmp_path / "a.csv"), table])
@@ -180,7 +182,7 @@ def test_foreign_tables_are_named(tmp_path: Path) -> None:
 
 def test_scores_behind_a_row_are_found_again(tmp_path: Path) -> None:
     ensembles = {"x": EnsembleConfig(members={"mml.rgb": 2.0, "mml.flow": 5 / 3}, fusion="probabilities")}
-    write_table(tmp_path / "a.csv", build_table(request(networks=("ce.rgb",), ensembles=ensembles), members()))
+    write_table(tmp_path / "a.csv", build_table(request(networks=("ce.rgb",), ensembles=ensembles), [members()]))
     table = read_table(tmp_path / "a.csv")
     assert best_row(table) == 1
     again = row_scores(table.iloc[1].to_dict(), members())
@@ -190,7 +192,7 @@ def test_scores_behind_a_row_are_found_again(tmp_path: Path) -> None:
 
 def test_markdown_shows_intervals_and_escapes_names() -> None:
     ensembles = {"a|b <i>": EnsembleConfig(members={"mml.rgb": 1.0, "mml.flow": 0.5})}
-    text = to_markdown(build_table(request(ensembles=ensembles), members()))
+    text = to_markdown(build_table(request(ensembles=ensembles), [members()]))
     lines = text.splitlines()
     assert len({len(line) for line in lines[:6]}) == 1  # padded
     assert "a\\|b &lt;i>" in text and "1 × mml.rgb + 0.5 × mml.flow" in text
@@ -222,7 +224,7 @@ def test_twenty_five_thousand_videos_take_well_under_a_second() -> None:
         protocol=ProtocolConfig(),
     )
     start = time.perf_counter()
-    build_table(wanted, parts)
+    build_table(wanted, [parts])
     assert time.perf_counter() - start < 2.0  # about 0.4 s on one idle core
 
 
@@ -240,7 +242,7 @@ def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:
     output = ["--output", both, "--markdown", tmp_path / "both.md"]
     stacked = run_script(scripts / "combine_tables.py", "--tables", one, one, *output)
     assert stacked.returncode == 0, stacked.stderr
-    assert read_table(one).equals(build_table(wanted, load_members({"mml": tmp_path / "mml.h5"})))
+    assert read_table(one).equals(build_table(wanted, load_runs({"mml": tmp_path / "mml.h5"})))
     assert read_table(one).iloc[2]["members"] == "mml.rgb + mml.flow"  # although JSON keys come sorted
     assert len(read_table(both)) == 6
     assert (tmp_path / "one.md").read_text() == to_markdown(read_table(one))

@@ -10,9 +10,17 @@ import numpy as np
 from mml_core.errors import InputError
 
 
-def video_logits(logits: np.ndarray) -> np.ndarray:
-    """Return a network's logits of videos: (V, K, N) -> (V, N) float64, the mean over the K views (MML, Appendix A)."""
-    return logits.mean(axis=1, dtype=np.float64)
+def video_logits(logits: np.ndarray, views: Literal["mean", "max"]) -> np.ndarray:
+    """Return a network's logits of videos: (V, K, N) -> (V, N) float64, over the K views.
+
+    mean: as MML, Appendix A. max: the largest of each class, as SlowFast's recipe for Charades has it (it takes that of
+    the sigmoids, which rank alike).
+    """
+    match views:
+        case "mean":
+            return logits.mean(axis=1, dtype=np.float64)
+        case "max":
+            return logits.max(axis=1).astype(np.float64)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

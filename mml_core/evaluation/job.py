@@ -39,7 +39,7 @@ def score_stage(
     names = plan.shard_names([split])
     stores = {
         modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
-        for modality, folder in document.modalities.items()
+        for modality, folder in document.scored_modalities().items()
     }
     videos = plan.videos(split)
     samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
@@ -51,13 +51,14 @@ def score_stage(
     clips = EvaluationClips(stores, samples, clip, protocol, class_count=len(classes), multi_label=dataset.multi_label)
     networks, inputs, gflops = {}, {}, {}
     side = clips[0].inputs[next(iter(stores))].shape[-1]
-    for name, block in document.config.networks.items():
+    for name in document.config.trained:
+        block = document.config.networks[name]
         kind = stores[block.modality].info.kind
         channels = input_channels(kind, clip.stack)
         network = build_network(block, frames=clip.frames, channels=channels, classes=len(classes))
         hand_over(network, read_weights(weights, name), reset_head=False, source=f"{weights}: {name}")
         gflops[name] = gflops_per_clip(network, (clip.frames, channels, side, side))
-        networks[name] = network.to(device, memory_format=torch.channels_last)
+        networks[name] = network.to(device, memory_format=network.memory_format)
         inputs[name] = (block.modality, kind)
     views = views_per_video(protocol)
     logits = score_videos(

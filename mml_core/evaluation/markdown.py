@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from mml_core.evaluation.metrics import CONFIDENCE, RESAMPLES
 from mml_core.evaluation.table import MULTI_LABEL_COLUMN
+from mml_core.evaluation.uncertainty import CONFIDENCE, RESAMPLES
 
 NOTES = (
-    f"Top-1, top-5, class mean and mAP in percent; in brackets the {CONFIDENCE:.0%} percentile bootstrap interval over "
-    f"videos ({RESAMPLES} resamples). GFLOPs are 10⁹ multiply-adds a video, over all views and members."
+    "Top-1, top-5, class mean and mAP in percent: means over the seeds, with their standard deviation (±) where there "
+    f"are several; in brackets the {CONFIDENCE:.0%} percentile bootstrap interval over seeds and videos ({RESAMPLES} "
+    "resamples). GFLOPs are 10⁹ multiply-adds a video, over all views and members."
 )
 
 
@@ -25,7 +26,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 def to_markdown(table: pd.DataFrame) -> str:
     """Return `table` as a Markdown document: its readable form, with padded columns, and what the columns mean."""
     shown = readable(table)
-    lines = _pad([list(shown.columns), *shown.to_numpy().tolist()])
+    lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
     return "\n".join([*lines, "", NOTES, ""])
 
 
@@ -40,10 +41,11 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
         "Protocol": row["protocol"],
         "Videos": f"{row['videos']} ({row['split']})",
         "Quarantined": "" if row["quarantined"] == "0" else row["quarantined"],
-        "Top-1": _with_interval(row, "top1"),
-        "Top-5": _with_interval(row, "top5"),
+        "Seeds": "" if row["seeds"] == "1" else row["seeds"],
+        "Top-1": with_interval(row, "top1"),
+        "Top-5": with_interval(row, "top5"),
         "Class mean": row["mean_class_accuracy"],
-        "mAP": row.get(MULTI_LABEL_COLUMN, ""),
+        "mAP": with_deviation(row, MULTI_LABEL_COLUMN),
         "Parameters (M)": row["parameters_millions"],
         "GFLOPs": row["gflops_per_video"],
     }
@@ -57,11 +59,19 @@ def _with_weights(members: str, weights: str) -> str:
     )
 
 
-def _with_interval(row: Mapping[str, str], name: str) -> str:
-    return f"{row[name]} [{row[f'{name}_low']}, {row[f'{name}_high']}]" if row[name] else ""
+def with_interval(row: Mapping[str, str], name: str) -> str:
+    """Return `12.34 ± 0.56 [11.00, 13.00]`, the parts that the row has."""
+    interval = f" [{row[f'{name}_low']}, {row[f'{name}_high']}]" if row.get(f"{name}_low") else ""
+    return with_deviation(row, name) + interval
 
 
-def _pad(rows: Sequence[Sequence[str]]) -> list[str]:
+def with_deviation(row: Mapping[str, str], name: str) -> str:
+    """Return `12.34 ± 0.56`, or the value alone where there is no deviation."""
+    return row.get(name, "") + (f" ± {row[f'{name}_std']}" if row.get(f"{name}_std") else "")
+
+
+def pad_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table with the headings `rows[0]`, its columns padded to equal width."""
     cells = [[_escape(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = [

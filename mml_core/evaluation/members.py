@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from mml_core.config.recipe import ProtocolConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
-from mml_core.evaluation.scores import UNKNOWN, Scores, read_scores
+from mml_core.evaluation.scores import UNKNOWN, Scores
 
 Fusion = Literal["logits", "probabilities"]
 
@@ -56,20 +55,12 @@ def members_of(stage: str, scores: Scores) -> dict[str, Member]:
             video_ids=scores.video_ids,
             labels=scores.labels,
             quarantined=scores.quarantined,
-            logits=video_logits(network.logits),
+            logits=video_logits(network.logits, scores.protocol.views),
             parameters=network.parameters,
             gflops_per_video=network.gflops_per_view * network.logits.shape[1],
         )
         for name, network in scores.networks.items()
     }
-
-
-def load_members(files: Mapping[str, Path]) -> dict[str, Member]:
-    """Return all networks of the score files `files` (by the stage's name in the recipe), in their order."""
-    members: dict[str, Member] = {}
-    for stage, path in files.items():
-        members |= members_of(stage, read_scores(path))  # views are averaged file by file: one file's views in memory
-    return members
 
 
 def pick(members: Mapping[str, Member], reference: str) -> Member:

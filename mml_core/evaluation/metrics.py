@@ -1,31 +1,9 @@
-"""Metrics of a table's row: accuracies with confidence intervals, confusion, mean average precision."""
+"""Metrics of a table's row: accuracies, confusion, mean average precision."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from sklearn.metrics import average_precision_score, confusion_matrix, recall_score
-
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-SEED = 0
-
-
-class Estimate(NamedTuple):
-    """A share of videos, 0..1, with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Accuracies(NamedTuple):
-    """Metrics of single-label classification."""
-
-    top1: Estimate
-    top5: Estimate
-    mean_class: float  # 0..1
 
 
 def predictions(scores: np.ndarray) -> np.ndarray:
@@ -46,34 +24,13 @@ def hits(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return ahead.sum(axis=1) < k
 
 
-def bootstrap(correct: np.ndarray) -> Estimate:
-    """Return the share of `correct` (V,) bool with its percentile bootstrap interval over videos.
+def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over the classes that occur of the share of their videos that are right, 0..1.
 
-    Method (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3): draw V videos with
-    replacement, RESAMPLES times, and take the quantiles that enclose CONFIDENCE of the shares. The number of correct
-    videos among V draws is binomial with the observed share, so it is drawn as such: the same distribution, without
-    the draws. The seed is fixed: equal results give equal intervals. The interval covers the choice of test videos,
-    not the randomness of training. With all or no videos correct it has no width.
+    Scores (V, N), labels (V,) in 0..N-1.
     """
-    count, share = len(correct), float(correct.mean())
-    shares = np.random.default_rng(SEED).binomial(count, share, RESAMPLES) / count
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(shares, (tail, 1 - tail))
-    return Estimate(share, float(low), float(high))
-
-
-def accuracies(scores: np.ndarray, labels: np.ndarray) -> Accuracies:
-    """Return the metrics of scores (V, N) against labels (V,) in 0..N-1.
-
-    With fewer than five classes, top-5 is top-N. The mean class accuracy is over the classes that occur.
-    """
-    return Accuracies(
-        top1=bootstrap(hits(scores, labels, 1)),
-        top5=bootstrap(hits(scores, labels, min(5, scores.shape[1]))),
-        mean_class=float(
-            recall_score(labels, predictions(scores), labels=np.unique(labels), average="macro", zero_division=0)
-        ),
-    )
+    classes = np.unique(labels)
+    return float(recall_score(labels, predictions(scores), labels=classes, average="macro", zero_division=0))
 
 
 def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -98,6 +98,16 @@ def write_scores(path: Path, scores: Scores) -> None:
         _fill(file, scores)
 
 
+def read_protocol(path: Path) -> ProtocolConfig:
+    """Return the protocol of the scores at `path`; raises InputError as `read_scores` does."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file, path)
+            return ProtocolConfig.model_validate_json(file.attrs["protocol"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(path, error) from error
+
+
 def read_scores(path: Path) -> Scores:
     """Read the scores that `write_scores` wrote.
 
@@ -108,9 +118,12 @@ def read_scores(path: Path) -> Scores:
             _check_format(file, path)
             return _parse(file)
     except (OSError, KeyError, ValueError, TypeError) as error:  # h5py reports damage in all of these ways
-        raise InputError(
-            f"cannot be read as scores ({error})", file=path, hint="delete it: it is made anew from the stage's weights"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    hint = "delete it: it is made anew from the stage's weights"
+    return InputError(f"cannot be read as scores ({error})", file=path, hint=hint)
 
 
 def _fill(file: h5py.File, scores: Scores) -> None:

@@ -1,7 +1,7 @@
 """The ensemble table: one row a network, one row an ensemble.
 
 A table is a pandas DataFrame of text, with the numbers already rounded as they are published: what is written is what
-is read back, stacked and shown.
+is read back, stacked and shown. With several runs (seeds) of a recipe its numbers are means over them.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
-from mml_core.config.recipe import ProtocolConfig, TableConfig
+from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
-from mml_core.evaluation.metrics import Estimate, accuracies, mean_average_precision
+from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
+from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
+from mml_core.evaluation.uncertainty import SeededEstimate, estimate
 from mml_core.files import write_text
 
-#: Columns of every table. Shares are percentages; top1_low and top1_high enclose 95 % (see metrics.bootstrap);
-#: gflops_per_video counts 10^9 multiply-adds of all views and members.
+#: Columns of every table. Shares are percentages, top1_std the standard deviation over runs (empty for a single one);
+#: top1_low and top1_high enclose 95 % (see uncertainty.estimate); gflops_per_video counts 10^9 multiply-adds of all
+#: views and members.
 COLUMNS = (
     "dataset",
     "recipe",
@@ -34,18 +38,22 @@ COLUMNS = (
     "split",
     "videos",
     "quarantined",
+    "seeds",
     "top1",
+    "top1_std",
     "top1_low",
     "top1_high",
     "top5",
+    "top5_std",
     "top5_low",
     "top5_high",
     "mean_class_accuracy",
     "parameters_millions",
     "gflops_per_video",
 )
-#: One more column where a video may have several labels; the accuracies are empty there.
+#: More columns where a video may have several labels; the accuracies are empty there.
 MULTI_LABEL_COLUMN = "map"
+MULTI_LABEL_COLUMNS = (MULTI_LABEL_COLUMN, "map_std")
 JOINT = " + "
 
 
@@ -59,18 +67,19 @@ class TableRequest(Strict):
     protocol: ProtocolConfig
 
 
-def build_table(request: TableRequest, members: Mapping[str, Member]) -> pd.DataFrame:
-    """Return the rows of `request`: its single networks, then its ensembles, members in the order of `members`.
+def build_table(request: TableRequest, runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the rows of `request`: its single networks, then its ensembles, members in the order of the first run's.
 
     Raises InputError where scores are missing, belong to another split or protocol, or do not fit together.
     """
+    members = runs[0]
     listed = list(members) if request.table.networks == "all" else list(request.table.networks)
-    rows = [_row(request, reference, "network", {reference: 1.0}, None, members) for reference in listed]
+    rows = [_row(request, reference, "network", {reference: 1.0}, None, runs) for reference in listed]
     # One order of members wherever they are listed, whatever that of the recipe's keys.
     place = {reference: index for index, reference in enumerate(members)}
     for name, ensemble in request.table.ensembles.items():
         weights = dict(sorted(ensemble.members.items(), key=lambda item: place.get(item[0], -1)))
-        rows.append(_row(request, name, "ensemble", weights, ensemble.fusion, members))
+        rows.append(_row(request, name, "ensemble", weights, ensemble.fusion, runs))
     return _ordered(pd.DataFrame(rows, dtype=str))
 
 
@@ -127,12 +136,12 @@ def _row(
     kind: str,
     weights: Mapping[str, float],
     fusion: Fusion | None,
-    members: Mapping[str, Member],
+    runs: Sequence[Run],
 ) -> dict[str, str]:
-    chosen = [pick(members, reference) for reference in weights]
-    for member in chosen:
+    chosen = [pick(runs[0], reference) for reference in weights]
+    for member in (pick(run, reference) for run in runs for reference in weights):
         _check_request(request, member)
-    combined = combine(chosen, list(weights.values()), fusion or "logits")
+    combined = combine_runs(runs, list(weights), list(weights.values()), fusion or "logits")
     return {
         "dataset": request.dataset,
         "recipe": request.recipe,
@@ -143,8 +152,9 @@ def _row(
         "fusion": fusion or "",
         "protocol": describe_protocol(request.protocol, [member.crop_px for member in chosen]),
         "split": request.table.split,
-        "videos": str(len(combined.video_ids)),
+        "videos": str(len(combined[0].video_ids)),
         "quarantined": str(max(member.quarantined for member in chosen)),
+        "seeds": str(len(runs)),
         **_metrics(combined),
         "parameters_millions": f"{sum(member.parameters for member in chosen) / 1e6:.3f}",
         "gflops_per_video": f"{sum(member.gflops_per_video for member in chosen):.3f}",
@@ -161,31 +171,34 @@ def _check_request(request: TableRequest, member: Member) -> None:
         )
 
 
-def _metrics(combined: Combined) -> dict[str, str]:
-    if combined.labels.ndim == 2:
-        return {MULTI_LABEL_COLUMN: _percent(mean_average_precision(combined.scores, combined.labels))}
-    result = accuracies(combined.scores, combined.labels)
+def _metrics(combined: Sequence[Combined]) -> dict[str, str]:
+    if combined[0].labels.ndim == 2:
+        values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
+        deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+        return {MULTI_LABEL_COLUMN: percent(float(values.mean())), "map_std": percent(float(deviation))}
+    class_means = [mean_class_accuracy(one.scores, one.labels) for one in combined]
     return {
-        **_interval("top1", result.top1),
-        **_interval("top5", result.top5),
-        "mean_class_accuracy": _percent(result.mean_class),
+        **_interval("top1", estimate(hits_of_runs(combined, 1))),
+        **_interval("top5", estimate(hits_of_runs(combined, 5))),
+        "mean_class_accuracy": percent(sum(class_means) / len(class_means)),
     }
 
 
-def _interval(name: str, estimate: Estimate) -> dict[str, str]:
+def _interval(name: str, result: SeededEstimate) -> dict[str, str]:
     return {
-        name: _percent(estimate.value),
-        f"{name}_low": _percent(estimate.low),
-        f"{name}_high": _percent(estimate.high),
+        name: percent(result.value),
+        f"{name}_std": percent(result.std),
+        f"{name}_low": percent(result.low),
+        f"{name}_high": percent(result.high),
     }
 
 
-def _percent(share: float) -> str:
-    """Return `share` in percent; nothing where it is not defined (a mean over no classes)."""
+def percent(share: float) -> str:
+    """Return `share` in percent; nothing where it is not defined (a mean over no classes, a deviation of one run)."""
     return "" if math.isnan(share) else f"{100 * share:.2f}"
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` with its columns in the published order; columns that no row fills stay empty."""
-    columns = [*COLUMNS, MULTI_LABEL_COLUMN] if MULTI_LABEL_COLUMN in table.columns else list(COLUMNS)
+    columns = [*COLUMNS, *MULTI_LABEL_COLUMNS] if MULTI_LABEL_COLUMN in table.columns else list(COLUMNS)
     return table.reindex(columns=columns, fill_value="").fillna("")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mml_core.cli import named_file, run
 from mml_core.evaluation.markdown import to_markdown
-from mml_core.evaluation.members import load_members
+from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.table import TableRequest, build_table, write_table
 from mml_core.files import write_text
 
@@ -16,12 +16,12 @@ def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, metavar="JSON", help="recipe, dataset, name, table and protocol")
-    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE=FILE")
+    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
     request = TableRequest.model_validate_json(arguments.table)
-    table = build_table(request, load_members(dict(arguments.scores)))
+    table = build_table(request, load_runs(dict(arguments.scores)))
     write_table(arguments.output, table)
     write_text(arguments.markdown, to_markdown(table))
 

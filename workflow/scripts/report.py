@@ -1,8 +1,9 @@
-"""Render the page for people: table, curves, confusion, sample clips, data quality and settings of one recipe."""
+"""Render the page for people: all tables of one recipe, claims, curves, confusion, clips, data quality and settings."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from mml_core.cli import named_file, run
@@ -23,6 +24,12 @@ def main() -> None:
     parser.add_argument(
         "--shards", nargs="*", default=[], type=named_file, metavar="MODALITY=FILE", help="for the strips"
     )
+    parser.add_argument("--published", nargs="*", default=[], type=named_file, metavar="NAME=FILE", help="tables")
+    parser.add_argument("--titles", default={}, type=json.loads, metavar="JSON", help="of published tables, by name")
+    parser.add_argument(
+        "--matrices", nargs="*", default=[], type=named_file, metavar="NAME=FILE", help="pictures of tables of pairs"
+    )
+    parser.add_argument("--claims", nargs="?", type=Path, metavar="CSV")
     parser.add_argument("--output", required=True, type=Path, metavar="HTML")
     arguments = parser.parse_args()
     files = ReportFiles(
@@ -33,6 +40,10 @@ def main() -> None:
         scores=dict(arguments.scores),
         quality=arguments.quality,
         shards=dict(arguments.shards),
+        published=dict(arguments.published),
+        titles=arguments.titles,
+        matrices=dict(arguments.matrices),
+        claims=arguments.claims,
     )
     write_text(arguments.output, render_page(make_page(files)))
 

@@ -1,0 +1,23 @@
+"""All pairs of a table of ensembles as a matrix, as MML prints Tables XI and XII."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mml_core.config.tables import PublishedPairs
+
+
+def pair_matrix(table: PublishedPairs, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return our top-1 in percent: a row a model of the second group, a column one of the first, in the recipe's order.
+
+    `pairs` is the table with a row a pair (`paper_table.build_paper_table`).
+    """
+    across, down = table.models
+    values = pairs.assign(top1=pd.to_numeric(pairs["top1"])).pivot(index=down, columns=across, values="top1")
+    return values.loc[list(table.models[down]), list(table.models[across])]
+
+
+def baseline_value(table: PublishedPairs, matrix: pd.DataFrame) -> float:
+    """Return the top-1 in percent that the others are compared with."""
+    across, down = table.models
+    return float(matrix.loc[table.baseline[down], table.baseline[across]])

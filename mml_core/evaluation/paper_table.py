@@ -1,0 +1,197 @@
+"""A table of a paper with our values: each printed one, ours, and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mml_core.config.base import Strict
+from mml_core.config.dataset import Name
+from mml_core.config.tables import (
+    ProtocolConfig,
+    PublishedConfig,
+    PublishedPositions,
+    TableName,
+)
+from mml_core.errors import InputError
+from mml_core.evaluation.combinations import count_correct, sum_of_positions
+from mml_core.evaluation.markdown import pad_columns, with_interval
+from mml_core.evaluation.members import Combined, Member
+from mml_core.evaluation.metrics import mean_average_precision
+from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.scores import read_protocol
+from mml_core.evaluation.table import JOINT, percent
+from mml_core.evaluation.uncertainty import estimate
+from mml_core.published import METRICS, POSITIONS, PublishedRow, join_models
+
+#: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
+Files = Sequence[tuple[str, Path]]
+#: Videos' best classes that count as right, by metric.
+BEST = {"top1": 1, "top5": 5}
+TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
+#: Columns that follow a row's description and its metrics.
+CLOSING = ("seeds", "videos")
+#: What stands before and after a metric's name in the names of its columns.
+PARTS = (("published_", ""), ("", ""), ("", "_difference"), ("", "_std"), ("", "_low"), ("", "_high"))
+
+
+class PublishedRequest(Strict):
+    """Which published table to make: the recipe's block and its protocols, with the defaults filled in."""
+
+    recipe: Name
+    dataset: Name
+    name: TableName
+    table: PublishedConfig
+    protocols: dict[Name, ProtocolConfig]
+
+
+def build_paper_table(request: PublishedRequest, published: Sequence[Mapping[str, str]], files: Files) -> pd.DataFrame:
+    """Return the rows `published` with our values, as text.
+
+    Columns: recipe, dataset, what the row is about, members, and for each metric of the paper `published_M`, `M` (ours,
+    the mean over the seeds), `M_difference` (ours minus published), `M_std`, `M_low` and `M_high` (see
+    uncertainty.estimate; no interval for mAP); then seeds and videos. Percentages have two decimals. `files` are
+    (STAGE or STAGE@RUN, score file). Raises InputError where scores are missing or do not fit together.
+    """
+    rows = join_models(request.table, request.protocols, published)
+    if isinstance(request.table, PublishedPositions):
+        ours = _positions(request, rows, files)
+    else:
+        runs = load_rows(rows, request.protocols, files)
+        ours = [_row_values(row, runs) for row in rows]
+    records = [
+        {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": JOINT.join(row.members)}
+        | _beside(row, values)
+        for row, values in zip(rows, ours, strict=True)
+    ]
+    return pd.DataFrame(records, dtype=str).fillna("")
+
+
+def paper_markdown(name: str, title: str, table: pd.DataFrame) -> str:
+    """Return a table that `build_paper_table` made as a Markdown document for people, under its name and title."""
+    shown = readable_paper_table(table)
+    lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
+    notes = (
+        "Percentages but for sums of positions (smaller is better). Difference: ours minus published. Ours: the mean "
+        "over the seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos."
+    )
+    return "\n".join([f"# {heading(name, title)}", "", *lines, "", notes, ""])
+
+
+def heading(name: str, title: str) -> str:
+    """Return what people call a table: `table_VII` and its title -> `Table VII: its title`."""
+    words = name.replace("_", " ")
+    return f"{words[0].upper()}{words[1:]}: {title}"
+
+
+def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` with headings for people and each value with its interval."""
+    metrics = [name for name in (*METRICS, POSITIONS) if f"published_{name}" in table]
+    numbers = {f"{before}{name}{after}" for name in metrics for before, after in PARTS}
+    described = [name for name in table if name not in {*numbers, *CLOSING, "recipe", "dataset", "members"}]
+    shown = pd.DataFrame({name.replace("_", " ").capitalize(): table[name] for name in described})
+    records = table.to_dict("records")
+    for name in metrics:
+        shown[f"{TITLES[name]}, published"] = table[f"published_{name}"]
+        shown[f"{TITLES[name]}, ours"] = [with_interval(row, name) for row in records]
+        shown[f"{TITLES[name]}, difference"] = table[f"{name}_difference"]
+    return shown
+
+
+def load_rows(
+    rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConfig], files: Files
+) -> dict[ProtocolConfig, list[dict[str, Member]]]:
+    """Return the runs by protocol, each with the networks that `rows` need under that protocol.
+
+    Raises InputError where there are no scores of one, or they lack views of a protocol.
+    """
+    stored: dict[ProtocolConfig, dict[str, Path]] = {}
+    for key, path in files:
+        stored.setdefault(read_protocol(path), {})[key] = path
+    needed: dict[tuple[str, ProtocolConfig], set[str]] = {}
+    for row in rows:
+        needed.setdefault((row.stored, row.protocol), set()).update(row.members)
+    return {
+        protocol: load_runs(stored.get(protocols[name], {}), references=references, protocol=protocol)
+        for (name, protocol), references in needed.items()
+        if references
+    }
+
+
+def _row_values(row: PublishedRow, runs: Mapping[ProtocolConfig, Sequence[Run]]) -> dict[str, str]:
+    """Return our values of a row as text: each metric that the paper prints, with its uncertainty."""
+    if not row.members:
+        return {}
+    combined = combine_runs(runs[row.protocol], row.members)
+    values = {"seeds": str(len(combined)), "videos": str(len(combined[0].video_ids))}
+    multi_label = combined[0].labels.ndim == 2
+    for metric in row.values:
+        if multi_label != (metric == "map"):
+            raise InputError(
+                f"the published {TITLES[metric]} is not what this data set, with "
+                f"{'several labels' if multi_label else 'one label'} a video, is measured by",
+                hint="choose the data set that the table is about",
+            )
+        values |= _precisions(combined) if multi_label else _accuracy(metric, combined)
+    return values
+
+
+def _accuracy(metric: str, combined: Sequence[Combined]) -> dict[str, str]:
+    result = estimate(hits_of_runs(combined, BEST[metric]))
+    return {
+        metric: percent(result.value),
+        f"{metric}_std": percent(result.std),
+        f"{metric}_low": percent(result.low),
+        f"{metric}_high": percent(result.high),
+    }
+
+
+def _precisions(combined: Sequence[Combined]) -> dict[str, str]:
+    values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
+    return {"map": percent(float(values.mean())), "map_std": _deviation(100 * values)}
+
+
+def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: Files) -> list[dict[str, str]]:
+    """Return each row's sum of positions among all ensembles of one network a group, the mean over the runs."""
+    runs = next(iter(load_rows(rows, request.protocols, files).values()))
+    groups = [list(models.values()) for models in request.table.models.values()]
+    sums: dict[str, list[float]] = {}
+    for run in runs:
+        combined = [[combine_runs([run], [reference])[0] for reference in group] for group in groups]
+        correct = count_correct([np.stack([one.scores for one in group]) for group in combined], combined[0][0].labels)
+        for group, totals in zip(groups, sum_of_positions(correct), strict=True):
+            for reference, total in zip(group, totals.tolist(), strict=True):
+                sums.setdefault(reference, []).append(total)
+    return [
+        {
+            POSITIONS: f"{np.mean(sums[row.members[0]]):.0f}",
+            f"{POSITIONS}_std": _deviation(np.array(sums[row.members[0]])),
+            "seeds": str(len(runs)),
+            "videos": str(len(next(iter(runs[0].values())).video_ids)),
+        }
+        if row.members
+        else {}
+        for row in rows
+    ]
+
+
+def _deviation(values: np.ndarray) -> str:
+    return f"{values.std(ddof=1):.2f}" if len(values) > 1 else ""
+
+
+def _beside(row: PublishedRow, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return published values, ours, and their differences, in the order of the columns."""
+    cells: dict[str, str] = {}
+    for metric, value in row.values.items():
+        own = ours.get(metric, "")
+        cells[f"published_{metric}"] = (
+            "" if value is None else f"{value:.0f}" if metric == POSITIONS else f"{value:.2f}"
+        )
+        cells[metric] = own
+        comparable = own and value is not None and metric != POSITIONS
+        cells[f"{metric}_difference"] = f"{float(own) - value:+.2f}" if comparable else ""
+        cells |= {f"{metric}_{part}": ours.get(f"{metric}_{part}", "") for part in ("std", "low", "high")}
+    return cells | {name: ours.get(name, "") for name in CLOSING}

@@ -1,0 +1,85 @@
+"""Networks of several runs (seeds) of a recipe: reading their scores, and which videos each ensemble gets right."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mml_core.config.tables import ProtocolConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick
+from mml_core.evaluation.metrics import hits
+from mml_core.evaluation.scores import NetworkScores, Scores, read_scores
+from mml_core.evaluation.views import select_views
+
+#: The networks of one run by reference (`stage.network`).
+Run = Mapping[str, Member]
+
+
+def load_runs(
+    files: Mapping[str, Path], *, references: Collection[str] | None = None, protocol: ProtocolConfig | None = None
+) -> list[dict[str, Member]]:
+    """Return the networks in the score `files`, by run; keys of `files` are STAGE for the first run, else STAGE@RUN.
+
+    `references` limits what is kept. With `protocol`, only those of the stored views are used that make it up. Raises
+    InputError where a file cannot be read, or lacks a view of `protocol`.
+    """
+    runs: dict[int, dict[str, Member]] = {}
+    for key, path in files.items():
+        stage, _, run = key.partition("@")
+        wanted = {name.partition(".")[2] for name in references or () if name.startswith(f"{stage}.")}
+        scores = read_scores(path)
+        if references is not None:
+            kept = {name: network for name, network in scores.networks.items() if name in wanted}
+            if not kept:
+                continue
+            scores = dataclasses.replace(scores, networks=kept)
+        if protocol is not None:
+            scores = _under(scores, protocol, path)
+        runs.setdefault(int(run or 0), {}).update(members_of(stage, scores))
+    return [runs[number] for number in sorted(runs)]
+
+
+def combine_runs(
+    runs: Sequence[Run], members: Sequence[str], weights: Sequence[float] | None = None, fusion: Fusion = "logits"
+) -> list[Combined]:
+    """Return the ensemble of the networks `members` in each run; all on the first run's videos, in their order.
+
+    Raises InputError where a run lacks a network, or where videos, classes or labels differ.
+    """
+    combined = [
+        combine([pick(run, reference) for reference in members], weights or [1.0] * len(members), fusion)
+        for run in runs
+    ]
+    for number, other in enumerate(combined[1:], start=2):
+        if other.video_ids != combined[0].video_ids or not np.array_equal(other.labels, combined[0].labels):
+            raise InputError(
+                f"{' + '.join(members)}: run {number} was not scored on the videos and labels of run 1",
+                hint="score all runs again with the present annotations",
+            )
+    return combined
+
+
+def hits_of_runs(combined: Sequence[Combined], k: int) -> np.ndarray:
+    """Return whether each run has each video's label among its k best classes, (S, V) bool."""
+    return np.stack([hits(one.scores, one.labels, min(k, one.scores.shape[1])) for one in combined])
+
+
+def _under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
+    """Return `scores` with those views alone that make up `protocol`."""
+    if protocol == scores.protocol:
+        return scores
+    try:
+        views = select_views(scores.protocol, protocol)
+    except ValueError as error:
+        raise InputError(
+            str(error), file=path, hint="score with a protocol that has all the views, such as dense 2 + uniform 2"
+        ) from error
+    networks = {
+        name: NetworkScores(network.logits[:, views], network.modality, network.parameters, network.gflops_per_view)
+        for name, network in scores.networks.items()
+    }
+    return dataclasses.replace(scores, protocol=protocol, networks=networks)

@@ -1,0 +1,81 @@
+"""Which stored views make up another test protocol: one pass over the videos serves all of MML's Table X.
+
+Views are stored dense ones first, then uniform ones, each times its crops. By MML, Appendix A, a view has a place that
+does not depend on the video: dense view i of k starts at i/k of the room T' for first frames (at 1/2 where k = 1), and
+uniform view i of m takes frame floor((n + i/m) T / N). Both are evaluated in integers, as the floor of one rational
+number, so equal places are equal frames, in every video.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+from mml_core.config.recipe import ProtocolConfig
+from mml_core.evaluation.scores import views_per_video
+
+Place = tuple[Literal["dense", "uniform"], Fraction]
+
+
+def view_places(protocol: ProtocolConfig) -> list[Place]:
+    """Return kind and place, 0 <= place < 1, of each temporal view of `protocol`, in the order they are stored.
+
+    The place of a dense view is where it starts, as a share of T'; that of a uniform view, its phase, as a share of the
+    distance of two frames. No place occurs twice.
+    """
+    dense = [Fraction(1, 2)] if protocol.dense == 1 else [Fraction(i, protocol.dense) for i in range(protocol.dense)]
+    uniform = [Fraction(i, protocol.uniform) for i in range(protocol.uniform)]
+    return [*(("dense", place) for place in dense), *(("uniform", place) for place in uniform)]
+
+
+def select_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> list[int]:
+    """Return which of the views of `stored` are those of `wanted`, crops included, in the order of `wanted`.
+
+    So `logits[:, select_views(stored, wanted)]` of logits (V, K, N) under `stored` are those under `wanted`. Raises
+    ValueError, naming both protocols, where `stored` lacks a view or crops differently.
+    """
+    if stored.crop != wanted.crop:
+        raise ValueError(f"views of {_name(stored)} are not cropped like those of {_name(wanted)}")
+    places = view_places(stored)
+    index = {place: number for number, place in enumerate(places)}
+    for kind, place in view_places(wanted):
+        if (kind, place) not in index:
+            raise ValueError(f"views of {_name(stored)} lack the {kind} view at {place} of {_name(wanted)}")
+    crops = views_per_video(stored) // len(places)
+    return [index[place] * crops + crop for place in view_places(wanted) for crop in range(crops)]
+
+
+def covering_protocol(protocols: Sequence[ProtocolConfig]) -> ProtocolConfig:
+    """Return the smallest protocol, k and m each as small as can be, whose views include those of all `protocols`.
+
+    Settings other than the numbers of views are those of the first. Raises ValueError where there are no protocols,
+    they crop differently, or no protocol may have as many views.
+    """
+    if len({protocol.crop for protocol in protocols}) != 1:
+        raise ValueError(f"expected protocols with one crop policy, got {', '.join(map(_name, protocols)) or 'none'}")
+    dense = _covering_dense({protocol.dense for protocol in protocols})
+    uniform = _common_multiple({protocol.uniform for protocol in protocols})
+    try:
+        return ProtocolConfig(**protocols[0].model_dump() | {"dense": dense, "uniform": uniform})
+    except ValueError as error:
+        names = ", ".join(map(_name, protocols))
+        raise ValueError(f"no protocol holds {names}: dense {dense} + uniform {uniform} would be needed") from error
+
+
+def _covering_dense(counts: set[int]) -> int:
+    """Return the least k that has the dense views of all `counts`: a common multiple, except for the one of k = 1."""
+    if counts <= {0, 1}:
+        return max(counts)
+    # the single view in the middle is one of k views where k is even
+    return _common_multiple({2 if count == 1 else count for count in counts})
+
+
+def _common_multiple(counts: set[int]) -> int:
+    """Return the least common multiple of the `counts` that are not 0; 0 where all are."""
+    return math.lcm(*(counts - {0})) if counts != {0} else 0
+
+
+def _name(protocol: ProtocolConfig) -> str:
+    return f"dense {protocol.dense} + uniform {protocol.uniform} ({protocol.crop})"

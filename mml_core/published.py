@@ -1,0 +1,121 @@
+"""Tables of papers: the printed values as data, and which of a recipe's networks belongs to each of their rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mml_core.config.tables import (
+    ProtocolConfig,
+    PublishedConfig,
+    PublishedNetworks,
+    PublishedPairs,
+    PublishedPositions,
+    PublishedSampling,
+    split_members,
+)
+from mml_core.errors import InputError
+
+#: Columns that hold a share in percent; every other column says what a row is about.
+METRICS = ("top1", "top5", "map")
+POSITIONS = "sum_of_positions"
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a published table and what it is made from here."""
+
+    about: Mapping[str, str]  # what the row is about, by column
+    values: Mapping[str, float | None]  # printed values by metric; None for an empty cell
+    members: tuple[str, ...]  # networks (stage.network) whose logits are summed; empty: none here
+    stored: str  # name of the recipe's protocol that its networks are scored with
+    protocol: ProtocolConfig  # that protocol, or the part of its views that the row is about
+
+
+def published_file(root: Path, name: str) -> Path:
+    """Return the file with the values of the published table `name`, below the project's folder `root`."""
+    return root / "config" / "published" / f"{name}.csv"
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the CSV file of a published table; raises InputError naming the file where there are none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as a published table ({error})", file=path) from error
+    if not rows or any(None in row or None in row.values() for row in rows):
+        raise InputError("expected a header and rows with a field for each of its columns", file=path)
+    return rows
+
+
+def join_models(
+    table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], rows: Iterable[Mapping[str, str]]
+) -> list[PublishedRow]:
+    """Return the published `rows`, each with the networks that `table` maps it to.
+
+    Raises ValueError for a model that no row is about, and for values that are no numbers.
+    """
+    joined, unused = [], _labels(table)
+    for row in rows:
+        members, used = _members(table, row)
+        unused -= used
+        protocol = protocols[table.protocol]
+        if isinstance(table, PublishedSampling):
+            counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
+            protocol = ProtocolConfig(**counts, crop=protocol.crop, views=protocol.views)
+        values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
+        about = {name: text for name, text in row.items() if name not in values}
+        joined.append(PublishedRow(about, values, members, table.protocol, protocol))
+    if unused:
+        raise ValueError(f"models: no published row is about {', '.join(map(repr, sorted(unused)))}")
+    return joined
+
+
+def published_rows(
+    tables: Mapping[str, PublishedConfig], protocols: Mapping[str, ProtocolConfig], *, file: Path, root: Path
+) -> dict[str, list[PublishedRow]]:
+    """Return the rows of each of a recipe's published `tables`, with the networks behind them.
+
+    `root` is the project's folder. Raises InputError, naming the recipe's `file` and the key, where a table does not
+    fit its data.
+    """
+    rows = {}
+    for name, table in tables.items():
+        data = published_file(root, table.published)
+        try:
+            rows[name] = join_models(table, protocols, read_published(data))
+        except (KeyError, ValueError) as error:
+            hint = f"compare with {data.relative_to(root)}"
+            raise InputError(f"published.{name}: {error}", file=file, hint=hint) from error
+    return rows
+
+
+def _labels(table: PublishedConfig) -> set[tuple[str, ...]]:
+    match table:
+        case PublishedNetworks() | PublishedSampling():
+            return {(label,) for label in table.models}
+        case PublishedPairs() | PublishedPositions():
+            return {(group, label) for group, models in table.models.items() for label in models}
+
+
+def _members(table: PublishedConfig, row: Mapping[str, str]) -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
+    """Return a row's networks, and which labels of the table's models it uses."""
+    match table:
+        case PublishedNetworks():
+            label = row[LABEL]
+            return (tuple(split_members(table.models[label])) if label in table.models else ()), {(label,)}
+        case PublishedSampling():
+            label = row["train_sampling"]
+            return ((table.models[label],) if label in table.models else ()), {(label,)}
+        case PublishedPairs():
+            used = {(column, row[column]) for column in table.models}
+            found = [models.get(row[column]) for column, models in table.models.items()]
+            return (tuple(filter(None, found)) if all(found) else ()), used
+        case PublishedPositions():
+            label = (row["modality"], row["model"])
+            reference = table.models[label[0]].get(label[1])
+            return ((reference,) if reference else ()), {label}

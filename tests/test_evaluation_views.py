@@ -1,0 +1,112 @@
+"""Views of one protocol among those of another."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mml_core.clips.positions import evaluation_starts
+from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.evaluation.scores import views_per_video
+from mml_core.evaluation.views import covering_protocol, select_views, view_places
+
+#: Those of MML, Table X.
+TABLE_X = [ProtocolConfig(dense=k, uniform=m) for k, m in product(range(3), range(3)) if k + m]
+COUNTS = st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any)
+PROTOCOL = COUNTS.map(lambda counts: ProtocolConfig(dense=counts[0], uniform=counts[1]))
+CLIP = st.builds(ClipConfig, frames=st.integers(1, 32), dense_window=st.integers(1, 128))
+CROPS = ["center", "full", "three"]
+
+
+def test_places_by_hand() -> None:
+    half, third = Fraction(1, 2), Fraction(1, 3)
+    assert view_places(ProtocolConfig(dense=1, uniform=1)) == [("dense", half), ("uniform", 0)]
+    assert view_places(ProtocolConfig(dense=2, uniform=3)) == [
+        *[("dense", 0), ("dense", half)],
+        *[("uniform", 0), ("uniform", third), ("uniform", 2 * third)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "indices"),
+    [((1, 0), [1]), ((2, 0), [0, 1]), ((0, 1), [2]), ((0, 2), [2, 3]), ((1, 2), [1, 2, 3]), ((2, 1), [0, 1, 2])],
+)
+def test_views_of_table_x_by_hand(wanted: tuple[int, int], indices: list[int]) -> None:
+    protocol = ProtocolConfig(dense=wanted[0], uniform=wanted[1])
+    assert select_views(ProtocolConfig(dense=2, uniform=2), protocol) == indices
+
+
+def test_one_pass_covers_all_of_table_x() -> None:
+    assert covering_protocol(TABLE_X) == ProtocolConfig(dense=2, uniform=2)
+    for protocol in TABLE_X:
+        assert len(select_views(ProtocolConfig(dense=2, uniform=2), protocol)) == views_per_video(protocol)
+
+
+def test_crops_stay_beside_each_other() -> None:
+    stored = ProtocolConfig(dense=2, uniform=1, crop="three")
+    assert select_views(stored, ProtocolConfig(dense=1, uniform=1, crop="three")) == [3, 4, 5, 6, 7, 8]
+
+
+@given(st.lists(PROTOCOL, min_size=1, max_size=3), st.integers(1, 300), st.integers(1, 6), CLIP)
+def test_selected_views_show_the_frames_of_the_wanted_protocol(
+    protocols: list[ProtocolConfig], items: int, length: int, clip: ClipConfig
+) -> None:
+    stored = covering_protocol(protocols)
+    starts = evaluation_starts(items, length, clip, stored)
+    for wanted in protocols:
+        expected = evaluation_starts(items, length, clip, wanted)
+        np.testing.assert_array_equal(starts[select_views(stored, wanted)], expected)
+
+
+@given(st.lists(PROTOCOL, min_size=1, max_size=3))
+def test_covering_protocol_is_the_smallest(protocols: list[ProtocolConfig]) -> None:
+    cover = covering_protocol(protocols)
+    places = {place for protocol in protocols for place in view_places(protocol)}
+    for dense, uniform in product(range(cover.dense + 1), range(cover.uniform + 1)):
+        if 0 < dense + uniform < cover.dense + cover.uniform:
+            assert not places <= set(view_places(ProtocolConfig(dense=dense, uniform=uniform)))
+
+
+@given(PROTOCOL, PROTOCOL)
+def test_views_are_selected_where_and_only_where_the_places_are_stored(
+    stored: ProtocolConfig, wanted: ProtocolConfig
+) -> None:
+    places = view_places(stored)
+    if set(view_places(wanted)) <= set(places):
+        assert [places[index] for index in select_views(stored, wanted)] == view_places(wanted)
+    else:
+        with pytest.raises(ValueError, match="lack the"):
+            select_views(stored, wanted)
+
+
+@pytest.mark.parametrize("crop", CROPS)
+def test_a_protocol_covers_itself(crop: str) -> None:
+    protocol = ProtocolConfig(dense=3, uniform=2, crop=crop)
+    assert covering_protocol([protocol]) == protocol
+    assert select_views(protocol, protocol) == list(range(views_per_video(protocol)))
+
+
+def test_a_missing_view_is_named_with_both_protocols() -> None:
+    message = r"views of dense 3 \+ uniform 1 \(center\) lack the dense view at 1/2 of dense 1 \+ uniform 1 \(center\)"
+    with pytest.raises(ValueError, match=message):
+        select_views(ProtocolConfig(dense=3, uniform=1), ProtocolConfig(dense=1, uniform=1))
+
+
+def test_other_crops_are_refused() -> None:
+    one, other = ProtocolConfig(crop="full"), ProtocolConfig(crop="three")
+    with pytest.raises(ValueError, match=r"uniform 1 \(full\) are not cropped like those of dense 0 \+ uniform 1"):
+        select_views(one, other)
+    with pytest.raises(ValueError, match="one crop policy"):
+        covering_protocol([one, other])
+    with pytest.raises(ValueError, match="got none"):
+        covering_protocol([])
+
+
+def test_more_views_than_a_protocol_may_have_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"no protocol holds .*: dense 0 \+ uniform 77 would be needed"):
+        covering_protocol([ProtocolConfig(uniform=7), ProtocolConfig(uniform=11)])

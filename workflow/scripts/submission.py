@@ -1,0 +1,28 @@
+"""Write the best classes of each video in the form of a test server."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mml_core.cli import named_file, run
+from mml_core.config.tables import split_members
+from mml_core.evaluation.runs import load_runs
+from mml_core.evaluation.submission import submission_text
+from mml_core.files import write_text
+
+
+def main() -> None:
+    """Parse the arguments and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--members", required=True, metavar="NETWORKS", help="`stage.network + stage.network`")
+    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE=FILE")
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    arguments = parser.parse_args()
+    members = split_members(arguments.members)
+    run_of_members = load_runs(dict(arguments.scores), references=members)[0]
+    write_text(arguments.output, submission_text(run_of_members, members))
+
+
+if __name__ == "__main__":
+    run(main)
