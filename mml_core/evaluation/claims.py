@@ -19,6 +19,11 @@ from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
 from mml_core.evaluation.table import percent
 from mml_core.evaluation.uncertainty import SeededDifference, bootstrap_map_difference, paired_difference
 
+NOTES = (
+    "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation over "
+    "the seeds; in brackets the 95 % bootstrap interval over seeds and videos, paired. holds: the whole interval is above "
+    "zero; contradicted: below; open: neither."
+)
 Runs = Mapping[ProtocolConfig, Sequence[Run]]
 
 
@@ -61,13 +66,8 @@ def build_claims(request: ClaimsRequest, pairs: Mapping[str, Sequence[Pair]], fi
 def claims_markdown(table: pd.DataFrame) -> str:
     """Return a table that `build_claims` made as a Markdown document for people."""
     shown = readable_claims(table)
-    notes = (
-        "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation "
-        "over the seeds; in brackets the 95 % bootstrap interval over seeds and videos, paired. holds: the whole "
-        "interval is above zero; contradicted: below; open: neither."
-    )
     lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
-    return "\n".join([*lines, "", notes, ""])
+    return "\n".join([*lines, "", NOTES, ""])
 
 
 def readable_claims(table: pd.DataFrame) -> pd.DataFrame:

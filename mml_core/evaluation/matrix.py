@@ -5,16 +5,23 @@ from __future__ import annotations
 import pandas as pd
 
 from mml_core.config.tables import PublishedPairs
+from mml_core.errors import InputError
 
 
 def pair_matrix(table: PublishedPairs, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return our top-1 in percent: a row a model of the second group, a column one of the first, in the recipe's order.
 
-    `pairs` is the table with a row a pair (`paper_table.build_paper_table`).
+    `pairs` is the table with a row a pair (`paper_table.build_paper_table`). Raises InputError where it lacks one.
     """
     across, down = table.models
     values = pairs.assign(top1=pd.to_numeric(pairs["top1"])).pivot(index=down, columns=across, values="top1")
-    return values.loc[list(table.models[down]), list(table.models[across])]
+    matrix = values.reindex(index=list(table.models[down]), columns=list(table.models[across]))
+    if matrix.isna().to_numpy().any():
+        raise InputError(
+            f"the published table {table.published!r} does not have every pair of the recipe's models",
+            hint="map models to the labels of its columns, or leave them out",
+        )
+    return matrix
 
 
 def baseline_value(table: PublishedPairs, matrix: pd.DataFrame) -> float:

@@ -34,6 +34,11 @@ BEST = {"top1": 1, "top5": 5}
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
 #: Columns that follow a row's description and its metrics.
 CLOSING = ("seeds", "videos")
+NOTES = (
+    "Percentages but for sums of positions (smaller is better). Published values are of the paper's own data set, ours "
+    "of the one that was chosen. Difference: ours minus published. Ours: the mean over the seeds, ± their standard "
+    "deviation, in brackets the 95 % bootstrap interval over seeds and videos."
+)
 #: What stands before and after a metric's name in the names of its columns.
 PARTS = (("published_", ""), ("", ""), ("", "_difference"), ("", "_std"), ("", "_low"), ("", "_high"))
 
@@ -74,11 +79,7 @@ def paper_markdown(name: str, title: str, table: pd.DataFrame) -> str:
     """Return a table that `build_paper_table` made as a Markdown document for people, under its name and title."""
     shown = readable_paper_table(table)
     lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
-    notes = (
-        "Percentages but for sums of positions (smaller is better). Difference: ours minus published. Ours: the mean "
-        "over the seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos."
-    )
-    return "\n".join([f"# {heading(name, title)}", "", *lines, "", notes, ""])
+    return "\n".join([f"# {heading(name, title)}", "", *lines, "", NOTES, ""])
 
 
 def heading(name: str, title: str) -> str:
@@ -92,13 +93,19 @@ def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
     metrics = [name for name in (*METRICS, POSITIONS) if f"published_{name}" in table]
     numbers = {f"{before}{name}{after}" for name in metrics for before, after in PARTS}
     described = [name for name in table if name not in {*numbers, *CLOSING, "recipe", "dataset", "members"}]
-    shown = pd.DataFrame({name.replace("_", " ").capitalize(): table[name] for name in described})
+    shown = pd.DataFrame({_column_heading(name): table[name] for name in described})
     records = table.to_dict("records")
     for name in metrics:
         shown[f"{TITLES[name]}, published"] = table[f"published_{name}"]
         shown[f"{TITLES[name]}, ours"] = [with_interval(row, name) for row in records]
         shown[f"{TITLES[name]}, difference"] = table[f"{name}_difference"]
     return shown
+
+
+def _column_heading(name: str) -> str:
+    """Return what people read above a column: `rgb_model` -> `RGB model`."""
+    words = name.replace("_", " ")
+    return f"RGB{words[3:]}" if words.startswith("rgb ") else f"{words[0].upper()}{words[1:]}"
 
 
 def load_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from mml_core.annotations import load_annotations
 from mml_core.config.dataset import load_dataset
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
-from mml_core.evaluation.members import load_members
+from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.table import JOINT, best_row, read_table, row_scores
 from mml_core.report.clips import colour_wheel
 from mml_core.report.content import (
@@ -26,7 +26,8 @@ from mml_core.report.content import (
     table_grid,
 )
 from mml_core.report.images import image_uri
-from mml_core.report.page import CombinedPage, Page
+from mml_core.report.page import CombinedPage, Page, PaperTable
+from mml_core.report.paper import claims_part, paper_table_part
 from mml_core.shards import ModalityStore
 
 WHEEL_PX = 112
@@ -36,7 +37,7 @@ HEADER = ("Data set", "Recipe")
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """The files that the page is made from; stages and modalities by their names."""
+    """The files that the page is made from; stages, modalities and published tables by their names."""
 
     dataset: Path
     table: Path  # of one recipe
@@ -45,6 +46,10 @@ class ReportFiles:
     scores: Mapping[str, Path]  # at least of the stages of the table's best row
     quality: Path
     shards: Mapping[str, Path]  # one of each modality, holding the same videos
+    published: Mapping[str, Path] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)  # of the published tables
+    matrices: Mapping[str, Path] = field(default_factory=dict)  # pictures of published tables of pairs
+    claims: Path | None = None
 
 
 def make_page(files: ReportFiles) -> Page:
@@ -55,7 +60,7 @@ def make_page(files: ReportFiles) -> Page:
         raise InputError("has no rows to show", file=files.table)
     best = best_row(table)
     row = table.iloc[best].to_dict()
-    combined = row_scores(row, load_members(_scores_of_row(row, files)))
+    combined = row_scores(row, load_runs(_scores_of_row(row, files))[0])
     grid, common = table_grid(table, best)
     stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
     annotations = load_annotations(dataset, check_files=False)
@@ -66,6 +71,8 @@ def make_page(files: ReportFiles) -> Page:
         table=grid,
         notes=NOTES,
         chance=chance_percent(combined),
+        published=_paper_tables(files),
+        claims=claims_part(files.claims) if files.claims else None,
         curves=[
             stage_curves(stage, read_history(path), multi_label=dataset.multi_label)
             for stage, path in files.history.items()
@@ -89,6 +96,15 @@ def make_combined_page(table_file: Path, pages: Sequence[Path], output: Path) ->
     grid, common = table_grid(table, best_row(table))
     links = [(page.parent.name, quote(Path(os.path.relpath(page, output.parent)).as_posix())) for page in pages]
     return CombinedPage("Networks and ensembles", common, grid, NOTES, links)
+
+
+def _paper_tables(files: ReportFiles) -> list[PaperTable]:
+    if missing := [name for name in files.published if name not in files.titles]:
+        raise InputError(f"the published table {missing[0]!r} has no title", hint="pass one for each published table")
+    return [
+        paper_table_part(name, files.titles[name], path, files.matrices.get(name))
+        for name, path in files.published.items()
+    ]
 
 
 def _scores_of_row(row: Mapping[str, str], files: ReportFiles) -> dict[str, Path]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mml_core.report.samples import Strip
+
+#: How text is coloured: classes of the page's style.
+Tone = Literal["good", "bad", "neutral"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a table's cell; `interval` is drawn below it."""
+    """Text of a table's cell; `interval` is drawn below it, `tone` colours it."""
 
     text: str
     interval: Interval | None = None
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,24 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class PaperTable:
+    """A published table with our values; a table of pairs also has its matrix as a picture."""
+
+    name: str
+    heading: str
+    grid: Grid
+    matrix_uri: str | None
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a paper states, and whether it holds here: `facts` are (name, number of claims)."""
+
+    facts: Sequence[tuple[str, str]]
+    grid: Grid
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything on the page. `facts` are (name, value); `settings` are (stage, text); `chance` is in percent."""
 
@@ -84,6 +107,8 @@ class Page:
     table: Grid
     notes: str
     chance: float | None
+    published: Sequence[PaperTable]
+    claims: Claims | None
     curves: Sequence[StageCurves]
     confusion: Confusion | None
     clips: Sequence[Clip]
@@ -118,7 +143,7 @@ def render_page(page: Page | CombinedPage) -> str:
 
 
 def text_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
-    """Return a grid of plain text; columns in which every filled cell begins with a number are numeric."""
+    """Return a grid of plain text; columns in which every filled cell begins with a number (`+1.5`) are numeric."""
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in headings]
     cells = [[Cell(text) for text in row] for row in rows]
     return Grid(headings, [_is_numeric(column) for column in columns], cells)
@@ -126,4 +151,4 @@ def text_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
 
 def _is_numeric(column: Sequence[str]) -> bool:
     filled = [text.split()[0] for text in column if text.strip()]
-    return bool(filled) and all(text.replace(".", "", 1).isdigit() for text in filled)
+    return bool(filled) and all(text.lstrip("+-").replace(".", "", 1).isdigit() for text in filled)

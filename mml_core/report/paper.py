@@ -1,0 +1,62 @@
+"""What the page shows of a paper: its tables with our values beside the printed ones, and what became of its claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from mml_core.errors import InputError
+from mml_core.evaluation.claims import readable_claims
+from mml_core.evaluation.paper_table import heading, readable_paper_table
+from mml_core.report.images import png_uri
+from mml_core.report.page import Cell, Claims, Grid, PaperTable, Tone, text_grid
+
+#: Verdicts of `claims.build_claims`, in the order in which they are counted.
+TONES: dict[str, Tone] = {"holds": "good", "contradicted": "bad", "open": "neutral"}
+VERDICT = "Verdict"
+
+
+def paper_table_part(name: str, title: str, table_file: Path, matrix_file: Path | None) -> PaperTable:
+    """Return a published table for the page, with its picture where it is a table of pairs.
+
+    `table_file` is what `paper_table.build_paper_table` made; raises InputError where it is something else.
+    """
+    table = _read(table_file, "published table")
+    if not any(column.startswith("published_") for column in table.columns):
+        raise InputError("is no published table: it has no column of printed values", file=table_file)
+    matrix = png_uri(matrix_file) if matrix_file else None
+    return PaperTable(name, heading(name, title), _grid(readable_paper_table(table)), matrix)
+
+
+def claims_part(claims_file: Path) -> Claims:
+    """Return the claims with their verdicts in colour; raises InputError where the file has something else."""
+    table = _read(claims_file, "table of claims")
+    try:
+        plain = _grid(readable_claims(table))
+        counts = Counter(table["verdict"])
+    except KeyError as error:
+        raise InputError(f"is no table of claims: it lacks the column {error}", file=claims_file) from error
+    rows = [
+        [
+            Cell(cell.text, tone=TONES[cell.text]) if name == VERDICT else cell
+            for name, cell in zip(plain.headings, cells, strict=True)
+        ]
+        for cells in plain.rows
+    ]
+    facts = [("Claims", str(len(table))), *((verdict.capitalize(), str(counts[verdict])) for verdict in TONES)]
+    return Claims(facts, Grid(plain.headings, plain.numeric, rows))
+
+
+def _read(path: Path, kind: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read as a {kind} ({error})", file=path) from error
+
+
+def _grid(shown: pd.DataFrame) -> Grid:
+    """Return `shown` without the columns that say nothing, such as the differences of sums of positions."""
+    kept = shown.loc[:, (shown != "").any()]
+    return text_grid(list(kept.columns), kept.to_numpy().tolist())
