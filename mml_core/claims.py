@@ -10,7 +10,7 @@ from mml_core.config.tables import Claim, ClaimsConfig, ProtocolConfig, split_me
 from mml_core.errors import InputError
 from mml_core.published import PublishedRow
 
-#: In a reference to a row of a table of pairs: every label of that column, one after the other.
+#: In a reference to a row: every label of that column that has a network here, one after the other.
 EVERY = "*"
 
 
@@ -81,6 +81,7 @@ def _rows(reference: Sequence[str], tables: Mapping[str, Sequence[PublishedRow]]
         raise ValueError(f"{table} has no row {wanted}; it has {known}, …")
     if EVERY not in wanted and len(found) > 1:
         raise ValueError(f"{table} has {len(found)} rows {wanted}")
-    if absent := [row for row in found if not row.members]:
-        raise ValueError(f"{table}: row {list(absent[0].about.values())} has no network here")
-    return found
+    with_networks = [row for row in found if row.members]
+    if not with_networks:
+        raise ValueError(f"{table}: row {wanted} has no network here")
+    return with_networks

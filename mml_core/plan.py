@@ -26,12 +26,14 @@ from mml_core.plan_checks import check_network, check_together
 
 #: The splits that a stage reads: the first to train, the second for its history.
 STAGE_SPLITS = ("train", "validation")
+#: Sources of first weights that the workflow downloads.
+DOWNLOADED = ("imagenet", "kinetics")
 
 
 class Init(Strict):
     """Where a network's first weights come from."""
 
-    source: Literal["random", "imagenet", "file", "stage"]
+    source: Literal["random", "imagenet", "kinetics", "file", "stage"]
     stage: str | None = None  # key of the stage, for source `stage`
     network: str | None = None  # network of that stage
     file: str | None = None  # path, for source `file`
@@ -235,7 +237,7 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
 
 
 def _resolve_init(init: str, planned: Mapping[str, Stage]) -> Init:
-    if init == "imagenet" or init == "random":
+    if init in ("random", *DOWNLOADED):
         return Init(source=init)
     if is_reference(init):
         stage, network = init.split(".")

@@ -22,6 +22,13 @@ def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: 
         raise InputError(
             f"{where}.init: there are no ImageNet weights for resnet_tiny", file=file, hint="use init: random"
         )
+    if block.init == "kinetics" and (block.architecture, block.backbone) != ("i3d", "resnet50"):
+        raise InputError(
+            f"{where}.init: the weights trained on Kinetics are of an I3D with resnet50, not of a {block.architecture} "
+            f"with {block.backbone}",
+            file=file,
+            hint="use init: imagenet, or name a file of weights",
+        )
     if is_reference(block.init):
         stage, network = block.init.split(".")
         parent = recipe.stages[stage].networks[network]
@@ -50,10 +57,10 @@ def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: 
             file=file,
             hint="name a trained network: `init: stage.network`",
         )
-    elif block.init not in ("imagenet", "random") and not block.init.endswith(WEIGHT_FILES):
+    elif block.init not in ("imagenet", "kinetics", "random") and not block.init.endswith(WEIGHT_FILES):
         raise InputError(
-            f"{where}.init: {block.init!r} is none of imagenet, random, stage.network, a weight file or a name of "
-            "first_weights",
+            f"{where}.init: {block.init!r} is none of imagenet, kinetics, random, stage.network, a weight file or "
+            "a name of first_weights",
             file=file,
             hint=f"weight files end in {', '.join(WEIGHT_FILES)}",
         )

@@ -64,6 +64,8 @@ def join_models(
         members, used = _members(table, row)
         unused -= used
         protocol = protocols[table.protocol]
+        if isinstance(table, PublishedNetworks):
+            protocol = protocols[table.row_protocols.get(row[LABEL], table.protocol)]
         if isinstance(table, PublishedSampling):
             counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
             protocol = ProtocolConfig(**counts, crop=protocol.crop, views=protocol.views)

@@ -21,6 +21,7 @@ from mml_core.config.recipe import load_recipe
 from mml_core.config.tables import split_members
 from mml_core.errors import InputError
 from mml_core.plan import (
+    DOWNLOADED,
     STAGE_SPLITS,
     DataPlan,
     check_tables,

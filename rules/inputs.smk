@@ -109,9 +109,9 @@ def first_weights(stage_key):
             files[network] = (
                 f"<results>/{DATASET.name}/stages/{init.stage}/weights.safetensors"
             )
-        elif init.source == "imagenet":
+        elif init.source in DOWNLOADED:
             backbone = document.config.networks[network].backbone
-            files[network] = f"<results>/imagenet/{backbone}.safetensors"
+            files[network] = f"<results>/{init.source}/{backbone}.safetensors"
         elif init.source == "file":
             files[network] = init.file
     return files
@@ -130,9 +130,9 @@ def first_weight_receipts(wildcards):
         for parent in stage.parents
     }
     for network, init in stage.document.inits.items():
-        if init.source == "imagenet":
+        if init.source in DOWNLOADED:
             backbone = stage.document.config.networks[network].backbone
-            receipts.add(f"<results>/imagenet/{backbone}.json")
+            receipts.add(f"<results>/{init.source}/{backbone}.json")
     return sorted(receipts)
 
 

@@ -7,18 +7,20 @@ OUTPUTS:
     results/<dataset>/stages/<stage>/history.csv            a row per epoch and network
     results/<dataset>/stages/<stage>/config.json            effective settings, and the digest of the weights
     results/imagenet/<backbone>.safetensors                 downloaded where a stage starts from ImageNet
+    results/kinetics/<backbone>.safetensors                 downloaded where an I3D starts from Kinetics
 A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan.py).
 """
 
 
-rule imagenet_weights:
-    """Download torchvision's ImageNet weights and verify them."""
+rule pretrained_weights:
+    """Download weights trained on ImageNet (torchvision's, verified) or Kinetics (PyTorchVideo's I3D)."""
     output:
-        weights="<results>/imagenet/{backbone}.safetensors",
-        receipt="<results>/imagenet/{backbone}.json",
+        weights="<results>/{source}/{backbone}.safetensors",
+        receipt="<results>/{source}/{backbone}.json",
     log:
-        "<logs>/imagenet/{backbone}.log",
+        "<logs>/{source}/{backbone}.log",
     wildcard_constraints:
+        source="imagenet|kinetics",
         backbone="resnet18|resnet34|resnet50|resnet101",
     retries: 2
     localrule: True
@@ -26,7 +28,8 @@ rule imagenet_weights:
         "../envs/mml.yaml"
     shell:
         """
-        exec python workflow/scripts/imagenet_weights.py \
+        exec python workflow/scripts/pretrained_weights.py \
+            --source {wildcards.source:q} \
             --backbone {wildcards.backbone:q} \
             --output {output.weights:q} >{log:q} 2>&1
         """

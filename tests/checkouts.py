@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -146,6 +147,12 @@ class Checkout:
     def stage(self, name: str) -> Path:
         """Return the folder of a stage's results, of which there must be one."""
         return self.one(f"results/tiny/stages/{name}-*/weights.safetensors").parent
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def jobs_of(output: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, wait_for
+from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, read_rows, wait_for
 from safetensors.torch import load_file
 from video_files import write_video
 
@@ -67,18 +66,13 @@ def finished(_finished: Checkout, tmp_path: Path) -> Checkout:
     return _finished.copy(tmp_path / "copy")
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def same_weights(first: Path, second: Path) -> bool:
     one, two = load_file(first / "weights.safetensors"), load_file(second / "weights.safetensors")
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_the_table_has_a_row_per_network_and_ensemble_of_both_recipes(_finished: Checkout) -> None:
-    rows = rows_of(_finished.root / TABLE)
+    rows = read_rows(_finished.root / TABLE)
     assert [(row["recipe"], row["name"], row["kind"]) for row in rows] == [
         ("one", "ce_a.rgb", "network"),
         ("one", "ce_b.rgb", "network"),
@@ -99,7 +93,7 @@ def test_a_stage_that_two_recipes_share_is_trained_once(_finished: Checkout) -> 
 
 
 def test_broken_videos_are_quarantined_with_their_reason(_finished: Checkout) -> None:
-    rows = rows_of(_finished.root / "results/data_quality.csv")
+    rows = read_rows(_finished.root / "results/data_quality.csv")
     reasons = {row["video_id"]: row["reason"] for row in rows}
     assert set(reasons) == {"train_00.mp4", "train_01.mp4", "validation_00.mp4"}
     assert "empty" in reasons["train_01.mp4"]
@@ -203,7 +197,7 @@ def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Chec
     finished.configure(recipe=["two"])
     assert finished.planned() == ["combined_report", "combined_table"]
     finished.run("--", TABLE)
-    assert {row["recipe"] for row in rows_of(finished.root / TABLE)} == {"two"}
+    assert {row["recipe"] for row in read_rows(finished.root / TABLE)} == {"two"}
     finished.configure(recipe=["one", "two"])
     assert "combined_table" in finished.planned()
 
@@ -230,7 +224,7 @@ def test_a_replaced_video_is_decoded_again_and_alone_with_its_shard(finished: Ch
     assert jobs.count("make_rgb_shard") == 1
     assert jobs.count("make_flow_shard") == 1
     finished.run("--", "all")
-    reasons = {row["video_id"] for row in rows_of(finished.root / "results/data_quality.csv")}
+    reasons = {row["video_id"] for row in read_rows(finished.root / "results/data_quality.csv")}
     assert reasons == {"train_00.mp4", "validation_00.mp4"}
 
 
@@ -286,7 +280,7 @@ def made(jobs: list[str]) -> list[str]:
 
 
 def test_four_flows_of_one_data_set(_flows: Checkout) -> None:
-    rows = {row["name"]: row for row in rows_of(_flows.root / TABLE)}
+    rows = {row["name"]: row for row in read_rows(_flows.root / TABLE)}
     assert set(rows) == {"flows.flow", "flows.flow_dis", "flows.flow_farneback", "flows.flow_mv"}
     assert len({(row["videos"], row["quarantined"]) for row in rows.values()}) == 1, "all on the same videos"
     engines = {}
@@ -409,7 +403,7 @@ def test_kill_9_is_survived_with_the_same_bits(slow: Checkout, tmp_path: Path, v
     slow.run("--", TABLE)
     assert "going on at epoch" in slow.one("logs/tiny/stages/ce_a-*.log").read_text()
     assert same_weights(slow.stage("ce_a"), undisturbed.stage("ce_a"))
-    assert rows_of(slow.root / TABLE) == rows_of(undisturbed.root / TABLE)
+    assert read_rows(slow.root / TABLE) == read_rows(undisturbed.root / TABLE)
 
 
 def wait_for_end(process: int, seconds: float = 60.0) -> None:
@@ -456,7 +450,7 @@ def test_the_embedded_data_set_is_rendered_once(tmp_path: Path) -> None:
     checkout.recipe("two", {**RECIPES["two"], "stages": stages})
     checkout.configure(recipe=["two"])
     checkout.run("--", "all")
-    assert [row["videos"] for row in rows_of(checkout.root / TABLE)] == ["8"]
+    assert [row["videos"] for row in read_rows(checkout.root / TABLE)] == ["8"]
     for path in (checkout.root / "results").rglob("*"):
         path.touch()
     assert checkout.planned() == []
@@ -508,19 +502,19 @@ def test_the_shipped_paper_recipes_plan_on_something_something(tmp_path: Path) -
     jobs = checkout.planned("--", TABLE)
     trained = [job.removeprefix("train_stage:") for job in jobs if job.startswith("train_stage:")]
     assert trained == sorted(["ce_a", "ce_b", "ml_a", "ml_b", "ml_rgb", "ml_flow", "ml_diff", "mml"])
-    assert jobs.count("imagenet_weights") == 1
+    assert jobs.count("pretrained_weights") == 1
 
 
-def write_something_something(folder: Path) -> None:
-    """Write labels, lists and empty video files of the names that Something-Something-v2 has."""
+def write_something_something(folder: Path, *, videos: bool = True) -> None:
+    """Write labels, lists and, with `videos`, empty files of the names that Something-Something-v2 has."""
     import json
 
-    (folder / "20bn-something-something-v2").mkdir(parents=True)
+    (folder / "20bn-something-something-v2" if videos else folder).mkdir(parents=True)
     templates = ["Moving something up", "Pushing something from left to right"]
     (folder / "labels.json").write_text(json.dumps({text: str(i) for i, text in enumerate(templates)}))
     for split, ids in (("train", range(1, 9)), ("validation", range(9, 13)), ("test", range(13, 15))):
         entries = [{"id": str(i), "template": templates[i % 2], "label": "x", "placeholders": []} for i in ids]
         document = entries if split != "test" else [{"id": entry["id"]} for entry in entries]
         (folder / f"{split}.json").write_text(json.dumps(document))
-        for i in ids:
+        for i in ids if videos else ():
             (folder / f"20bn-something-something-v2/{i}.webm").write_bytes(b"")

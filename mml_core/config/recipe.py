@@ -29,6 +29,7 @@ from mml_core.config.tables import (
     EnsembleConfig,
     ProtocolConfig,
     PublishedConfig,
+    PublishedNetworks,
     SubmissionConfig,
     TableConfig,
     TableName,
@@ -105,7 +106,9 @@ class RecipeConfig(Strict):
                 named |= set(ensemble.members)
             self._check(f"tables.{name}", table.protocol, named)
         for name, published in self.published.items():
-            self._check(f"published.{name}", published.protocol, published.references())
+            rows = published.row_protocols.values() if isinstance(published, PublishedNetworks) else ()
+            for protocol in (published.protocol, *rows):
+                self._check(f"published.{name}", protocol, published.references())
         for name, submission in self.submissions.items():
             self._check(f"submissions.{name}", submission.protocol, split_members(submission.members))
         self._check_claims()

@@ -20,7 +20,8 @@ class NetworkConfig(Strict):
 
     modality: Name = Field(description="name of the data set's modality that the network reads")
     init: str = Field(
-        description="first weights: imagenet (torchvision's, downloaded and checked), random, `stage.network`, "
+        description="first weights: imagenet (torchvision's, downloaded and checked), kinetics (PyTorchVideo's I3D, "
+        "downloaded), random, `stage.network`, "
         "a path that ends in .safetensors, .pth or .pyth, or a name of the recipe's first_weights"
     )
     architecture: Literal["tsm", "tsn", "i3d"] = Field(

@@ -77,6 +77,9 @@ class PublishedNetworks(PublishedTable):
     models: dict[str, Members] = Field(
         min_length=1, description="label of a published row: our network, or several joined by ` + `"
     )
+    row_protocols: dict[str, Name] = Field(
+        default={}, description="label of a row that is about fewer views: a protocol that is part of the table's"
+    )
 
     def references(self) -> list[str]:
         """Return the networks that the table needs."""

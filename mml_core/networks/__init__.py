@@ -7,7 +7,7 @@ from mml_core.networks.inflated import InflatedClassifier
 from mml_core.networks.interface import Prediction
 from mml_core.networks.parameter_groups import parameter_groups
 from mml_core.networks.tsm import ClipClassifier
-from mml_core.networks.weights import imagenet_state, read_weight_file
+from mml_core.networks.weights import imagenet_state, kinetics_state, read_weight_file
 
 __all__ = [
     "ClipClassifier",
@@ -20,6 +20,7 @@ __all__ = [
     "gflops_per_clip",
     "hand_over",
     "imagenet_state",
+    "kinetics_state",
     "parameter_groups",
     "parameters_millions",
     "read_weight_file",

@@ -19,6 +19,9 @@ from mml_core.errors import InputError, summarise
 from mml_core.networks.backbones import BackboneName
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
 
+#: I3D-ResNet-50, 8 frames at a stride of 8 (PyTorchVideo, Apache-2.0).
+KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I3D_8x8_R50.pyth"
+
 
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
@@ -110,6 +113,29 @@ def imagenet_state(backbone: BackboneName) -> dict[str, Tensor]:
             "or name a local file in the recipe: `init: path/to/weights.pth` (or .safetensors)",
         ) from error
     return {name: value for name, value in state.items() if not name.startswith("fc.")}
+
+
+def kinetics_state(backbone: BackboneName) -> dict[str, Tensor]:
+    """Return PyTorchVideo's I3D, trained on Kinetics-400, under torchvision's names and without the classifier.
+
+    Downloaded once into torch's hub cache. The model zoo publishes no checksum; nothing but tensors is read. Raises
+    InputError for a backbone other than resnet50, and where the file is neither cached nor can be downloaded.
+    """
+    if backbone != "resnet50":
+        raise InputError(f"no I3D trained on Kinetics with {backbone}", hint="choose resnet50, or `init: imagenet`")
+    name = KINETICS_I3D.rpartition("/")[2]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not cached.is_file():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(KINETICS_I3D, str(cached), progress=True)
+        except Exception as error:  # no network, a proxy's refusal, no room, …
+            raise InputError(
+                f"Kinetics weights of I3D: {name} could not be downloaded into {cached.parent} ({_first_line(error)})",
+                hint=f"where this machine is offline, put {name} from another one into {cached.parent}, "
+                "or name a local file in the recipe: `init: path/to/weights.pyth`",
+            ) from error
+    return {key: value for key, value in read_weight_file(cached).items() if not key.startswith("fc.")}
 
 
 def _imagenet_weights(backbone: BackboneName) -> WeightsEnum:

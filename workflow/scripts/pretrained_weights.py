@@ -1,4 +1,4 @@
-"""Download torchvision's ImageNet weights of a backbone, verify them and keep them as safetensors, with a receipt."""
+"""Download weights trained on ImageNet or Kinetics and keep them as safetensors, with a receipt."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from safetensors.torch import save_file
 
 from mml_core.cli import run
 from mml_core.files import replaced_on_success, write_text
-from mml_core.networks import imagenet_state
+from mml_core.networks import imagenet_state, kinetics_state
 
 
 def main() -> None:
     """Write the weights that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", required=True, choices=("imagenet", "kinetics"))
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    state = imagenet_state(arguments.backbone)
+    state = (imagenet_state if arguments.source == "imagenet" else kinetics_state)(arguments.backbone)
     with replaced_on_success(arguments.output) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
     with arguments.output.open("rb") as file:
