@@ -34,11 +34,11 @@ def resolve_claims(
     network here, or that do not pair up.
     """
     pairs = {}
-    for name, claim in claims.statements.items():
+    for claim in claims.statements:
         try:
-            pairs[name] = _pairs(claim, claims.protocol, protocols[claims.protocol], tables)
+            pairs[claim.name] = _pairs(claim, claims.protocol, protocols[claims.protocol], tables)
         except ValueError as error:
-            raise InputError(f"claims.statements.{name}: {error}", file=file) from error
+            raise InputError(f"claims.statements.{claim.name}: {error}", file=file) from error
     return pairs
 
 

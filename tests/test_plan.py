@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mml_core.annotations import Annotations, Video
+from mml_core.annotations import Annotations, Segment, Video
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
@@ -15,11 +16,13 @@ from mml_core.plan import (
     DataPlan,
     Stage,
     StageDocument,
+    plan_runs,
     plan_stages,
     protocol_key,
     stages_of,
     table_networks,
     table_references,
+    with_ancestors,
 )
 
 FILE = Path("recipe.yaml")
@@ -122,7 +125,7 @@ def test_documents_survive_the_command_line() -> None:
         (changed("last", networks={"rgb": network("m.x", backbone="resnet18")}), "do not fit a resnet18"),
         (changed("last", networks={"rgb": network(modality="depth")}), "no modality 'depth'"),
         (changed("last", networks={"rgb": network("imagenet")}), "no ImageNet weights for resnet_tiny"),
-        (changed("last", networks={"rgb": network("folder/weights.bin")}), "none of imagenet, random"),
+        (changed("last", networks={"rgb": network("folder/weights.bin")}), "none of imagenet, kinetics, random"),
         (changed("m", networks={"x": network("a.rgb"), "y": network("a.rgb")}), "nothing to teach each other"),
     ],
 )
@@ -152,3 +155,90 @@ def test_protocols_are_named_by_their_content(project: Path) -> None:
     protocol = recipe.protocols["one_view"]
     assert protocol_key("one_view", protocol).startswith("one_view-")
     assert protocol_key("one_view", protocol) != protocol_key("one_view", protocol.model_copy(update={"dense": 1}))
+
+
+TEACHING = {
+    "a": {"networks": {"rgb": network()}},
+    "mars": {"networks": {"rgb": network("a.rgb"), "teacher": network("a.rgb", frozen=True)}, "objective": "mars"},
+}
+
+
+def test_a_frozen_network_is_neither_listed_nor_handed_on() -> None:
+    stages = plan_stages(make_data(), make_recipe(TEACHING), FILE)
+    assert table_networks(make_recipe(TEACHING).tables["ensemble_table"], stages) == ["a.rgb", "mars.rgb"]
+    assert stages["mars"].parents == [stages["a"].key]
+    onward = {**TEACHING, "next": {"networks": {"rgb": network("mars.teacher")}}}
+    with pytest.raises(InputError, match=r"no trained network 'mars.teacher'"):
+        plan_stages(make_data(), make_recipe(onward), FILE)
+
+
+@pytest.mark.parametrize(
+    ("networks", "objective", "complaint"),
+    [
+        ({"rgb": network("a.rgb")}, "mars", "needs exactly one network with frozen: true"),
+        ({"rgb": network(), "t": network("a.rgb", frozen=True)}, "mutual", "no use for a frozen network"),
+        ({"t": network("a.rgb", frozen=True)}, "d3d", "nothing to train"),
+        ({"rgb": network(), "t": network("random", frozen=True)}, "d3d", "knows nothing of this data set"),
+        ({"rgb": network(), "t": network("a.rgb", frozen=True, modality="flow")}, "d3d", "is the one that it starts"),
+        (
+            {"rgb": network(backbone="resnet18"), "t": network("a.rgb", frozen=True)},
+            "mars",
+            "features of resnet18 and resnet_tiny",
+        ),
+    ],
+)
+def test_impossible_teachers_are_refused(networks: dict, objective: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        plan_stages(make_data(), make_recipe({**TEACHING, "x": {"networks": networks, "objective": objective}}), FILE)
+
+
+def test_weights_go_from_2d_to_3d_networks_only() -> None:
+    inflated = {"a": {"networks": {"rgb": network()}}, "b": {"networks": {"rgb": network("a.rgb", architecture="i3d")}}}
+    assert set(plan_stages(make_data(), make_recipe(inflated), FILE)) == {"a", "b"}
+    back = {**inflated, "c": {"networks": {"rgb": network("b.rgb")}}}
+    with pytest.raises(InputError, match="3-D weights do not fit a tsm"):
+        plan_stages(make_data(), make_recipe(back), FILE)
+    with pytest.raises(InputError, match="trained on Kinetics are of an I3D with resnet50"):
+        plan_stages(make_data(), make_recipe({"a": {"networks": {"rgb": network("kinetics")}}}), FILE)
+
+
+def test_runs_have_seeds_and_parents_of_their_own() -> None:
+    recipe = make_recipe(CHAIN).model_copy(update={"seeds": 3})
+    runs = plan_runs(make_data(), recipe, FILE)
+    assert [run["b"].document.config.seed for run in runs] == [2, 1002, 2002]
+    assert runs[0] == plan_stages(make_data(), make_recipe(CHAIN), FILE), "more seeds leave the first run as it is"
+    assert [run["m"].parents for run in runs] == [sorted([run["a"].key, run["b"].key]) for run in runs]
+    assert len({stage.key for run in runs for stage in run.values()}) == 12
+
+
+def test_ancestors_are_what_a_stage_starts_from() -> None:
+    stages = plan_stages(make_data(), make_recipe(CHAIN), FILE)
+    assert with_ancestors(["last"], stages) == ["a", "b", "m", "last"]
+    assert with_ancestors(["b"], stages) == ["b"]
+
+
+def test_a_teachers_modality_is_trained_with_but_not_scored() -> None:
+    flow = network(modality="flow")
+    stages = {
+        "f": {"networks": {"flow": flow}},
+        "d3d": {
+            "networks": {"rgb": network(), "teacher": {**flow, "init": "f.flow", "frozen": True}},
+            "objective": "d3d",
+        },
+    }
+    document = plan_stages(make_data(), make_recipe(stages), FILE)["d3d"].document
+    assert set(document.modalities) == {"rgb", "flow"}
+    assert set(document.scored_modalities()) == {"rgb"}
+
+
+def test_times_of_labels_are_part_of_what_a_stage_learns_from() -> None:
+    data = make_data(multi_label=True)
+    video = data.annotations.videos[1]
+    timed = [replace(video, segments=(Segment(0, 0.0, end),)) for end in (1.0, 2.0)]
+    digests = {
+        DataPlan(data.config, replace(data.annotations, videos=(data.annotations.videos[0], one))).labels_digest(
+            "train"
+        )
+        for one in (video, *timed)
+    }
+    assert len(digests) == 3

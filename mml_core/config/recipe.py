@@ -115,8 +115,8 @@ class RecipeConfig(Strict):
         return self
 
     def _check_claims(self) -> None:
-        for name, claim in self.claims.statements.items() if self.claims else ():
-            where = f"claims.statements.{name}"
+        for claim in self.claims.statements if self.claims else ():
+            where = f"claims.statements.{claim.name}"
             for side in (side for pair in claim.comparisons for side in (pair.better, pair.worse)):
                 if isinstance(side, str):
                     self._check(where, self.claims.protocol, split_members(side))

@@ -147,6 +147,7 @@ class Comparison(Strict):
 class Claim(Strict):
     """A statement of a paper: the mean difference over its comparisons is larger than zero."""
 
+    name: Name = Field(description="what the claim is called in tables")
     text: str = Field(min_length=1, description="the statement in words")
     source: str = Field(default="", description="where it is made")
     comparisons: tuple[Comparison, ...] = Field(min_length=1, description="the differences that are averaged")
@@ -157,7 +158,14 @@ class ClaimsConfig(Strict):
 
     split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
-    statements: dict[Name, Claim] = Field(min_length=1, description="claims by name")
+    statements: tuple[Claim, ...] = Field(min_length=1, description="claims in the order of the table")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ClaimsConfig:
+        names = [claim.name for claim in self.statements]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"statements: two claims are called {twice[0]!r}")
+        return self
 
 
 class SubmissionConfig(Strict):

@@ -14,17 +14,16 @@ from mml_core.config.tables import ClaimsConfig, ProtocolConfig, PublishedConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import pad_columns
 from mml_core.evaluation.members import Combined
-from mml_core.evaluation.paper_table import Files, load_rows
-from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
+from mml_core.evaluation.paper_table import Files, RunsByViews, load_rows, row_scores
+from mml_core.evaluation.runs import hits_of_runs
 from mml_core.evaluation.table import percent
 from mml_core.evaluation.uncertainty import SeededDifference, bootstrap_map_difference, paired_difference
 
 NOTES = (
-    "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation over "
-    "the seeds; in brackets the 95 % bootstrap interval over seeds and videos, paired. holds: the whole interval is above "
-    "zero; contradicted: below; open: neither."
+    "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation "
+    "over the seeds; in brackets the 95 % bootstrap interval over seeds and videos, paired. holds: the whole "
+    "interval is above zero; contradicted: below; open: neither."
 )
-Runs = Mapping[ProtocolConfig, Sequence[Run]]
 
 
 class ClaimsRequest(Strict):
@@ -57,8 +56,10 @@ def build_claims(request: ClaimsRequest, pairs: Mapping[str, Sequence[Pair]], fi
     runs = load_rows(rows, request.protocols, files)
     head = {"recipe": request.recipe, "dataset": request.dataset}
     records = [
-        head | {"claim": name, "statement": claim.text, "source": claim.source} | _tested(name, pairs[name], runs)
-        for name, claim in request.claims.statements.items()
+        head
+        | {"claim": claim.name, "statement": claim.text, "source": claim.source}
+        | _tested(claim.name, pairs[claim.name], runs)
+        for claim in request.claims.statements
     ]
     return pd.DataFrame(records, dtype=str)
 
@@ -89,10 +90,8 @@ def readable_claims(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=str)
 
 
-def _tested(name: str, pairs: Sequence[Pair], runs: Runs) -> dict[str, str]:
-    sides = [
-        tuple(combine_runs(runs[row.protocol], row.members) for row in (pair.better, pair.worse)) for pair in pairs
-    ]
+def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> dict[str, str]:
+    sides = [tuple(row_scores(row, runs) for row in (pair.better, pair.worse)) for pair in pairs]
     first = sides[0][0]
     differences = _map_difference(name, sides) if first[0].labels.ndim == 2 else _top1_difference(sides)
     result, each = differences

@@ -9,13 +9,16 @@ from mml_core.errors import InputError
 
 
 def pair_matrix(table: PublishedPairs, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return our top-1 in percent: a row a model of the second group, a column one of the first, in the recipe's order.
+    """Return our top-1 in percent: a row a model of the second group, a column one of the first, in the paper's order.
 
     `pairs` is the table with a row a pair (`paper_table.build_paper_table`). Raises InputError where it lacks one.
     """
     across, down = table.models
     values = pairs.assign(top1=pd.to_numeric(pairs["top1"])).pivot(index=down, columns=across, values="top1")
-    matrix = values.reindex(index=list(table.models[down]), columns=list(table.models[across]))
+    rows, columns = (
+        [label for label in dict.fromkeys(pairs[axis]) if label in table.models[axis]] for axis in (down, across)
+    )
+    matrix = values.reindex(index=rows, columns=columns)
     if matrix.isna().to_numpy().any():
         raise InputError(
             f"the published table {table.published!r} does not have every pair of the recipe's models",

@@ -21,7 +21,7 @@ from mml_core.evaluation.combinations import count_correct, sum_of_positions
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member
 from mml_core.evaluation.metrics import mean_average_precision
-from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import combine_runs, hits_of_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
 from mml_core.evaluation.table import JOINT, percent
 from mml_core.evaluation.uncertainty import estimate
@@ -29,6 +29,8 @@ from mml_core.published import METRICS, POSITIONS, PublishedRow, join_models
 
 #: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
 Files = Sequence[tuple[str, Path]]
+#: Runs by the name of the stored protocol and by the protocol whose views are used.
+RunsByViews = Mapping[tuple[str, ProtocolConfig], Sequence[Mapping[str, Member]]]
 #: Videos' best classes that count as right, by metric.
 BEST = {"top1": 1, "top5": 5}
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
@@ -108,10 +110,8 @@ def _column_heading(name: str) -> str:
     return f"RGB{words[3:]}" if words.startswith("rgb ") else f"{words[0].upper()}{words[1:]}"
 
 
-def load_rows(
-    rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConfig], files: Files
-) -> dict[ProtocolConfig, list[dict[str, Member]]]:
-    """Return the runs by protocol, each with the networks that `rows` need under that protocol.
+def load_rows(rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConfig], files: Files) -> RunsByViews:
+    """Return the networks that `rows` need, in each run, by the protocol that is stored and the one that is wanted.
 
     Raises InputError where there are no scores of one, or they lack views of a protocol.
     """
@@ -122,17 +122,22 @@ def load_rows(
     for row in rows:
         needed.setdefault((row.stored, row.protocol), set()).update(row.members)
     return {
-        protocol: load_runs(stored.get(protocols[name], {}), references=references, protocol=protocol)
+        (name, protocol): load_runs(stored.get(protocols[name], {}), references=references, protocol=protocol)
         for (name, protocol), references in needed.items()
         if references
     }
 
 
-def _row_values(row: PublishedRow, runs: Mapping[ProtocolConfig, Sequence[Run]]) -> dict[str, str]:
+def row_scores(row: PublishedRow, runs: RunsByViews) -> list[Combined]:
+    """Return what the networks of a row say together, in each run; `runs` from `load_rows`."""
+    return combine_runs(runs[row.stored, row.protocol], row.members)
+
+
+def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
     """Return our values of a row as text: each metric that the paper prints, with its uncertainty."""
     if not row.members:
         return {}
-    combined = combine_runs(runs[row.protocol], row.members)
+    combined = row_scores(row, runs)
     values = {"seeds": str(len(combined)), "videos": str(len(combined[0].video_ids))}
     multi_label = combined[0].labels.ndim == 2
     for metric in row.values:
