@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.recipe import ClipConfig, ProtocolConfig
 from mml_core.evaluation.scores import views_per_video
-from mml_core.evaluation.views import covering_protocol, select_views, view_places
+from mml_core.evaluation.views import select_views, view_places
 
 #: Those of MML, Table X.
 TABLE_X = [ProtocolConfig(dense=k, uniform=m) for k, m in product(range(3), range(3)) if k + m]
@@ -42,7 +42,6 @@ def test_views_of_table_x_by_hand(wanted: tuple[int, int], indices: list[int]) -
 
 
 def test_one_pass_covers_all_of_table_x() -> None:
-    assert covering_protocol(TABLE_X) == ProtocolConfig(dense=2, uniform=2)
     for protocol in TABLE_X:
         assert len(select_views(ProtocolConfig(dense=2, uniform=2), protocol)) == views_per_video(protocol)
 
@@ -52,24 +51,14 @@ def test_crops_stay_beside_each_other() -> None:
     assert select_views(stored, ProtocolConfig(dense=1, uniform=1, crop="three")) == [3, 4, 5, 6, 7, 8]
 
 
-@given(st.lists(PROTOCOL, min_size=1, max_size=3), st.integers(1, 300), st.integers(1, 6), CLIP)
+@given(PROTOCOL, st.integers(1, 300), st.integers(1, 6), CLIP)
 def test_selected_views_show_the_frames_of_the_wanted_protocol(
-    protocols: list[ProtocolConfig], items: int, length: int, clip: ClipConfig
+    wanted: ProtocolConfig, items: int, length: int, clip: ClipConfig
 ) -> None:
-    stored = covering_protocol(protocols)
+    stored = ProtocolConfig(dense=12, uniform=12)  # holds all of up to four views of a kind
     starts = evaluation_starts(items, length, clip, stored)
-    for wanted in protocols:
-        expected = evaluation_starts(items, length, clip, wanted)
-        np.testing.assert_array_equal(starts[select_views(stored, wanted)], expected)
-
-
-@given(st.lists(PROTOCOL, min_size=1, max_size=3))
-def test_covering_protocol_is_the_smallest(protocols: list[ProtocolConfig]) -> None:
-    cover = covering_protocol(protocols)
-    places = {place for protocol in protocols for place in view_places(protocol)}
-    for dense, uniform in product(range(cover.dense + 1), range(cover.uniform + 1)):
-        if 0 < dense + uniform < cover.dense + cover.uniform:
-            assert not places <= set(view_places(ProtocolConfig(dense=dense, uniform=uniform)))
+    expected = evaluation_starts(items, length, clip, wanted)
+    np.testing.assert_array_equal(starts[select_views(stored, wanted)], expected)
 
 
 @given(PROTOCOL, PROTOCOL)
@@ -85,9 +74,8 @@ def test_views_are_selected_where_and_only_where_the_places_are_stored(
 
 
 @pytest.mark.parametrize("crop", CROPS)
-def test_a_protocol_covers_itself(crop: str) -> None:
+def test_a_protocol_is_a_part_of_itself(crop: str) -> None:
     protocol = ProtocolConfig(dense=3, uniform=2, crop=crop)
-    assert covering_protocol([protocol]) == protocol
     assert select_views(protocol, protocol) == list(range(views_per_video(protocol)))
 
 
@@ -101,12 +89,3 @@ def test_other_crops_are_refused() -> None:
     one, other = ProtocolConfig(crop="full"), ProtocolConfig(crop="three")
     with pytest.raises(ValueError, match=r"uniform 1 \(full\) are not cropped like those of dense 0 \+ uniform 1"):
         select_views(one, other)
-    with pytest.raises(ValueError, match="one crop policy"):
-        covering_protocol([one, other])
-    with pytest.raises(ValueError, match="got none"):
-        covering_protocol([])
-
-
-def test_more_views_than_a_protocol_may_have_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"no protocol holds .*: dense 0 \+ uniform 77 would be needed"):
-        covering_protocol([ProtocolConfig(uniform=7), ProtocolConfig(uniform=11)])

@@ -8,8 +8,6 @@ number, so equal places are equal frames, in every video.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -45,36 +43,6 @@ def select_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> list[int]:
             raise ValueError(f"views of {_name(stored)} lack the {kind} view at {place} of {_name(wanted)}")
     crops = views_per_video(stored) // len(places)
     return [index[place] * crops + crop for place in view_places(wanted) for crop in range(crops)]
-
-
-def covering_protocol(protocols: Sequence[ProtocolConfig]) -> ProtocolConfig:
-    """Return the smallest protocol, k and m each as small as can be, whose views include those of all `protocols`.
-
-    Settings other than the numbers of views are those of the first. Raises ValueError where there are no protocols,
-    they crop differently, or no protocol may have as many views.
-    """
-    if len({protocol.crop for protocol in protocols}) != 1:
-        raise ValueError(f"expected protocols with one crop policy, got {', '.join(map(_name, protocols)) or 'none'}")
-    dense = _covering_dense({protocol.dense for protocol in protocols})
-    uniform = _common_multiple({protocol.uniform for protocol in protocols})
-    try:
-        return ProtocolConfig(**protocols[0].model_dump() | {"dense": dense, "uniform": uniform})
-    except ValueError as error:
-        names = ", ".join(map(_name, protocols))
-        raise ValueError(f"no protocol holds {names}: dense {dense} + uniform {uniform} would be needed") from error
-
-
-def _covering_dense(counts: set[int]) -> int:
-    """Return the least k that has the dense views of all `counts`: a common multiple, except for the one of k = 1."""
-    if counts <= {0, 1}:
-        return max(counts)
-    # the single view in the middle is one of k views where k is even
-    return _common_multiple({2 if count == 1 else count for count in counts})
-
-
-def _common_multiple(counts: set[int]) -> int:
-    """Return the least common multiple of the `counts` that are not 0; 0 where all are."""
-    return math.lcm(*(counts - {0})) if counts != {0} else 0
 
 
 def _name(protocol: ProtocolConfig) -> str:
