@@ -119,7 +119,8 @@ PAIRS = PublishedPairs(
     published="x",
     title="t",
     protocol="one",
-    models={"rgb_model": {"r2": "s.b", "r1": "s.a"}, "flow_model": {"f1": "s.c"}},
+    # the order in which a recipe names the columns does not matter
+    models={"flow_model": {"f1": "s.c"}, "rgb_model": {"r2": "s.b", "r1": "s.a"}},
     baseline={"rgb_model": "r1", "flow_model": "f1"},
 )
 

@@ -9,16 +9,16 @@ from mml_core.errors import InputError
 
 
 def pair_matrix(table: PublishedPairs, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return our top-1 in percent: a row a model of the second group, a column one of the first, in the paper's order.
+    """Return our top-1 in percent, as the paper prints it: columns are the models of its first column, rows the others.
 
     `pairs` is the table with a row a pair (`paper_table.build_paper_table`). Raises InputError where it lacks one.
     """
-    across, down = table.models
+    across, down = [column for column in pairs.columns if column in table.models]
     values = pairs.assign(top1=pd.to_numeric(pairs["top1"])).pivot(index=down, columns=across, values="top1")
     rows, columns = (
         [label for label in dict.fromkeys(pairs[axis]) if label in table.models[axis]] for axis in (down, across)
     )
-    matrix = values.reindex(index=rows, columns=columns)
+    matrix = values.reindex(index=pd.Index(rows, name=down), columns=pd.Index(columns, name=across))
     if matrix.isna().to_numpy().any():
         raise InputError(
             f"the published table {table.published!r} does not have every pair of the recipe's models",
@@ -28,6 +28,5 @@ def pair_matrix(table: PublishedPairs, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def baseline_value(table: PublishedPairs, matrix: pd.DataFrame) -> float:
-    """Return the top-1 in percent that the others are compared with."""
-    across, down = table.models
-    return float(matrix.loc[table.baseline[down], table.baseline[across]])
+    """Return the top-1 in percent that the others are compared with, from what `pair_matrix` returned."""
+    return float(matrix.loc[table.baseline[str(matrix.index.name)], table.baseline[str(matrix.columns.name)]])
