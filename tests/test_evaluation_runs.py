@@ -14,7 +14,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.fusion import video_logits
 from mml_core.evaluation.matrix import baseline_value, pair_matrix
 from mml_core.evaluation.paper_table import load_rows, row_scores
-from mml_core.evaluation.runs import combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.submission import submission_text
 from mml_core.published import PublishedRow
@@ -88,6 +88,24 @@ def test_the_same_views_of_two_stored_protocols_do_not_replace_each_other(tmp_pa
     rows = [PublishedRow({}, {}, ("a.rgb",), "four", ONE), PublishedRow({}, {}, ("b.rgb",), "one", ONE)]
     runs = load_rows(rows, protocols, files)
     assert [len(row_scores(row, runs)) for row in rows] == [1, 1]
+
+
+def test_networks_are_brought_into_one_order(tmp_path: Path) -> None:
+    scores = make_scores(networks=("rgb", "flow"))
+    reversed_order = replace(
+        scores,
+        video_ids=scores.video_ids[::-1],
+        labels=scores.labels[::-1],
+        networks={"rgb": replace(scores.networks["rgb"], logits=scores.networks["rgb"].logits[::-1])},
+    )
+    files = {"a": written(tmp_path, "a", scores), "b": written(tmp_path, "b", reversed_order)}
+    run = load_runs(files)[0]
+    logits, labels = aligned_logits(run, ["a.rgb", "b.rgb", "a.flow"])
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert logits.shape == (3, 3, 6) and labels.tolist() == [0, 1, 2]
+    fewer = replace(run["b.rgb"], video_ids=("x/3.webm", "x/2.webm", "x/9.webm"))
+    with pytest.raises(InputError, match="not scored on the same videos"):
+        aligned_logits({**run, "b.rgb": fewer}, ["a.rgb", "b.rgb"])
 
 
 def test_views_are_averaged_or_the_largest_counts() -> None:

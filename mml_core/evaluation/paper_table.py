@@ -20,19 +20,15 @@ from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member
-from mml_core.evaluation.metrics import mean_average_precision
-from mml_core.evaluation.runs import combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
-from mml_core.evaluation.table import JOINT, percent
-from mml_core.evaluation.uncertainty import estimate
+from mml_core.evaluation.table import JOINT, metric_values
 from mml_core.published import METRICS, POSITIONS, PublishedRow, join_models
 
 #: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
 Files = Sequence[tuple[str, Path]]
 #: Runs by the name of the stored protocol and by the protocol whose views are used.
 RunsByViews = Mapping[tuple[str, ProtocolConfig], Sequence[Mapping[str, Member]]]
-#: Videos' best classes that count as right, by metric.
-BEST = {"top1": 1, "top5": 5}
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
 #: Columns that follow a row's description and its metrics.
 CLOSING = ("seeds", "videos")
@@ -148,23 +144,8 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
                 f"{'several labels' if multi_label else 'one label'} a video, is measured by",
                 hint="choose the data set that the table is about",
             )
-        values |= _precisions(combined) if multi_label else _accuracy(metric, combined)
+        values |= metric_values(metric, combined)
     return values
-
-
-def _accuracy(metric: str, combined: Sequence[Combined]) -> dict[str, str]:
-    result = estimate(hits_of_runs(combined, BEST[metric]))
-    return {
-        metric: percent(result.value),
-        f"{metric}_std": percent(result.std),
-        f"{metric}_low": percent(result.low),
-        f"{metric}_high": percent(result.high),
-    }
-
-
-def _precisions(combined: Sequence[Combined]) -> dict[str, str]:
-    values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
-    return {"map": percent(float(values.mean())), "map_std": _deviation(100 * values)}
 
 
 def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: Files) -> list[dict[str, str]]:
@@ -173,8 +154,9 @@ def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: F
     groups = [list(models.values()) for models in request.table.models.values()]
     sums: dict[str, list[float]] = {}
     for run in runs:
-        combined = [[combine_runs([run], [reference])[0] for reference in group] for group in groups]
-        correct = count_correct([np.stack([one.scores for one in group]) for group in combined], combined[0][0].labels)
+        logits, labels = aligned_logits(run, [reference for group in groups for reference in group])
+        starts = np.cumsum([len(group) for group in groups])[:-1]
+        correct = count_correct(np.split(logits, starts), labels)
         for group, totals in zip(groups, sum_of_positions(correct), strict=True):
             for reference, total in zip(group, totals.tolist(), strict=True):
                 sums.setdefault(reference, []).append(total)

@@ -63,6 +63,17 @@ def combine_runs(
     return combined
 
 
+def aligned_logits(run: Run, references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits (M, V, N) of M networks of one run, and the labels (V,) of the videos.
+
+    All are in the order of the first network's videos. Raises InputError where a network has no scores, or was scored on other videos, classes or labels.
+    """
+    first = pick(run, references[0])
+    # an ensemble with the first network checks what has to agree, and brings the videos into its order
+    logits = [combine([first, pick(run, name)], [0.0, 1.0], "logits").scores for name in references]
+    return np.stack(logits), first.labels
+
+
 def hits_of_runs(combined: Sequence[Combined], k: int) -> np.ndarray:
     """Return whether each run has each video's label among its k best classes, (S, V) bool."""
     return np.stack([hits(one.scores, one.labels, min(k, one.scores.shape[1])) for one in combined])

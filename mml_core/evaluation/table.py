@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
 from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
-from mml_core.evaluation.uncertainty import SeededEstimate, estimate
+from mml_core.evaluation.uncertainty import estimate
 from mml_core.files import write_text
 
 #: Columns of every table. Shares are percentages, top1_std the standard deviation over runs (empty for a single one);
@@ -55,6 +56,8 @@ COLUMNS = (
 MULTI_LABEL_COLUMN = "map"
 MULTI_LABEL_COLUMNS = (MULTI_LABEL_COLUMN, "map_std")
 JOINT = " + "
+#: How many of a video's best classes count, by metric.
+BEST_CLASSES = {"top1": 1, "top5": 5}
 
 
 class TableRequest(Strict):
@@ -173,23 +176,30 @@ def _check_request(request: TableRequest, member: Member) -> None:
 
 def _metrics(combined: Sequence[Combined]) -> dict[str, str]:
     if combined[0].labels.ndim == 2:
-        values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
-        deviation = values.std(ddof=1) if len(values) > 1 else math.nan
-        return {MULTI_LABEL_COLUMN: percent(float(values.mean())), "map_std": percent(float(deviation))}
+        return metric_values(MULTI_LABEL_COLUMN, combined)
     class_means = [mean_class_accuracy(one.scores, one.labels) for one in combined]
     return {
-        **_interval("top1", estimate(hits_of_runs(combined, 1))),
-        **_interval("top5", estimate(hits_of_runs(combined, 5))),
+        **metric_values("top1", combined),
+        **metric_values("top5", combined),
         "mean_class_accuracy": percent(sum(class_means) / len(class_means)),
     }
 
 
-def _interval(name: str, result: SeededEstimate) -> dict[str, str]:
+def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Combined]) -> dict[str, str]:
+    """Return a metric of several runs in percent: its mean, the deviation of runs and, but for mAP, interval.
+
+    The keys are `metric`, and it with `_std`, `_low` and `_high` behind it.
+    """
+    if metric == MULTI_LABEL_COLUMN:
+        values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
+        deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+        return {metric: percent(float(values.mean())), f"{metric}_std": percent(float(deviation))}
+    result = estimate(hits_of_runs(combined, BEST_CLASSES[metric]))
     return {
-        name: percent(result.value),
-        f"{name}_std": percent(result.std),
-        f"{name}_low": percent(result.low),
-        f"{name}_high": percent(result.high),
+        metric: percent(result.value),
+        f"{metric}_std": percent(result.std),
+        f"{metric}_low": percent(result.low),
+        f"{metric}_high": percent(result.high),
     }
 
 
