@@ -66,8 +66,8 @@ def combine_runs(
 def aligned_logits(run: Run, references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits (M, V, N) of M networks of one run, and the labels (V,) of the videos.
 
-    All are in the order of the first network's videos. Raises InputError where a network has no scores, or was scored on
-    other videos, classes or labels.
+    All are in the order of the first network's videos. Raises InputError where a network has no scores, or was scored
+    on other videos, classes or labels.
     """
     first = pick(run, references[0])
     # an ensemble with the first network checks what has to agree, and brings the videos into its order
