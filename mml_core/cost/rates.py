@@ -1,0 +1,149 @@
+"""Measured rates of networks, and from them the rate of any network: benchmarks/results/training_rates.csv.
+
+A row is a network on a device: clips a second of training steps (forward, backward, update) or of forward passes.
+Where no row is about a network, the nearest one is scaled by the ratio of their GFLOPs; a training step counts as three
+forward passes, since the backward pass computes the gradients of inputs and of weights, each at the cost of a forward
+pass.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from mml_core.config.base import Strict
+from mml_core.errors import InputError, summarise
+
+Pass = Literal["train", "forward"]
+#: Forward passes that a pass counts as.
+FORWARD_PASSES = {"train": 3, "forward": 1}
+#: Ratio of GFLOPs, less 1, up to which a row of the same setting counts as measured: other numbers of classes.
+SAME_GFLOPS = 0.01
+
+
+class Setting(NamedTuple):
+    """A network, what it sees, and what is done with it."""
+
+    architecture: str
+    backbone: str
+    modality_kind: str
+    channels: int  # of an input frame
+    frames: int
+    crop_px: int
+    precision: str  # the stage's: mixed or full
+    direction: Pass
+
+
+class Rate(Strict):
+    """A row of the file of rates."""
+
+    device: str = Field(min_length=1, description="what computed it")
+    architecture: str = Field(min_length=1, description="as in recipes")
+    backbone: str = Field(min_length=1, description="as in recipes")
+    modality_kind: Literal["rgb", "flow", "diff"] = Field(description="kind of the input")
+    frames: int = Field(ge=1, description="input frames of a clip")
+    crop_px: int = Field(ge=1, description="side of the square input in pixels")
+    precision: Literal["full", "mixed", "either"] = Field(
+        description="as in recipes; either: both are the same there, as on a processor"
+    )
+    direction: Pass = Field(alias="pass", description="train: forward, backward and update; forward: prediction alone")
+    clips_per_s: float = Field(gt=0, description="clips a second of one device")
+    gflops_per_clip: float = Field(gt=0, description="of one forward pass, 1e9 multiply-accumulates")
+    source: str = Field(min_length=1, description="where the value is from")
+    date: str = Field(description="when it was measured")
+    software: str = Field(description="what computed it")
+
+
+class Estimate(NamedTuple):
+    """Clips a second of a setting."""
+
+    clips_per_s: float
+    rate: Rate  # that it follows from
+    measured: bool  # whether that row is about this very setting
+
+    @property
+    def basis(self) -> str:
+        """What the value follows from, in words."""
+        if self.measured:
+            return f"measured ({self.rate.source})"
+        return f"estimated by GFLOPs from {self.rate.clips_per_s:.4g} of {describe(self.rate)}"
+
+
+def describe(item: Setting | Rate) -> str:
+    """Return what `item` is about, in words."""
+    network = f"{item.architecture} {item.backbone}, {item.modality_kind}"
+    return f"{network}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
+
+
+def read_rates(path: Path) -> list[Rate]:
+    """Return the rows of the file of rates at `path`; raises InputError naming it and the row for what is no rate."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        hint = "run in the project's root, or name a file with --rates; benchmarks/training_rates.py makes one"
+        raise InputError(f"cannot be read as measured rates ({error})", file=path, hint=hint) from error
+    if not rows or any(None in row or None in row.values() for row in rows):
+        raise InputError("expected a header and rows with a field for each of its columns", file=path)
+    return [_checked(row, number, path) for number, row in enumerate(rows, 1)]
+
+
+def _checked(row: Mapping[str, str], number: int, path: Path) -> Rate:
+    try:
+        return Rate.model_validate(row)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()
+        ]
+        raise InputError(f"row {number} is no rate:\n{summarise(problems)}", file=path) from error
+
+
+def choose_device(rates: Sequence[Rate], name: str | None, file: Path) -> str:
+    """Return the device of `rates` with `name` (or a part of it that no other has); by default that of the first row.
+
+    Raises InputError, naming the rates' `file`, where there is none or several.
+    """
+    devices = list(dict.fromkeys(rate.device for rate in rates))
+    if name is None:
+        return devices[0]
+    found = [device for device in devices if device == name] or [
+        device for device in devices if name.casefold() in device.casefold()
+    ]
+    if len(found) != 1:
+        problem = f"{len(found)} devices match" if found else "no rates of a device"
+        raise InputError(f"{problem} {name!r}", file=file, hint=f"it has {'; '.join(devices)}")
+    return found[0]
+
+
+def estimate(setting: Setting, rates: Sequence[Rate], gflops: Callable[[Setting], float]) -> Estimate:
+    """Return the rate of `setting` from `rates`, all of one device; there must be some.
+
+    `gflops` returns those of one forward pass over a clip. The nearest row is, in this order, of the same precision,
+    pass, architecture and backbone, of the same input, and of the nearest GFLOPs; of equal ones, the last.
+    """
+    wanted = gflops(setting)
+
+    def distance(rate: Rate) -> tuple[bool | float, ...]:
+        return (*_differences(setting, rate), abs(math.log(wanted / rate.gflops_per_clip)))
+
+    nearest = min(reversed(rates), key=distance)
+    cost = wanted * FORWARD_PASSES[setting.direction]
+    cost_of_nearest = nearest.gflops_per_clip * FORWARD_PASSES[nearest.direction]
+    measured = not any(_differences(setting, nearest)) and abs(cost / cost_of_nearest - 1) <= SAME_GFLOPS
+    return Estimate(nearest.clips_per_s * cost_of_nearest / cost, nearest, measured)
+
+
+def _differences(setting: Setting, rate: Rate) -> tuple[bool, ...]:
+    """Return in what the network of `rate` differs: first what changes a device's GFLOPs a second the most."""
+    return (
+        rate.precision not in (setting.precision, "either"),
+        rate.direction != setting.direction,
+        rate.architecture != setting.architecture,
+        rate.backbone != setting.backbone,
+        (rate.modality_kind, rate.frames, rate.crop_px) != (setting.modality_kind, setting.frames, setting.crop_px),
+    )
