@@ -1,8 +1,9 @@
-# make demo   set up, run the whole workflow on the embedded data set, print the table
-# make test   set up, run all tests
-# make lint   formatting and static checks
-# make docs   write the generated parts of the documentation and the JSON schemas
-# make clean  remove what make and the workflow made, but for the environment
+# make demo    set up, run the whole workflow on the embedded data set, print the table
+# make test    set up, run all tests
+# make stress  set up, run the tests of faults and scale in full (an hour or more)
+# make lint    formatting and static checks
+# make docs    write the generated parts of the documentation and the JSON schemas
+# make clean   remove what make and the workflow made, but for the environment
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(abspath $(VENV))/bin
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test stress lint docs clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}; use make PYTHON=…")'
@@ -34,6 +35,10 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	@echo "== running the tests"
 	PATH="$(BIN):$$PATH" python -m pytest $(PYTEST)
+
+stress: $(INSTALLED)
+	@echo "== running the tests of faults and scale in full; seeds and counts are printed"
+	PATH="$(BIN):$$PATH" python -m pytest --stress -m stress -s -v --timeout 7200 $(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

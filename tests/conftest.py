@@ -16,6 +16,16 @@ settings.load_profile("project")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="run tests marked `stress` in full: hours, not seconds")
+
+
+@pytest.fixture(scope="session")
+def in_full(request: pytest.FixtureRequest) -> bool:
+    """Whether tests marked `stress` run in full rather than in the small form that every run of the tests has."""
+    return request.config.getoption("--stress")
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """Root of the checkout."""
