@@ -34,7 +34,7 @@ def resolve_claims(
     network here, or that do not pair up.
     """
     pairs = {}
-    for claim in claims.statements:
+    for claim in claims.tested:
         try:
             pairs[claim.name] = _pairs(claim, claims.protocol, protocols[claims.protocol], tables)
         except ValueError as error:

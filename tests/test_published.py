@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mml_core.claims import claimed_networks, resolve_claims
 from mml_core.config.recipe import load_recipe
@@ -118,3 +119,16 @@ def test_damaged_published_data_are_told(tmp_path: Path, text: str) -> None:
         read_published(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_published(published_file(tmp_path, "missing"))
+
+
+def test_only_the_chosen_claims_are_tested_and_need_networks() -> None:
+    comparison = {"better": "a.rgb", "worse": "b.rgb"}
+    statements = [
+        {"name": name, "text": "t", "comparisons": [comparison | {"better": f"{name}.rgb"}]} for name in ("one", "two")
+    ]
+    chosen = ClaimsConfig(protocol="one", statements=statements, only=["two"])
+    pairs = resolve_claims(chosen, PROTOCOLS, {}, file=Path("recipe.yaml"))
+    assert list(pairs) == ["two"]
+    assert claimed_networks(pairs) == {"one": ["b.rgb", "two.rgb"]}
+    with pytest.raises(ValidationError, match="no statement is called 'three'; there are one, two"):
+        ClaimsConfig(protocol="one", statements=statements, only=["three"])

@@ -159,13 +159,23 @@ class ClaimsConfig(Strict):
     split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
     statements: tuple[Claim, ...] = Field(min_length=1, description="claims in the order of the table")
+    only: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="names of the statements to test, where it is not all of them"
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> ClaimsConfig:
         names = [claim.name for claim in self.statements]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"statements: two claims are called {twice[0]!r}")
+        if unknown := sorted(set(self.only or ()) - set(names)):
+            raise ValueError(f"only: no statement is called {unknown[0]!r}; there are {', '.join(names)}")
         return self
+
+    @property
+    def tested(self) -> list[Claim]:
+        """The statements to test."""
+        return [claim for claim in self.statements if self.only is None or claim.name in self.only]
 
 
 class SubmissionConfig(Strict):

@@ -59,7 +59,7 @@ def build_claims(request: ClaimsRequest, pairs: Mapping[str, Sequence[Pair]], fi
         head
         | {"claim": claim.name, "statement": claim.text, "source": claim.source}
         | _tested(claim.name, pairs[claim.name], runs)
-        for claim in request.claims.statements
+        for claim in request.claims.tested
     ]
     return pd.DataFrame(records, dtype=str)
 
