@@ -32,8 +32,10 @@ from mml_core.plan import (
 )
 from mml_core.published import published_file, published_rows
 
-# Scripts import mml_core from this checkout, also in environments that Snakemake makes itself.
+# Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. Bash is as strict as
+# Snakemake's own prefix, which this one replaces, makes it.
 shell.prefix(
+    "set -euo pipefail; "
     f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}}; "
 )
 

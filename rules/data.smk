@@ -5,6 +5,7 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
     results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
+    (verify_shards writes nothing but its log)
 """
 
 
@@ -102,6 +103,25 @@ rule data_quality:
             --dataset {params.dataset:q} \
             --shard-folder {params.folder:q} \
             --output {output.table:q} >{log:q} 2>&1
+        """
+
+
+rule verify_shards:
+    """Compare every byte of the data set's shards that are there with their checksums: a check, made when asked for."""
+    log:
+        f"<logs>/{DATASET.name}/verify_shards.log",
+    conda:
+        "../envs/mml.yaml"
+    threads: 4
+    params:
+        dataset=DATASET_FILE,
+        shards=workflow.pathvars.apply(f"<results>/{DATASET.name}/shards"),
+    shell:
+        """
+        python workflow/scripts/verify_shards.py \
+            --dataset {params.dataset:q} \
+            --shards {params.shards:q} \
+            --threads {threads} 2>&1 | tee {log:q}
         """
 
 

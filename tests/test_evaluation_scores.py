@@ -101,10 +101,22 @@ def truncate(path: Path) -> None:
 def flip_bit_of_logits(path: Path) -> None:
     """Change one bit where the logits of the network flow lie."""
     with h5py.File(path) as file:
-        offset = file["networks/flow/logits"].id.get_chunk_info(0).byte_offset
+        offset = file["networks/flow/logits"].id.get_offset()
     content = bytearray(path.read_bytes())
     content[offset + 5] ^= 1
     path.write_bytes(bytes(content))
+
+
+def swap_names(path: Path) -> None:
+    """Exchange the names of two videos."""
+    with h5py.File(path, "a") as file:
+        names = file["video_ids"][:]
+        file["video_ids"][:2] = names[1::-1]
+
+
+def change_attribute(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file.attrs["quarantined"] = 7
 
 
 def drop_labels(path: Path) -> None:
@@ -140,6 +152,8 @@ def broken_protocol(path: Path) -> None:
         lambda path: path.write_text("epoch,loss\n"),
         truncate,
         flip_bit_of_logits,
+        swap_names,
+        change_attribute,
         drop_labels,
         drop_attribute,
         broken_protocol,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from mml_core.annotations import load_annotations
 from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
@@ -16,8 +19,8 @@ from mml_core.evaluation.score import score_videos
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores
 from mml_core.networks import build_network, gflops_per_clip, hand_over
 from mml_core.plan import DataPlan, StageDocument
-from mml_core.shards import ModalityStore
-from mml_core.training.weights import read_about, read_weights
+from mml_core.stores import open_stores
+from mml_core.training.weights import read_about, read_weights, verified_sha256
 
 
 def score_stage(
@@ -32,15 +35,12 @@ def score_stage(
     workers: int,
 ) -> None:
     """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`."""
+    verified_sha256(weights)
     about = read_about(weights)
-    document = StageDocument.model_validate(about["document"])
+    document = _document(about, weights)
     clip = document.config.clip
     plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
-    names = plan.shard_names([split])
-    stores = {
-        modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
-        for modality, folder in document.scored_modalities().items()
-    }
+    stores = open_stores(plan, shards, document.scored_modalities(), [split])
     videos = plan.videos(split)
     samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
     if not samples:
@@ -95,6 +95,14 @@ def score_stage(
         },
     )
     write_scores(output, scores)
+
+
+def _document(about: Mapping[str, Any], weights: Path) -> StageDocument:
+    """Return the stage that the file of weights says it is of; raises InputError where it says nothing of the kind."""
+    try:
+        return StageDocument.model_validate(about.get("document"))
+    except ValidationError as error:
+        raise InputError(f"does not say which stage it is of ({error})", file=weights) from error
 
 
 def _labels(samples: list[Sample], classes: int, *, multi_label: bool) -> np.ndarray:

@@ -7,11 +7,12 @@ They are kept, so that any ensemble, and any new metric, is a matter of seconds.
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /networks/<name>/logits   (V, K, N) float32, with attributes modality, parameters, gflops_per_view
 
-V videos, K views a video, N classes. Blocks carry Fletcher-32 checksums, so damage is noticed when they are read.
+V videos, K views a video, N classes. The attribute `sha256` is a digest of everything, so damage is noticed on reading.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from mml_core.errors import InputError
 from mml_core.files import replaced_on_success
 
 FORMAT = "mml-scores"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: h5py reports damage in all of these ways.
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 #: Label of a video whose class is not known.
 UNKNOWN = -1
 
@@ -104,7 +107,7 @@ def read_protocol(path: Path) -> ProtocolConfig:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
             return ProtocolConfig.model_validate_json(file.attrs["protocol"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
 
@@ -116,8 +119,11 @@ def read_scores(path: Path) -> Scores:
     try:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
-            return _parse(file)
-    except (OSError, KeyError, ValueError, TypeError) as error:  # h5py reports damage in all of these ways
+            scores = _parse(file)
+            if file.attrs["sha256"] != _digest(scores):
+                raise ValueError("the digest in it is another: something was changed")
+            return scores
+    except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
 
@@ -129,6 +135,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _fill(file: h5py.File, scores: Scores) -> None:
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
+    file.attrs["sha256"] = _digest(scores)
     file.attrs["stage"] = scores.stage
     file.attrs["split"] = scores.split
     file.attrs["protocol"] = canonical_json(scores.protocol.model_dump(mode="json"))
@@ -137,14 +144,28 @@ def _fill(file: h5py.File, scores: Scores) -> None:
     file.attrs["quarantined"] = scores.quarantined
     file.create_dataset("video_ids", data=list(scores.video_ids), dtype=h5py.string_dtype())
     labels = scores.labels.astype(np.uint8 if scores.multi_label else np.int64)
-    file.create_dataset("labels", data=labels, fletcher32=True)
+    file.create_dataset("labels", data=labels)
     networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
-        group.create_dataset("logits", data=network.logits.astype(np.float32), fletcher32=True)
+        group.create_dataset("logits", data=network.logits.astype(np.float32))
         group.attrs["modality"] = network.modality
         group.attrs["parameters"] = network.parameters
         group.attrs["gflops_per_view"] = network.gflops_per_view
+
+
+def _digest(scores: Scores) -> str:
+    """Return a digest of all that a file of scores holds."""
+    networks = {
+        name: [network.modality, network.parameters, network.gflops_per_view]
+        for name, network in scores.networks.items()
+    }
+    texts = [scores.stage, scores.split, scores.crop_px, scores.quarantined, scores.classes, scores.video_ids, networks]
+    content = hashlib.sha256(canonical_json([*texts, scores.protocol.model_dump(mode="json")]).encode())
+    content.update(scores.labels.astype(np.uint8 if scores.multi_label else np.int64).tobytes())
+    for network in scores.networks.values():
+        content.update(network.logits.astype(np.float32).tobytes())
+    return content.hexdigest()
 
 
 def _check_format(file: h5py.File, path: Path) -> None:

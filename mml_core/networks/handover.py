@@ -79,15 +79,18 @@ def _require_match(incoming: Mapping[str, Tensor], expected: Mapping[str, Tensor
     missing = [name for name in expected if name not in incoming and not name.endswith("num_batches_tracked")]
     unknown = [name for name in incoming if name not in expected]
     misfit = [name for name in incoming if name in expected and incoming[name].shape != expected[name].shape]
+    # weights that are not numbers would only show after an epoch of training from them, or never in testing
+    broken = [name for name, value in incoming.items() if name in expected and not value.isfinite().all()]
     problems = [f"{name} is missing" for name in missing]
     problems += [f"{name} is no parameter of the network" for name in unknown]
     problems += [
         f"{name} is {tuple(incoming[name].shape)}, the network's is {tuple(expected[name].shape)}" for name in misfit
     ]
+    problems += [f"{name} has values that are not finite" for name in broken]
     if problems:
         raise InputError(
             f"weights that do not fit the network ({len(missing)} missing, {len(unknown)} unknown, "
-            f"{len(misfit)} of another shape):\n" + summarise(problems),
+            f"{len(misfit)} of another shape, {len(broken)} not finite):\n" + summarise(problems),
             file=source,
             hint="weights go between networks of one backbone, under torchvision's parameter names; "
             "those of architecture i3d only into i3d",

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import zlib
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 from mml_core.errors import InputError
 from mml_core.shards.images import decode_image
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
+from mml_core.shards.structure import check_entries, check_structure
 
-_REMAKE = "delete the file and run snakemake again: it makes the shard anew"
+#: What to do about a shard that cannot be used.
+REMAKE = "delete the file and run snakemake again: it makes the shard anew"
 #: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
 _MOST_OPEN = 128
 
@@ -31,16 +34,21 @@ _MOST_OPEN = 128
 class ShardReader:
     """One open shard. May be read from several threads (h5py serialises them), but not carried across a fork.
 
-    Raises InputError, with the file's name, where the file is missing, truncated, no shard, or of another version.
+    Raises InputError, with the file's name, where the file is missing, truncated, no shard, of another version, or not
+    built as shards are. `known` files were looked through by this process before: only their header is checked.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, known: bool = False) -> None:
         self.path = path
         with _complaints(path):
             # Shards never change once they have their name, and locks fail on many network file systems.
             self._file = h5py.File(path, "r", locking=False)
         try:
-            self._check_header()
+            with _complaints(path):
+                self._check_header()
+                if not known:
+                    check_structure(self._file)
+                    self._check_entries()
         except BaseException:
             self.close()
             raise
@@ -51,12 +59,16 @@ class ShardReader:
         version = int(self._file.attrs.get("schema_version", -1))
         if version != SCHEMA_VERSION:
             raise InputError(
-                f"has schema version {version}; this program reads {SCHEMA_VERSION}", file=self.path, hint=_REMAKE
+                f"has schema version {version}; this program reads {SCHEMA_VERSION}", file=self.path, hint=REMAKE
             )
-        with _complaints(self.path):
-            offsets, images = self._file["offsets"], self._file["crc32"].shape[0]
-            if offsets.shape[0] != images + 1 or offsets[-1] != self._file["payload"].shape[0]:
-                raise ValueError("payload, offsets and crc32 do not fit together")
+
+    def _check_entries(self) -> None:
+        offsets, images = self._file["offsets"], self._file["crc32"].shape[0]
+        if offsets.shape[0] != images + 1 or offsets[-1] != self._file["payload"].shape[0]:
+            raise ValueError("payload, offsets and crc32 do not fit together")
+        table = self._file["videos"]
+        sides = np.stack([table["height"][()], table["width"][()]])
+        check_entries(table["first"][()], table["count"][()], offsets[()], sides)
 
     @cached_property
     def info(self) -> ShardInfo:
@@ -80,7 +92,10 @@ class ShardReader:
             identifiers = table["id"].asstr()[()]
             columns = [table[name][()].tolist() for name in VIDEO_COLUMNS if name != "id"]
             rows = zip(*columns, strict=True)
-            return {name: VideoEntry(*row) for name, row in zip(identifiers, rows, strict=True)}
+            videos = {name: VideoEntry(*row) for name, row in zip(identifiers, rows, strict=True)}
+            if len(videos) != len(identifiers):
+                raise ValueError("a video occurs twice")
+            return videos
 
     @cached_property
     def quarantined(self) -> Mapping[str, str]:
@@ -91,10 +106,11 @@ class ShardReader:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 over the identifiers of the videos, their numbers of images and the checksums of all images."""
+        """SHA-256 over the tables and the checksums of all images: everything but what the shard says about itself."""
         with _complaints(self.path):
-            table = json.dumps([(name, entry.count) for name, entry in self.videos.items()]).encode()
-            return hashlib.sha256(table + self._file["crc32"][()].tobytes()).hexdigest()
+            rows = [(name, *astuple(entry)) for name, entry in self.videos.items()]
+            tables = json.dumps([rows, dict(self.quarantined)]).encode()
+            return hashlib.sha256(tables + self._file["crc32"][()].tobytes()).hexdigest()
 
     @cached_property
     def _places(self) -> tuple[NDArray[np.int64], NDArray[np.uint32], h5py.Dataset]:
@@ -117,17 +133,33 @@ class ShardReader:
 
     def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[torch.Tensor]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
-        begin, end = entry.first + first, entry.first + stop
         kind = self.info.kind
         with _complaints(self.path):
-            offsets, all_checks, images = self._places
-            ends, checks = offsets[begin : end + 1], all_checks[begin:end]
-            payload: np.ndarray = images[ends[0] : ends[-1]]
-            for number, (low, high) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
-                data = payload[low:high]
-                if zlib.crc32(data) != checks[number]:
-                    raise ValueError(f"checksum of image {begin + number} is wrong")
+            for data in self._stored(entry.first + first, entry.first + stop):
                 yield decode_image(torch.from_numpy(data), kind, entry.height, entry.width)
+
+    def _stored(self, begin: int, end: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the bytes of the shard's images `begin` to `end` - 1; raises ValueError where they have changed."""
+        offsets, all_checks, images = self._places
+        ends, checks = offsets[begin : end + 1], all_checks[begin:end]
+        payload: np.ndarray = images[ends[0] : ends[-1]]
+        for number, (low, high) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
+            data = payload[low:high]
+            if zlib.crc32(data) != checks[number]:
+                raise ValueError(f"checksum of image {begin + number} is wrong")
+            yield data
+
+    def damaged(self) -> Iterator[str]:
+        """Read every stored byte and yield the videos of which some image is not what was written.
+
+        Memory is that of one video's images.
+        """
+        for video_id, entry in self.videos.items():
+            try:
+                with _complaints(self.path):
+                    deque(self._stored(entry.first, entry.first + entry.count), maxlen=0)
+            except InputError:
+                yield video_id
 
     def close(self) -> None:
         """Close the file."""
@@ -147,10 +179,11 @@ class ModalityStore:
 
     The tables are read at once; files are opened when first read from, by each process for itself, so that a store
     may be handed to DataLoader workers by fork or by spawn. Not for several threads at once.
-    Raises InputError where a shard is missing or damaged, shards do not fit together, or a video is in two of them.
+    Raises InputError where a shard is missing or damaged, shards do not fit together, or a video is in two of them;
+    `check` sees every shard and may raise as well.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
         if not paths:
             raise InputError("no shards to read", hint="does the split have videos?")
         self._paths = [Path(path) for path in paths]
@@ -164,12 +197,16 @@ class ModalityStore:
             self._info = reader.info
         for number, path in enumerate(self._paths):
             with ShardReader(path) as reader:
+                if check:
+                    check(reader)
                 self._add(number, reader)
 
     def _add(self, number: int, reader: ShardReader) -> None:
         if not self._info.same_content(reader.info):
             raise InputError(
-                f"holds {reader.info.modality!r} made with other settings than {self._paths[0]}", file=reader.path
+                f"holds {reader.info.modality!r} made with other settings than {self._paths[0]}",
+                file=reader.path,
+                hint=REMAKE,
             )
         self._checksums.append(reader.checksum)
         for name in (*reader.videos, *reader.quarantined):
@@ -212,7 +249,7 @@ class ModalityStore:
             self.close()  # inherited by fork: HDF5 would go on with the parent's file position
             self._pid = os.getpid()
         if number not in self._open:
-            self._open[number] = ShardReader(self._paths[number])
+            self._open[number] = ShardReader(self._paths[number], known=True)
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
@@ -245,5 +282,5 @@ def _complaints(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError("no such shard", file=path, hint="run snakemake: it makes the shard") from error
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise InputError(f"damaged or no shard ({error})", file=path, hint=_REMAKE) from error
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+        raise InputError(f"damaged or no shard ({error})", file=path, hint=REMAKE) from error

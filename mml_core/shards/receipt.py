@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mml_core.errors import InputError
 from mml_core.files import write_text
-from mml_core.shards.reader import ShardReader
+from mml_core.shards.reader import REMAKE, ShardReader
 
 
 def receipt_path(shard: Path) -> Path:
@@ -28,3 +29,21 @@ def write_receipt(shard: Path) -> None:
             "quarantined": dict(reader.quarantined),
         }
     write_text(receipt_path(shard), json.dumps(receipt, indent=1, sort_keys=True) + "\n")
+
+
+def check_receipt(shard: Path, checksum: str) -> None:
+    """Raise InputError where the receipt of `shard`, if it has one, is of other content than `checksum` stands for."""
+    path = receipt_path(shard)
+    try:
+        receipt = json.loads(path.read_bytes())
+        content = receipt["content"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"damaged or no receipt of a shard ({error})", file=path, hint=REMAKE) from error
+    if content != checksum:
+        raise InputError(
+            f"its tables are not those that {path.name} beside it speaks of: damaged, or from elsewhere",
+            file=shard,
+            hint=REMAKE,
+        )

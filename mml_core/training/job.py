@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -36,10 +35,11 @@ from mml_core.objectives import build_objective
 from mml_core.plan import STAGE_SPLITS, DataPlan, StageDocument
 from mml_core.quality import Quarantined, check_share
 from mml_core.shards import ModalityStore
+from mml_core.stores import open_stores
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
-from mml_core.training.weights import write_weights
+from mml_core.training.weights import sha256, verified_sha256, write_weights
 
 #: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
 VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")
@@ -75,7 +75,8 @@ def train_stage(
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
     data = open_stage_data(document, dataset, files.shards)
-    fingerprint = _fingerprint(document, files, data.stores, [code, torch.__version__, device.type])
+    origins = {name: verified_sha256(path) for name, path in sorted(files.first_weights.items())}
+    fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])
     config = document.config
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
@@ -107,12 +108,12 @@ def train_stage(
         # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
         "device": {"type": device.type, "float16": trainer.mixed},
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
-        "first_weights": {name: _sha256(path) for name, path in files.first_weights.items()},
+        "first_weights": origins,
     }
     write_history(files.history, history)
     write_weights(files.weights, {name: trainee.network.state_dict() for name, trainee in trainees.items()}, about)
     # also the receipt of the weights: rules compare this small file by content
-    effective = {**about, "weights_sha256": _sha256(files.weights)}
+    effective = {**about, "weights_sha256": sha256(files.weights)}
     write_text(files.config, json.dumps(effective, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(files.state, ignore_errors=True)
 
@@ -127,11 +128,7 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
         raise InputError(
             f"data set {dataset.name!r} changed since the workflow was planned", hint="run snakemake again"
         )
-    names = plan.shard_names(STAGE_SPLITS)
-    stores = {
-        modality: ModalityStore([shards / folder / f"{name}.h5" for name in names])
-        for modality, folder in document.modalities.items()
-    }
+    stores = open_stores(plan, shards, document.modalities, STAGE_SPLITS)
     samples = {split: [Sample(v.video_id, v.labels, v.segments) for v in plan.videos(split)] for split in STAGE_SPLITS}
     _check_quality(plan, stores)
     usable = {split: usable_videos(stores, samples[split]) for split in STAGE_SPLITS}
@@ -216,20 +213,11 @@ def _about(name: str, document: StageDocument, data: StageData, handed_over: Map
 
 
 def _fingerprint(
-    document: StageDocument, files: StageFiles, stores: Mapping[str, ModalityStore], program: list[str]
+    document: StageDocument, weights: Mapping[str, str], stores: Mapping[str, ModalityStore], program: list[str]
 ) -> str:
     """Return a digest of all that defines the result: settings, first weights, shards, program and device."""
-    weights = {name: _sha256(path) for name, path in sorted(files.first_weights.items())}
     shards = {name: store.checksums for name, store in sorted(stores.items())}
-    return digest([document.model_dump(mode="json"), weights, shards, program], 64)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"weights to start from cannot be read ({error})", file=path) from error
+    return digest([document.model_dump(mode="json"), dict(weights), shards, program], 64)
 
 
 def describe(device: torch.device) -> str:

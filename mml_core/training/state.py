@@ -6,6 +6,7 @@ The file is safetensors: nothing that is loaded is unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ from mml_core.files import replaced_on_success
 
 FILE_NAME = "state.safetensors"
 #: Raised whenever state written before can no longer be gone on from.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass
@@ -51,9 +52,15 @@ def save_state(
             momentum = optimizers[name].state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 tensors[f"{name}/momentum/{key}"] = momentum
-    metadata = {"fingerprint": _versioned(fingerprint), "progress": json.dumps(asdict(progress))}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    position = json.dumps(asdict(progress))
+    metadata = {
+        "fingerprint": _versioned(fingerprint),
+        "progress": position,
+        "digest": _digest(fingerprint, position, tensors),
+    }
     with replaced_on_success(folder / FILE_NAME) as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary, metadata)
+        save_file(tensors, temporary, metadata)
 
 
 def load_state(
@@ -75,6 +82,9 @@ def load_state(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         return None, f"the state in {folder} cannot be read ({error}): starting over"
+    # What passes was written by this very program for this very stage, so that names, shapes and types are right.
+    if metadata.get("digest") != _digest(fingerprint, metadata.get("progress", ""), tensors):
+        return None, f"the state in {folder} is damaged (its digest is another): starting over"
     progress = Progress(**json.loads(metadata["progress"]))
     for name, network in networks.items():
         network.load_state_dict(_below(tensors, f"{name}/network/"))
@@ -84,6 +94,15 @@ def load_state(
                 buffer = torch.empty_like(parameter).copy_(momentum[key])  # keeps the parameter's device and layout
                 optimizers[name].state[parameter]["momentum_buffer"] = buffer
     return progress, f"going on at epoch {progress.epoch + 1}, step {progress.step + 1}"
+
+
+def _digest(fingerprint: str, progress: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return a digest of all that a state holds; `tensors` are contiguous and on the CPU."""
+    content = hashlib.sha256(f"{fingerprint}\n{progress}".encode())
+    for key, value in sorted(tensors.items()):
+        content.update(f"\n{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        content.update(value.reshape(-1).view(torch.uint8).numpy())
+    return content.hexdigest()
 
 
 def _versioned(fingerprint: str) -> str:

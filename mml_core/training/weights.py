@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,44 @@ from mml_core.errors import InputError
 from mml_core.files import replaced_on_success
 
 SCHEMA_VERSION = 1
+_REMAKE = "delete it and its stage's folder, and the workflow makes it again"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the file of weights at `path`; raises InputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights cannot be read ({error})", file=path) from error
+
+
+def verified_sha256(path: Path) -> str:
+    """Return the SHA-256 of the file of weights at `path`.
+
+    The workflow keeps it in a receipt beside the file: `config.json` of a stage, `<name>.json` of a download. Raises
+    InputError where the file cannot be read, or the receipt says something else: the file was damaged or exchanged.
+    """
+    found = sha256(path)
+    for receipt, key in ((path.with_name("config.json"), "weights_sha256"), (path.with_suffix(".json"), "sha256")):
+        if _recorded(receipt, key) not in (None, found):
+            raise InputError(
+                f"is not the file whose SHA-256 {receipt.name} beside it has: damaged, or exchanged",
+                file=path,
+                hint=_REMAKE,
+            )
+    return found
+
+
+def _recorded(receipt: Path, key: str) -> str | None:
+    """Return what a receipt says, or None where there is none, or one of something else."""
+    try:
+        content = json.loads(receipt.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read as the receipt of weights ({error})", file=receipt, hint=_REMAKE) from error
+    return content.get(key) if isinstance(content, dict) else None
 
 
 def write_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]], about: Mapping[str, Any]) -> None:
@@ -44,26 +83,27 @@ def read_weights(path: Path, network: str) -> dict[str, Tensor]:
             state = {key.removeprefix(f"{network}/"): file.get_tensor(key) for key in keys}
             others = sorted({key.split("/")[0] for key in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"is no readable weights file ({error})", file=path, hint="delete it, and the workflow makes it again"
-        ) from error
+        raise InputError(f"is no readable weights file ({error})", file=path, hint=_REMAKE) from error
     if not state:
         raise InputError(f"holds no network {network!r}, only {', '.join(others)}", file=path)
     return state
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Return what `write_weights` was told about the weights at `path`."""
+    """Return what `write_weights` was told about the weights at `path`.
+
+    Raises InputError where the file is missing, damaged or of another kind.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"is no readable weights file ({error})", file=path) from error
-    about = json.loads(metadata.get("mml", "{}"))
-    if about.pop("schema_version", None) != SCHEMA_VERSION:
+        about = json.loads(metadata.get("mml", "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"is no readable weights file ({error})", file=path, hint=_REMAKE) from error
+    if not isinstance(about, dict) or about.pop("schema_version", None) != SCHEMA_VERSION:
         raise InputError(
             f"holds no weights of schema version {SCHEMA_VERSION}",
             file=path,
-            hint="it was not made by this version of the project; delete it, and the workflow makes it again",
+            hint=f"it was not made by this version of the project; {_REMAKE}",
         )
     return about
