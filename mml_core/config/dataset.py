@@ -153,9 +153,20 @@ class Limits(Strict):
     decode_timeout_sec: float = Field(
         default=600.0, gt=0, description="a video that takes longer to decode is quarantined"
     )
+    decode_memory_gib: float = Field(
+        default=4.0,
+        ge=0.5,
+        le=1024,
+        description="a video whose decoder asks for more memory is quarantined (on Linux); GiB of address space",
+    )
     max_quarantined_share: float = Field(
         default=0.02, ge=0, le=1, description="the run stops where more than this share of the videos is quarantined"
     )
+
+    @property
+    def decode_memory_bytes(self) -> int:
+        """Address space that the decoder of a video may use, in bytes."""
+        return int(self.decode_memory_gib * (1 << 30))
 
 
 class DatasetConfig(Strict):

@@ -53,7 +53,8 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Gener
 
     height, width: size of the frames that the flow is to belong to, upright and with square pixels.
     The video is decoded in a process of its own, which is given up after `limits.decode_timeout_sec`, the consumer's
-    time included. Raises VideoError, while iterating, for all that is wrong with the video.
+    time included, and may use `limits.decode_memory_gib`. Raises VideoError, while iterating, for all that is wrong
+    with the video.
     """
     check_file(path)
     program = [sys.executable, "-P", export_vectors.__file__, str(path.absolute()), CONTAINERS, str(MOST_CODED_PIXELS)]
@@ -64,7 +65,8 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Gener
         if line:
             said.append(line)
 
-    with child_process(program, limits.decode_timeout_sec, keep) as child:
+    limit_sec, memory_bytes = limits.decode_timeout_sec, limits.decode_memory_bytes
+    with child_process(program, limit_sec, keep, memory_bytes=memory_bytes) as child:
         yield from _fields(child.stdout, height, width)
         status = child.wait()
     if child.timed_out:

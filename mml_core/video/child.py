@@ -1,4 +1,5 @@
-"""A child process that is fed on: its output is read while it runs, its messages never hold it up, its time is limited.
+"""A child process that is fed on: its output is read while it runs, its messages never hold it up, time and memory are
+limited.
 
 Decoding damaged or hostile files may crash or hang a process, so it takes place in one that can be given up.
 """
@@ -6,11 +7,17 @@ Decoding damaged or hostile files may crash or hang a process, so it takes place
 from __future__ import annotations
 
 import atexit
+import math
+import resource
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
+
+#: A limit of processor time that is as good as none.
+_MOST_SEC = 1 << 31
 
 
 class Child:
@@ -36,9 +43,13 @@ class Child:
 
 
 @contextmanager
-def child_process(command: Sequence[str], limit_sec: float, take: Callable[[str], None]) -> Iterator[Child]:
+def child_process(
+    command: Sequence[str], limit_sec: float, take: Callable[[str], None], *, memory_bytes: int | None = None
+) -> Iterator[Child]:
     """Run `command` while the block lasts, at most `limit_sec` seconds; after the block no process or thread is left.
 
+    memory_bytes: what its address space may grow to; beyond it, the child's allocations fail (Linux; no limit
+    elsewhere).
     take: is given each line of standard error, in a thread of its own; all of them have been by the end of the block.
     The block reads `stdout` to its end before it waits. A signal to this process's group does not reach the child: it
     must not look like a fault of what the child works on.
@@ -47,6 +58,7 @@ def child_process(command: Sequence[str], limit_sec: float, take: Callable[[str]
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     )
     child = Child(process)
+    _limit(process.pid, limit_sec, memory_bytes)
     messages = threading.Thread(target=_read, args=(process.stderr, take), daemon=True)
     timer = threading.Timer(limit_sec, child.give_up)
     timer.daemon = True
@@ -70,6 +82,21 @@ def child_process(command: Sequence[str], limit_sec: float, take: Callable[[str]
     finally:
         end()
         atexit.unregister(end)
+
+
+def _limit(pid: int, limit_sec: float, memory_bytes: int | None) -> None:
+    """Limit what a process may use, from outside: code that runs between fork and exec is not safe beside threads.
+
+    The limit of processor time is for a child whose parent was killed, so that nobody gives it up: a few threads for
+    the whole of its time.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    cpu_sec = min(8 * math.ceil(limit_sec) + 60, _MOST_SEC)
+    with suppress(ProcessLookupError):  # it has ended already
+        resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_sec, cpu_sec))
+        if memory_bytes is not None:
+            resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def _read(stream: IO[bytes], take: Callable[[str], None]) -> None:

@@ -33,6 +33,7 @@ MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
+_OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
 
@@ -88,7 +89,8 @@ class DecodedVideo:
         check_file(self._path)
         messages, limit_sec, count = _Messages(), self._limits.decode_timeout_sec, 0
         command = _command(self._path, self._least_px, self._short_side_px)
-        with child_process(command, limit_sec, messages.take) as child:
+        memory_bytes = self._limits.decode_memory_bytes
+        with child_process(command, limit_sec, messages.take, memory_bytes=memory_bytes) as child:
             for frame in self._checked(_ppm_images(child.stdout, _MOST_ASPECT * self._short_side_px)):
                 if not count:  # ffmpeg has said all about the file before it writes a frame
                     messages.complete.wait(_HEADER_SEC)
@@ -103,7 +105,11 @@ class DecodedVideo:
                 "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
             )
         if status != 0 or messages.error is not None:
-            raise VideoError(_reason(messages.error or f"ffmpeg ended with status {status}", count))
+            error = messages.error or f"ffmpeg ended with status {status}"
+            if _OUT_OF_MEMORY.search(error):
+                raise VideoError(f"decoding needs more memory than {self._limits.decode_memory_gib:g} GiB")
+            # where this machine keeps its files is nobody's business who reads the table of bad videos
+            raise VideoError(_reason(error.replace(f"file:{self._path.absolute()}: ", ""), count))
         if count < self._limits.min_frames:
             raise VideoError(f"too short: {count} frames, at least {self._limits.min_frames} are needed")
 
