@@ -11,26 +11,21 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from mml_core.annotations import load_annotations, video_sizes
-from mml_core.claims import claimed_networks, resolve_claims
+from mml_core.annotations import video_sizes
+from mml_core.claims import claimed_networks
 from mml_core.code_digest import code_digest
 from mml_core.config.base import canonical_json, digest
-from mml_core.config.dataset import load_dataset
-from mml_core.config.project import project_config
-from mml_core.config.recipe import load_recipe
 from mml_core.config.tables import split_members
 from mml_core.errors import InputError
 from mml_core.plan import (
     DOWNLOADED,
     STAGE_SPLITS,
-    DataPlan,
-    check_tables,
-    plan_runs,
     protocol_key,
     stages_of,
     table_references,
 )
-from mml_core.published import published_file, published_rows
+from mml_core.published import published_file
+from mml_core.run_plan import missing_videos, plan_run
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. Bash is as strict as
 # Snakemake's own prefix, which this one replaces, makes it.
@@ -42,13 +37,6 @@ shell.prefix(
 ROOT = Path(workflow.basedir)
 
 
-def missing_videos(dataset):
-    """Return the folder of a data set's videos where it is not there: enough to plan, not to run."""
-    folder = dataset.annotations.videos
-    made_here = dataset.annotations.format == "embedded"
-    return None if made_here or folder.exists() else folder
-
-
 def require_videos():
     """Stop where the folder of the videos is missing."""
     if folder := missing_videos(DATASET):
@@ -58,36 +46,14 @@ def require_videos():
         )
 
 
-def plan_run():
-    """Read and check everything that the user wrote: project, data set, annotations, recipes."""
-    project = project_config(config)
-    dataset = load_dataset(Path(f"config/datasets/{project.dataset}.yaml"))
-    # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
-    check_files = workflow.is_main_process and missing_videos(dataset) is None
-    annotations = load_annotations(dataset, check_files=check_files)
-    plan = DataPlan(dataset, annotations)
-    recipes, runs, published, claims = {}, {}, {}, {}
-    for name in project.recipe:
-        file = Path(f"config/recipes/{name}.yaml")
-        recipes[name] = load_recipe(file)
-        runs[name] = plan_runs(plan, recipes[name], file)
-        check_tables(plan, recipes[name], file)
-        protocols = recipes[name].protocols
-        published[name] = published_rows(
-            recipes[name].published, protocols, file=file, root=ROOT
-        )
-        if recipes[name].claims:
-            claims[name] = resolve_claims(
-                recipes[name].claims, protocols, published[name], file=file
-            )
-    return project, plan, recipes, runs, published, claims
-
-
 try:
-    PROJECT, DATA, RECIPES, RUNS, PUBLISHED_ROWS, CLAIMS = plan_run()
+    # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
+    PLAN = plan_run(config, Path(), check_files=workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+PROJECT, DATA, RECIPES, RUNS = PLAN.project, PLAN.data, PLAN.recipes, PLAN.runs
+PUBLISHED_ROWS, CLAIMS = PLAN.published, PLAN.claims
 DATASET = DATA.config
 DATASET_FILE = f"config/datasets/{DATASET.name}.yaml"
 #: Stages by name of a recipe's first run, which pages are about.

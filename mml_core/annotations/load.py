@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
 from mml_core.annotations.embedded import embedded_annotations
@@ -9,6 +11,7 @@ from mml_core.annotations.folders import read_folders
 from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.something import read_something_something
 from mml_core.annotations.types import Annotations
+from mml_core.config.base import Strict
 from mml_core.config.dataset import (
     CharadesAnnotations,
     DatasetConfig,
@@ -17,6 +20,7 @@ from mml_core.config.dataset import (
     ManifestAnnotations,
     SomethingSomethingAnnotations,
 )
+from mml_core.errors import InputError
 
 
 def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
@@ -26,6 +30,7 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     a folder a class, the folders are the annotations). The clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
+    _refuse_devices(dataset.annotations)
     match dataset.annotations:
         case FolderAnnotations() as config:
             listing = read_folders(config)
@@ -38,3 +43,10 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
         case EmbeddedAnnotations() as config:
             return embedded_annotations(config)
     return checked(listing, multi_label=dataset.multi_label, with_files=check_files)
+
+
+def _refuse_devices(annotations: Strict) -> None:
+    """Raise InputError where an annotation file is a device or a pipe: reading it may never end."""
+    for key, path in annotations:
+        if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"is no file (annotations.{key})", file=path)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from mml_core.errors import InputError, summarise
 
 #: The form of names that become parts of file names and Snakemake wildcards.
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
+
+#: No configuration is longer, or has more values: what is was not meant as one.
+_MOST_BYTES = 4 << 20
+_MOST_VALUES = 200_000
+_MOST_PATH_BYTES, _MOST_NAME_BYTES = 4095, 255
 
 
 class Strict(BaseModel):
@@ -23,6 +29,18 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+
+def possible_path(path: Path) -> Path:
+    """Return `path`; raises ValueError for one that no file can have, before anything looks for it."""
+    text = os.fspath(path)
+    if "\0" in text or len(os.fsencode(text)) > _MOST_PATH_BYTES:
+        raise ValueError("no file can have this path")
+    if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
+        raise ValueError(f"no file can have a name of more than {_MOST_NAME_BYTES} bytes")
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(possible_path)]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,18 +60,51 @@ class _UniqueKeySafeLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _size(node: yaml.Node, sizes: dict[int, int], above: tuple[yaml.Node, ...]) -> int:
+    """Return how many values `node` stands for when every alias is written out.
+
+    A few lines of aliases of aliases stand for billions, and a value that holds itself for infinitely many: both raise
+    ValueError.
+    """
+    if id(node) in sizes:
+        return sizes[id(node)]
+    if node in above:
+        raise ValueError(f"a value holds itself{node.start_mark}")
+    below: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        below = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        below = node.value
+    size = 1 + sum(_size(part, sizes, (*above, node)) for part in below)
+    if size > _MOST_VALUES:
+        raise ValueError(f"more than {_MOST_VALUES} values, with aliases written out{node.start_mark}")
+    sizes[id(node)] = size
+    return size
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping that the YAML file at `path` holds.
 
     Raises InputError where the file is missing, is no valid YAML, or holds something else than a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        if path.exists() and not path.is_file():  # reading a device or a pipe may never end
+            raise InputError("is no file", file=path)
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise InputError(f"is longer than {_MOST_BYTES} bytes, more than any configuration", file=path)
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
         raise InputError(f"cannot be read ({error})", file=path) from error
     try:
-        document = _UniqueKeySafeLoader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError) as error:
+        loader = _UniqueKeySafeLoader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            _size(node, {}, ())
+        document = loader.construct_document(node) if node is not None else None
+    # ValueError: numbers of thousands of digits, days that no calendar has
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise InputError(f"is not valid YAML: {error}", file=path) from error
     if not isinstance(document, dict):
         raise InputError(f"expected a mapping of keys, got {type(document).__name__}", file=path)

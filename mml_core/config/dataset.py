@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mml_core.config.base import NAME_PATTERN, Strict, digest, read_yaml, validate
+from mml_core.config.base import NAME_PATTERN, FilePath, Strict, digest, read_yaml, validate
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 
@@ -21,7 +21,7 @@ class FolderAnnotations(Strict):
     """One folder a class: `videos/<split>/<class>/<file>`, or `videos/<class>/<file>` with a share held out."""
 
     format: Literal["folders"]
-    videos: Path = Field(description="folder that holds the split or class folders, relative to the project's root")
+    videos: FilePath = Field(description="folder that holds the split or class folders, relative to the project's root")
     splits: dict[Split, str] | None = Field(
         default=None,
         description="folder of each split, e.g. {train: train, validation: val}; without it, a split is drawn",
@@ -48,8 +48,8 @@ class ManifestAnnotations(Strict):
     """A CSV file with a row a video."""
 
     format: Literal["manifest"]
-    manifest: Path = Field(description="CSV file with a header line")
-    videos: Path = Field(description="folder that the manifest's paths are relative to")
+    manifest: FilePath = Field(description="CSV file with a header line")
+    videos: FilePath = Field(description="folder that the manifest's paths are relative to")
     columns: ManifestColumns = Field(default=ManifestColumns(), description="names of the columns")
     splits: dict[str, Split] = Field(
         default={"train": "train", "validation": "validation", "test": "test"},
@@ -59,7 +59,7 @@ class ManifestAnnotations(Strict):
         default=";", min_length=1, max_length=3, description="parts the labels of a multi-label video"
     )
     exclude_labels: tuple[str, ...] = Field(default=(), description="videos with one of these labels are left out")
-    classes: Path | None = Field(
+    classes: FilePath | None = Field(
         default=None,
         description="text file with a class a line, in the order of the outputs; default: the labels, sorted",
     )
@@ -69,11 +69,11 @@ class SomethingSomethingAnnotations(Strict):
     """Something-Something-v2 as distributed: four JSON files and a folder of `<id>.webm`."""
 
     format: Literal["something-something-v2"]
-    videos: Path = Field(description="folder of the videos")
-    labels: Path = Field(description="labels.json: template to class index")
-    train: Path = Field(description="train.json")
-    validation: Path = Field(description="validation.json")
-    test: Path | None = Field(default=None, description="test.json (ids only)")
+    videos: FilePath = Field(description="folder of the videos")
+    labels: FilePath = Field(description="labels.json: template to class index")
+    train: FilePath = Field(description="train.json")
+    validation: FilePath = Field(description="validation.json")
+    test: FilePath | None = Field(default=None, description="test.json (ids only)")
     extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
@@ -85,10 +85,10 @@ class CharadesAnnotations(Strict):
     """
 
     format: Literal["charades"]
-    videos: Path = Field(description="folder of the videos")
-    classes: Path = Field(description="Charades_v1_classes.txt: code and name of each class")
-    train: Path = Field(description="Charades_v1_train.csv")
-    test: Path = Field(description="Charades_v1_test.csv, which becomes the split validation")
+    videos: FilePath = Field(description="folder of the videos")
+    classes: FilePath = Field(description="Charades_v1_classes.txt: code and name of each class")
+    train: FilePath = Field(description="Charades_v1_train.csv")
+    test: FilePath = Field(description="Charades_v1_test.csv, which becomes the split validation")
     extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
@@ -96,7 +96,7 @@ class EmbeddedAnnotations(Strict):
     """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
 
     format: Literal["embedded"]
-    videos: Path = Field(default=Path("results/embedded"), description="folder to render the clips in")
+    videos: FilePath = Field(default=Path("results/embedded"), description="folder to render the clips in")
     seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
     train_clips: int = Field(default=30, ge=1, le=10_000, description="clips a class for training")
     validation_clips: int = Field(default=20, ge=1, le=10_000, description="clips a class for validation")

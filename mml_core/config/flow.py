@@ -18,11 +18,14 @@ class Tvl1(Strict):
         description="whose numerical details: opencv, as its processor version computes; opencv-cuda, as its GPU version, with which the published flow data sets were made",
     )
     time_step: float = Field(default=0.25, gt=0, le=0.25, description="time step of the dual update (tau)")
-    attachment: float = Field(default=0.15, gt=0, description="weight of the data term (lambda): smaller is smoother")
-    tightness: float = Field(default=0.3, gt=0, description="coupling of flow and auxiliary field (theta)")
+    attachment: float = Field(
+        default=0.15, gt=0, le=1000, description="weight of the data term (lambda): smaller is smoother"
+    )
+    tightness: float = Field(default=0.3, gt=0, le=1000, description="coupling of flow and auxiliary field (theta)")
     illumination: float = Field(
         default=0.0,
         ge=0,
+        le=1000,
         description="weight of a field that explains changes of brightness (gamma); 0 leaves it out; only the engines torch and opencv have it",
     )
     scales: int = Field(
@@ -33,6 +36,7 @@ class Tvl1(Strict):
     stop_px: float = Field(
         default=0.01,
         ge=0,
+        le=100,
         description="a warp ends once the flow changes by less than this many pixels an iteration, as root mean square (epsilon)",
     )
     inner_iterations: int = Field(

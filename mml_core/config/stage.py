@@ -58,14 +58,14 @@ class MarsConfig(Strict):
     """Cross-entropy plus the mean squared distance of the features to those of a frozen teacher (MARS)."""
 
     kind: Literal["mars"] = "mars"
-    weight: float = Field(default=50.0, gt=0, description="weight of the distance relative to cross-entropy")
+    weight: float = Field(default=50.0, gt=0, le=1e6, description="weight of the distance relative to cross-entropy")
 
 
 class D3dConfig(Strict):
     """Cross-entropy plus the mean squared distance of the logits to those of a frozen teacher (D3D)."""
 
     kind: Literal["d3d"] = "d3d"
-    weight: float = Field(default=1.0, gt=0, description="weight of the distance relative to cross-entropy")
+    weight: float = Field(default=1.0, gt=0, le=1e6, description="weight of the distance relative to cross-entropy")
 
 
 ObjectiveConfig = Annotated[CrossEntropyConfig | MutualConfig | MarsConfig | D3dConfig, Field(discriminator="kind")]
@@ -82,7 +82,10 @@ class ClipConfig(Strict):
         default="both", description="frames in training: uniform, dense, or each with probability one half"
     )
     dense_window: int = Field(
-        default=32, ge=1, description="frames that dense sampling spans; its stride is dense_window // frames"
+        default=32,
+        ge=1,
+        le=100_000,
+        description="frames that dense sampling spans; its stride is dense_window // frames",
     )
     crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
     crop_policy: Literal["multi_scale", "random"] = Field(
@@ -100,16 +103,17 @@ class ClipConfig(Strict):
 class OptimizerConfig(Strict):
     """SGD with the parameter groups of TSM."""
 
-    learning_rate: float = Field(default=0.025, gt=0, description="first learning rate, for the global batch")
+    learning_rate: float = Field(default=0.025, gt=0, le=1000, description="first learning rate, for the global batch")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last update that is kept")
     nesterov: bool = Field(default=False, description="Nesterov's form of momentum")
-    weight_decay: float = Field(default=1e-4, ge=0, description="not applied to biases and batch normalisation")
+    weight_decay: float = Field(default=1e-4, ge=0, le=10, description="not applied to biases and batch normalisation")
     clip_norm: float | None = Field(
-        default=20.0, gt=0, description="largest norm of each network's gradient; null: no clipping"
+        default=20.0, gt=0, le=1e9, description="largest norm of each network's gradient; null: no clipping"
     )
     new_head_multiplier: float = Field(
         default=5.0,
         gt=0,
+        le=1000,
         description="learning rate of a new classifier's weights relative to the rest; its bias gets twice that",
     )
 
@@ -120,9 +124,11 @@ class ScheduleConfig(Strict):
     kind: Literal["step", "cosine"] = Field(
         default="step", description="falls at milestones, or along half a cosine to 0"
     )
-    milestones: tuple[int, ...] = Field(default=(20, 40), description="step: epochs at which the rate falls")
+    milestones: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+        default=(20, 40), description="step: epochs at which the rate falls"
+    )
     factor: float = Field(default=0.1, gt=0, le=1, description="step: what it is multiplied by")
-    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear rise at the start")
+    warmup_epochs: float = Field(default=0.0, ge=0, le=10_000, description="epochs of linear rise at the start")
     warmup_start: float = Field(
         default=0.1, ge=0, le=1, description="rate at the start of the rise relative to the full one"
     )
@@ -137,7 +143,7 @@ class StageConfig(Strict):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of weights, order, sampling, crops and dropout")
     epochs: int = Field(default=50, ge=1, le=10_000, description="passes over the training videos")
-    batch_size: int = Field(default=64, ge=1, description="clips a step over all GPUs together")
+    batch_size: int = Field(default=64, ge=1, le=65_536, description="clips a step over all GPUs together")
     clip: ClipConfig = Field(default=ClipConfig(), description="what the networks see of a video")
     optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="how weights are changed")
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
@@ -145,7 +151,10 @@ class StageConfig(Strict):
         default="mixed", description="mixed: float16 where safe, on a GPU; full: float32"
     )
     validate_every: int = Field(
-        default=5, ge=1, description="epochs between validations (for the history only: the last weights are kept)"
+        default=5,
+        ge=1,
+        le=10_000,
+        description="epochs between validations (for the history only: the last weights are kept)",
     )
 
     @field_validator("objective", mode="before")

@@ -49,7 +49,8 @@ class EnsembleConfig(Strict):
     @field_validator("members", mode="before")
     @classmethod
     def _bare_list(cls, value: Any) -> Any:
-        return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
+        names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return dict.fromkeys(value, 1.0) if names else value
 
 
 class TableConfig(Strict):
