@@ -78,6 +78,15 @@ SUBMISSIONS = sorted(
 )
 
 
+def growing(amount):
+    """Return a resource that a job asks more of each time it is tried again, where too little may have been why."""
+
+    def resource(wildcards, attempt):
+        return amount * attempt
+
+    return resource
+
+
 def alternatives(names):
     """Return a wildcard constraint that matches exactly `names` (nothing where there are none)."""
     return "|".join(names) or "(?!x)x"

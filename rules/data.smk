@@ -29,6 +29,9 @@ rule render_embedded:
     conda:
         "../envs/mml.yaml"
     threads: 8
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         # and not the data set's name: all that have the same clips share them
         annotations=canonical_json(DATASET.annotations.model_dump(mode="json")),
@@ -59,6 +62,9 @@ rule make_rgb_shard:
     conda:
         "../envs/mml.yaml"
     threads: 4
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(240),
     params:
         dataset=DATASET_FILE,
         settings=modality_settings,
@@ -92,6 +98,9 @@ rule data_quality:
     priority: 50
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         dataset=DATASET_FILE,
         folder=shard_folder,
@@ -113,6 +122,9 @@ rule verify_shards:
     conda:
         "../envs/mml.yaml"
     threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=720,
     params:
         dataset=DATASET_FILE,
         shards=workflow.pathvars.apply(f"<results>/{DATASET.name}/shards"),

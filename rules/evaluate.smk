@@ -32,6 +32,8 @@ rule score_stage:
         "../envs/mml.yaml"
     threads: 8
     resources:
+        mem_mb=growing(24000),
+        runtime=growing(480),
         gpu=1,
         # a resource, since another machine should not score again what is there
         device=PROJECT.device,
@@ -73,6 +75,9 @@ rule recipe_table:
         table=alternatives(TABLES),
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         request=table_request,
         scores=score_arguments,
@@ -104,6 +109,7 @@ rule combined_table:
         "<benchmarks>/{table}.tsv"
     wildcard_constraints:
         table=alternatives(TABLES),
+    localrule: True
     conda:
         "../envs/mml.yaml"
     params:

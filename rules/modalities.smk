@@ -28,6 +28,8 @@ rule make_flow_shard:
         "../envs/mml.yaml"
     threads: 8
     resources:
+        mem_mb=growing(12000),
+        runtime=growing(480),
         gpu=flow_gpus,
         # resources, since another machine or engine should not make again what is there (the shard records the engine)
         device=PROJECT.device,
@@ -71,6 +73,9 @@ rule make_motion_vector_shard:
     conda:
         "../envs/mml.yaml"
     threads: 4
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(240),
     params:
         dataset=DATASET_FILE,
         modality=modality_name,
@@ -110,6 +115,9 @@ rule make_diff_shard:
     conda:
         "../envs/mml.yaml"
     threads: 4
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(120),
     params:
         dataset=DATASET_FILE,
         modality=modality_name,

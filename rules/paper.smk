@@ -32,6 +32,9 @@ rule published_table:
     conda:
         "../envs/mml.yaml"
     threads: 2
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         request=published_request,
         scores=published_score_arguments,
@@ -68,6 +71,9 @@ rule ensemble_matrix:
         published=alternatives(PUBLISHED),
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         request=published_request,
         code=code(MATRIX_CODE),
@@ -99,6 +105,9 @@ rule claims_table:
         recipe=alternatives(RECIPES),
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         request=claims_request,
         scores=claims_score_arguments,
@@ -156,6 +165,9 @@ rule submission:
         submission=alternatives(SUBMISSIONS),
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         members=submission_members,
         scores=submission_score_arguments,

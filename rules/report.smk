@@ -37,6 +37,9 @@ rule recipe_report:
         recipe=alternatives(RECIPES),
     conda:
         "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         dataset=DATASET_FILE,
         scores=score_arguments,

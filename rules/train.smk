@@ -58,6 +58,9 @@ rule train_stage:
         "../envs/mml.yaml"
     threads: 8
     resources:
+        mem_mb=growing(32000),
+        # the next attempt goes on where this one was, so it needs no longer
+        runtime=2880,
         gpu=1,
         # a resource, since another machine should not train again what is there (config.json records the device)
         device=PROJECT.device,
