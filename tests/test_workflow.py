@@ -17,6 +17,7 @@ from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, read_rows
 from safetensors.torch import load_file
 from video_files import write_video
 
+from mml_core.annotations import Video, assign_shards
 from mml_core.shards.reader import ShardReader
 
 pytestmark = pytest.mark.workflow
@@ -226,6 +227,20 @@ def test_a_replaced_video_is_decoded_again_and_alone_with_its_shard(finished: Ch
     finished.run("--", "all")
     reasons = {row["video_id"] for row in read_rows(finished.root / "results/data_quality.csv")}
     assert reasons == {"train_00.mp4", "validation_00.mp4"}
+
+
+def test_more_videos_make_the_shards_that_they_fall_into_and_no_others(finished: Checkout) -> None:
+    manifest = finished.root / "videos/manifest.csv"
+    for number in (2, 5):  # beside train_02 and train_05
+        (finished.root / f"videos/train_0{number}b.mp4").write_bytes(
+            (finished.root / f"videos/train_0{number}.mp4").read_bytes()
+        )
+        manifest.write_text(manifest.read_text() + f"train_0{number}b.mp4,right,train\n")
+    rows = [row for row in read_rows(manifest) if row["split"] == "train"]
+    videos = [Video(row["path"], row["path"], "train", (0,)) for row in rows]
+    new = set(assign_shards(videos, DATASET["videos_per_shard"])) - {path.stem for path in finished.shards("rgb")}
+    jobs = finished.planned()
+    assert jobs.count("make_rgb_shard") == jobs.count("make_flow_shard") == len(new) > 0
 
 
 def test_removed_weights_come_back_the_same(finished: Checkout, _finished: Checkout) -> None:
