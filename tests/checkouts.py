@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -106,8 +107,10 @@ class Checkout:
         """Write a recipe's file."""
         write_yaml(self.root / f"config/recipes/{name}.yaml", document)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start snakemake in a process group of its own."""
+    def start(
+        self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE, **environment: str
+    ) -> subprocess.Popen[str]:
+        """Start snakemake in a session and process group of its own."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         bin_folder = str(Path(sys.executable).parent)
         paths = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
@@ -115,7 +118,7 @@ class Checkout:
             command,
             cwd=self.root,
             env={**os.environ, **paths, **environment},
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

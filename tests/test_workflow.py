@@ -10,12 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from checkouts import DATASET, PROJECT, RECIPES, RGB, STAGE, Checkout, read_rows, wait_for
 from safetensors.torch import load_file
-from video_files import write_video
+from video_files import make_videos
 
 from mml_core.annotations import Video, assign_shards
 from mml_core.shards.reader import ShardReader
@@ -25,22 +24,6 @@ pytestmark = pytest.mark.workflow
 TABLE = "results/ensemble_table.csv"
 #: What runs again after a stage: its scores, and the tables and pages made from them.
 TABLES_OF_ONE = ["combined_report", "combined_table", "recipe_report", "recipe_table"]
-
-
-def make_videos(folder: Path, train: int = 8, validation: int = 4) -> None:
-    """Write small videos of two classes, a bright bar that moves right or down, and their manifest."""
-    rng = np.random.default_rng(0)
-    rows = ["path,label,split"]
-    for split, count in (("train", train), ("validation", validation)):
-        for number in range(count):
-            frames = rng.integers(60, 90, (8, 40, 48, 3)).astype(np.uint8)
-            for t, frame in enumerate(frames):
-                position = 4 * t + number
-                (frame[:, position : position + 6] if number % 2 else frame[position : position + 6])[:] = 220
-            name = f"{split}_{number:02}.mp4"
-            write_video(folder / name, frames, rate="10")
-            rows.append(f"{name},{'right' if number % 2 else 'down'},{split}")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
 
 
 def damage(folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkouts import DATASET, PROJECT, STAGE, Checkout, read_rows, write_yaml
-from test_workflow import make_videos, write_something_something
-from video_files import write_video
+from test_workflow import write_something_something
+from video_files import make_videos, write_video
 
 from mml_core.config.recipe import load_recipe
 

@@ -86,3 +86,19 @@ def set_rotation_flag(path: Path) -> Path:
     struct.pack_into(">9i", content, matrix, 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     return path
+
+
+def make_videos(folder: Path, train: int = 8, validation: int = 4) -> None:
+    """Write small videos of two classes, a bright bar that moves right or down, and their manifest."""
+    rng = np.random.default_rng(0)
+    rows = ["path,label,split"]
+    for split, count in (("train", train), ("validation", validation)):
+        for number in range(count):
+            frames = rng.integers(60, 90, (8, 40, 48, 3)).astype(np.uint8)
+            for t, frame in enumerate(frames):
+                position = 4 * t + number
+                (frame[:, position : position + 6] if number % 2 else frame[position : position + 6])[:] = 220
+            name = f"{split}_{number:02}.mp4"
+            write_video(folder / name, frames, rate="10")
+            rows.append(f"{name},{'right' if number % 2 else 'down'},{split}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
