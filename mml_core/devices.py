@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from mml_core.errors import InputError
+from mml_core.files import NO_LOCKS
 
 #: Job id variables of schedulers that assign devices to a job themselves.
 _SCHEDULER_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
@@ -95,6 +96,15 @@ def _acquire(devices: Sequence[str], count: int, poll_sec: float, prefix: str) -
             except BlockingIOError:
                 lock.close()
                 continue
+            except OSError as error:
+                lock.close()
+                if error.errno not in NO_LOCKS:
+                    raise
+                raise InputError(
+                    f"this file system has no locks ({error.strerror}), so that two jobs could use one GPU",
+                    file=lock.name,
+                    hint="set TMPDIR to a folder on a local disk; or give each job its GPU by CUDA_VISIBLE_DEVICES",
+                ) from error
             held[device] = lock
             if len(held) == count:
                 return held

@@ -27,11 +27,13 @@ from mml_core.plan import (
 from mml_core.published import published_file
 from mml_core.run_plan import missing_videos, plan_run
 
-# Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. Bash is as strict as
-# Snakemake's own prefix, which this one replaces, makes it.
+# Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
+# some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.
+# Bash is as strict as Snakemake's own prefix, which this one replaces, makes it.
 shell.prefix(
     "set -euo pipefail; "
-    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}}; "
+    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} "
+    "HDF5_USE_FILE_LOCKING=FALSE; "
 )
 
 ROOT = Path(workflow.basedir)

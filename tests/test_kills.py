@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = Checkout.create(tmp_path_factory.mktemp("kills") / "fresh")
     make_videos(checkout.root / "videos", train=6, validation=3)
     small_workflow(checkout)
+    compileall.compile_dir(checkout.root / "mml_core", quiet=1)  # once, and not in every copy
     return checkout
 
 

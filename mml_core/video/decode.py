@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
+from mml_core.files import disk_faults_told
 from mml_core.video.child import child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
 
@@ -126,13 +127,20 @@ class DecodedVideo:
 
 
 def check_file(path: Path) -> None:
-    """Raise VideoError where there is no file at `path`, or an empty one."""
-    if not path.exists():
+    """Raise VideoError where there is no file at `path`, or an empty one; InputError where we may not read it.
+
+    The latter is no fault of the video: quarantined, it would be missing for good.
+    """
+    with disk_faults_told(path):
+        there = path.exists()
+    if not there:
         raise VideoError("no such file")
     if not path.is_file():
         raise VideoError("not a file")
     if path.stat().st_size == 0:
         raise VideoError("empty file")
+    with disk_faults_told(path), path.open("rb") as file:
+        file.read(1)
 
 
 def _command(path: Path, least_px: int, most_px: int) -> list[str]:

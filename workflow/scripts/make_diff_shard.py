@@ -8,6 +8,7 @@ from pathlib import Path
 from mml_core.cli import run
 from mml_core.compute import end_with_parent
 from mml_core.config.dataset import DiffModality, load_dataset, modality_of
+from mml_core.files import disk_faults_told
 from mml_core.modalities.diff import make_diff_shard
 from mml_core.shards.receipt import write_receipt
 
@@ -27,8 +28,9 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     settings = modality_of(load_dataset(arguments.dataset), arguments.modality, DiffModality)
-    make_diff_shard(arguments.rgb, arguments.modality, settings, arguments.output, arguments.threads)
-    write_receipt(arguments.output)
+    with disk_faults_told(arguments.output):
+        make_diff_shard(arguments.rgb, arguments.modality, settings, arguments.output, arguments.threads)
+        write_receipt(arguments.output)
 
 
 if __name__ == "__main__":

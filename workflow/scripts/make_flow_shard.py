@@ -10,6 +10,7 @@ from mml_core.cli import run
 from mml_core.compute import end_with_parent, prepare_compute
 from mml_core.config.dataset import FlowModality, load_dataset, modality_of
 from mml_core.config.flow import Tvl1Engine
+from mml_core.files import disk_faults_told
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,16 +35,17 @@ def main() -> None:
         from mml_core.modalities.flow import make_flow_shard
         from mml_core.shards.receipt import write_receipt
 
-        make_flow_shard(
-            arguments.rgb,
-            arguments.modality,
-            settings,
-            arguments.output,
-            arguments.threads,
-            engine=arguments.engine,
-            device=compute.device,
-        )
-        write_receipt(arguments.output)
+        with disk_faults_told(arguments.output):
+            make_flow_shard(
+                arguments.rgb,
+                arguments.modality,
+                settings,
+                arguments.output,
+                arguments.threads,
+                engine=arguments.engine,
+                device=compute.device,
+            )
+            write_receipt(arguments.output)
 
 
 if __name__ == "__main__":

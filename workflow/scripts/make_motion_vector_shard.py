@@ -8,6 +8,7 @@ from pathlib import Path
 from mml_core.cli import run
 from mml_core.compute import end_with_parent
 from mml_core.config.dataset import FlowModality, load_dataset, modality_of
+from mml_core.files import disk_faults_told
 from mml_core.modalities.from_videos import shard_videos
 from mml_core.modalities.motion_vectors import make_motion_vector_shard
 from mml_core.shards.receipt import write_receipt
@@ -29,16 +30,17 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     dataset = load_dataset(arguments.dataset)
-    make_motion_vector_shard(
-        arguments.rgb,
-        shard_videos(dataset, arguments.shard),
-        arguments.modality,
-        modality_of(dataset, arguments.modality, FlowModality),
-        dataset.limits,
-        arguments.output,
-        arguments.threads,
-    )
-    write_receipt(arguments.output)
+    with disk_faults_told(arguments.output):
+        make_motion_vector_shard(
+            arguments.rgb,
+            shard_videos(dataset, arguments.shard),
+            arguments.modality,
+            modality_of(dataset, arguments.modality, FlowModality),
+            dataset.limits,
+            arguments.output,
+            arguments.threads,
+        )
+        write_receipt(arguments.output)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from mml_core.cli import run
 from mml_core.compute import end_with_parent
 from mml_core.config.dataset import load_dataset
+from mml_core.files import disk_faults_told
 from mml_core.modalities.from_videos import shard_videos
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards.receipt import write_receipt
@@ -27,15 +28,16 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     dataset = load_dataset(arguments.dataset)
-    make_rgb_shard(
-        shard_videos(dataset, arguments.shard),
-        dataset.rgb_name,
-        dataset.modalities[dataset.rgb_name],
-        dataset.limits,
-        arguments.output,
-        arguments.threads,
-    )
-    write_receipt(arguments.output)
+    with disk_faults_told(arguments.output):
+        make_rgb_shard(
+            shard_videos(dataset, arguments.shard),
+            dataset.rgb_name,
+            dataset.modalities[dataset.rgb_name],
+            dataset.limits,
+            arguments.output,
+            arguments.threads,
+        )
+        write_receipt(arguments.output)
 
 
 if __name__ == "__main__":
