@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mml_core.errors import InputError
 
-#: A temporary file of another machine, whose processes cannot be looked up, is dead when it was not written for so long.
+#: A temporary file of another machine, whose processes cannot be looked up, is dead if unwritten for so long.
 _ABANDONED_SEC = 24 * 3600.0
 #: Libraries that write in C or Rust tell the number in their text only.
 _NUMBER = re.compile(r"\berrno = (\d+)|\bos error (\d+)")
