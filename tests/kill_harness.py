@@ -19,7 +19,7 @@ TARGETS = ("results/ensemble_table.csv", "results/data_quality.csv")
 PRODUCTS = ("shards/*/*.h5", "shards/*/*.json", "stages/*/weights.safetensors", "stages/*/config.json", "scores/*/*.h5")
 #: So that two jobs run at a time.
 _ONE_THREAD = [f"{rule}=1" for rule in ("make_rgb_shard", "make_flow_shard", "make_diff_shard", "score_stage")]
-_POLL_SEC = 0.01
+_POLL_SEC = 0.02
 #: Loader processes of torch look for their parent every five seconds.
 _SURVIVAL_SEC = 20.0
 _END_SEC = 120.0

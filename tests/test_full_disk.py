@@ -40,10 +40,10 @@ NO_SPACE = "No space left on device"
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB."""
+    """A file system of 64 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
@@ -122,7 +122,7 @@ def test_a_shard_on_a_full_disk(videos: dict[str, Path], small_disk: Path, tmp_p
     """In a process of its own, as in the workflow: HDF5 may crash later in one in which closing a file failed."""
     undisturbed = make_shard(videos, tmp_path / "a.h5")
     before = make_shard(videos, small_disk / "before.h5")
-    assert len(undisturbed) > 50_000
+    assert len(undisturbed) > 25_000, "40_000 bytes hold what waits to be written, or the shard, not both"
     named = json.dumps({name: str(path) for name, path in videos.items()})
     with full(small_disk, left):
         command = [sys.executable, "-c", SHARD_JOB, named, str(small_disk / "a.h5")]
@@ -330,7 +330,8 @@ def test_a_video_that_may_not_be_read_is_no_bad_video(videos: dict[str, Path], s
     assert list(output.parent.iterdir()) == []
     secret.chmod(0o644)
     with as_nobody():
-        assert make_shard(inputs, output) == make_shard(videos, shared_folder / "b.h5")
+        after = make_shard(inputs, output)
+    assert after == make_shard(videos, shared_folder / "b.h5")
     with pytest.raises(VideoError, match="no such file"):
         check_file(shared_folder / "missing.mp4")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import tempfile
 import zlib
 from array import array
@@ -14,10 +17,13 @@ from typing import Self
 import h5py
 import numpy as np
 
-from mml_core.files import replaced_on_success
+from mml_core.files import remove_abandoned, replaced_on_success
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 
 _COPY_BYTES = 1 << 24
+_TABLE_BYTES_PER_IMAGE = 12  # an offset and a checksum
+#: More than attributes and the table of videos take.
+_HEADER_BYTES = 1 << 20
 
 
 class ShardWriter:
@@ -36,11 +42,9 @@ class ShardWriter:
         self._quarantined: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        folder, name = self._output.parent, self._output.name
+        folder = self._output.parent
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.iterdir():
-            if leftover.name.startswith(f"{name}.tmp."):
-                leftover.unlink(missing_ok=True)
+        remove_abandoned(self._output)
         self._spool = tempfile.TemporaryFile(dir=folder)
         return self
 
@@ -82,7 +86,14 @@ class ShardWriter:
         if video_id in self._videos or video_id in self._quarantined:
             raise ValueError(f"video {video_id!r} is in the shard already")
 
+    def _require_space(self) -> None:
+        """Raise OSError where the disk lacks room for the shard: HDF5 may crash once it could not complete a file."""
+        needed = self._offsets[-1] + _TABLE_BYTES_PER_IMAGE * len(self._crc32) + _HEADER_BYTES
+        if shutil.disk_usage(self._output.parent).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._output))
+
     def _write(self, path: Path) -> None:
+        self._require_space()
         with h5py.File(path, "w", libver=("v110", "v110")) as file:
             file.attrs.update(_attributes(self._info))
             payload = file.create_dataset("payload", shape=(self._offsets[-1],), dtype=np.uint8)
