@@ -191,12 +191,13 @@ def _wait_for_all(leader: int) -> None:
         time.sleep(0.05)
 
 
-def small_workflow(checkout: Checkout) -> None:
-    """Configure decoding, flow, differences, a stage by itself, a mutual one, scores and a table."""
+def small_workflow(checkout: Checkout, *, with_diff: bool) -> None:
+    """Configure decoding, flow (and differences), a stage by itself, a mutual one, scores and a table."""
     clip = {**DEFAULTS["stage"], "epochs": 3, "validate_every": 3}
     checkout.configure(recipe=["kills"], flow_engine="opencv", device="cpu")
-    checkout.dataset({**DATASET, "modalities": {**DATASET["modalities"], "diff": {"kind": "diff"}}})
-    mutual = {name: {"modality": name, "init": "ce.rgb"} for name in ("rgb", "flow", "diff")}
+    modalities = DATASET["modalities"] | ({"diff": {"kind": "diff"}} if with_diff else {})
+    checkout.dataset({**DATASET, "modalities": modalities, "videos_per_shard": 4 if with_diff else 16})
+    mutual = {name: {"modality": name, "init": "ce.rgb"} for name in modalities}
     write_yaml(
         checkout.root / "config/recipes/kills.yaml",
         {

@@ -71,11 +71,11 @@ def full(disk: Path, left: int = 0) -> Iterator[None]:
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Be a user without rights for the duration of the block."""
-    os.seteuid(_NOBODY)
+    os.setresuid(_NOBODY, _NOBODY, 0)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.setresuid(0, 0, 0)
 
 
 @pytest.fixture

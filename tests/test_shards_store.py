@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.errors import InputError
+from mml_core.files import temporary_path
 from mml_core.shards import reader as reader_module
 from mml_core.shards.images import decode_image, encode_planes, encode_rgb
 from mml_core.shards.reader import ModalityStore, ShardReader, consecutive_runs
@@ -152,10 +153,11 @@ def test_failure_while_writing_leaves_the_old_shard(tmp_path: Path, monkeypatch:
 
 
 def test_leftover_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "a.h5.tmp.4711").write_bytes(b"half")
-    (tmp_path / "b.h5.tmp.4711").write_bytes(b"another shard's")
+    half = temporary_path(tmp_path / "a.h5").name.rpartition(".")[0] + ".0"  # by a process that began at another time
+    (tmp_path / half).write_bytes(b"half")
+    (tmp_path / half.replace("a.h5", "b.h5")).write_bytes(b"another shard's")
     write_flow(tmp_path / "a.h5", {"v": 1})
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.h5", "b.h5.tmp.4711"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.h5", half.replace("a.h5", "b.h5")]
 
 
 def test_video_that_fails_midway_is_rolled_back(tmp_path: Path) -> None:
