@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,6 +51,27 @@ def test_batches_do_not_depend_on_the_number_of_workers(training: TrainingClips,
     batches = epoch_batches(10, 3, 0, 1)
     assert_same(list(training_loader(training, batches, 0)), list(training_loader(training, batches, 2)))
     assert_same(list(evaluation_loader(evaluation, 4, 0)), list(evaluation_loader(evaluation, 4, 2)))
+
+
+def test_a_long_name_of_the_folder_for_temporary_files_does_not_hang(tmp_path: Path) -> None:
+    """Sockets have short names only; a worker that cannot make one used to leave its reader waiting for ever."""
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    program = (
+        "from test_clips_loader import *\n"
+        "clips = EvaluationClips(STORES, SAMPLES, CLIP, ProtocolConfig(), class_count=3, multi_label=False)\n"
+        "print(sum(len(batch.video_ids) for batch in evaluation_loader(clips, 4, 1)))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "TMPDIR": str(folder)},
+        timeout=100,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == "10"
 
 
 def test_resuming_within_an_epoch_gives_the_rest_of_it(training: TrainingClips) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +12,10 @@ from torch.utils.data import DataLoader
 from mml_core.clips.batches import Batch, collate_clips
 from mml_core.clips.datasets import EvaluationClips, TrainingClips
 from mml_core.clips.sampler import Key
+
+#: A socket's name has at most 107 bytes; those of multiprocessing add some 35 to the folder's.
+_MOST_FOLDER_BYTES = 70
+_SHORT_FOLDER = "/tmp"  # noqa: S108 - multiprocessing makes a folder of its own in it
 
 
 def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], workers: int) -> DataLoader[Batch]:
@@ -35,13 +41,19 @@ def _loader(
         num_workers=workers,
         collate_fn=collate_clips,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_prepare_worker,
         # An iterator draws a seed for its workers, by default from the global generator, which dropout draws from too:
         # a run that is resumed in the middle of an epoch would then differ from one that is not.
         generator=torch.Generator().manual_seed(0),
     )
 
 
-def _one_thread(worker: int) -> None:
-    """Workers are parallel already; threads in each of them would fight for the cores."""
+def _prepare_worker(worker: int) -> None:
+    """Set up a loader process: one thread, since workers are parallel already, and room for its socket's name.
+
+    Batches travel through a socket below the folder for temporary files. Where the name of that is too long, the worker
+    would fail in a thread of its own, and the reader wait for ever.
+    """
     torch.set_num_threads(1)
+    if len(os.fsencode(tempfile.gettempdir())) > _MOST_FOLDER_BYTES:
+        tempfile.tempdir = _SHORT_FOLDER

@@ -124,7 +124,7 @@ class ScheduleConfig(Strict):
     kind: Literal["step", "cosine"] = Field(
         default="step", description="falls at milestones, or along half a cosine to 0"
     )
-    milestones: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+    milestones: tuple[Annotated[int, Field(ge=0, le=10_000)], ...] = Field(
         default=(20, 40), description="step: epochs at which the rate falls"
     )
     factor: float = Field(default=0.1, gt=0, le=1, description="step: what it is multiplied by")

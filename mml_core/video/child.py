@@ -93,7 +93,7 @@ def _limit(pid: int, limit_sec: float, memory_bytes: int | None) -> None:
     if not sys.platform.startswith("linux"):
         return
     cpu_sec = min(8 * math.ceil(limit_sec) + 60, _MOST_SEC)
-    with suppress(ProcessLookupError):  # it has ended already
+    with suppress(ProcessLookupError, PermissionError):  # it has ended already, or has other rights than we
         resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_sec, cpu_sec))
         if memory_bytes is not None:
             resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
