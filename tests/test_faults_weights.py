@@ -19,10 +19,10 @@ from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.evaluation.scores import read_scores
-from mml_core.plan import Stage
-from mml_core.training.job import StageFiles, train_stage
+from mml_core.plan import Init, Stage
+from mml_core.training.job import StageFiles, _origin, train_stage
 from mml_core.training.state import FILE_NAME, Progress, load_state, save_state
-from mml_core.training.weights import verified_sha256
+from mml_core.training.weights import download_sha256, sha256, stage_sha256
 
 CPU = torch.device("cpu")
 STAGES = {
@@ -143,17 +143,28 @@ def test_damaged_receipts_are_named_unless_they_say_nothing(first: Path, content
     receipt = first.with_name("config.json")
     receipt.write_text(content)
     if content == "[1]":
-        verified_sha256(first)
+        stage_sha256(first)
         return
     with pytest.raises(InputError, match=r"config\.json: cannot be read as the receipt"):
-        verified_sha256(first)
+        stage_sha256(first)
+
+
+def test_a_download_is_compared_with_its_receipt_and_a_users_file_with_none(tmp_path: Path) -> None:
+    path = tmp_path / "resnet18.safetensors"
+    save_file({"conv1.weight": torch.zeros(1)}, path)
+    path.with_suffix(".json").write_text(json.dumps({"sha256": sha256(path)}))
+    assert download_sha256(path) == sha256(path)
+    save_file({"conv1.weight": torch.ones(1)}, path)
+    with pytest.raises(InputError, match=r"is not the file whose SHA-256 resnet18\.json"):
+        download_sha256(path)
+    assert _origin(Init(source="file", file=str(path)), path) == sha256(path)
 
 
 @pytest.mark.stress
 def test_no_damage_of_weights_is_overlooked(first: Path, in_full: bool) -> None:
     def outcome() -> str:
         with pytest.raises(InputError, match=first.name):
-            verified_sha256(first)
+            stage_sha256(first)
         return "detected"
 
     tries = 1000 if in_full else 30

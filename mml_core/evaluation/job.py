@@ -20,7 +20,7 @@ from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per
 from mml_core.networks import build_network, gflops_per_clip, hand_over
 from mml_core.plan import DataPlan, StageDocument
 from mml_core.stores import open_stores
-from mml_core.training.weights import read_about, read_weights, verified_sha256
+from mml_core.training.weights import read_about, read_weights, stage_sha256
 
 
 def score_stage(
@@ -35,7 +35,7 @@ def score_stage(
     workers: int,
 ) -> None:
     """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`."""
-    verified_sha256(weights)
+    stage_sha256(weights)
     about = read_about(weights)
     document = _document(about, weights)
     clip = document.config.clip

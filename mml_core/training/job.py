@@ -32,14 +32,14 @@ from mml_core.evaluation.score import score_videos
 from mml_core.files import write_text
 from mml_core.networks import HandOver
 from mml_core.objectives import build_objective
-from mml_core.plan import STAGE_SPLITS, DataPlan, StageDocument
+from mml_core.plan import DOWNLOADED, STAGE_SPLITS, DataPlan, Init, StageDocument
 from mml_core.quality import Quarantined, check_share
 from mml_core.shards import ModalityStore
 from mml_core.stores import open_stores
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
-from mml_core.training.weights import sha256, verified_sha256, write_weights
+from mml_core.training.weights import download_sha256, sha256, stage_sha256, write_weights
 
 #: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
 VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")
@@ -75,7 +75,7 @@ def train_stage(
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
     data = open_stage_data(document, dataset, files.shards)
-    origins = {name: verified_sha256(path) for name, path in sorted(files.first_weights.items())}
+    origins = {name: _origin(document.inits[name], path) for name, path in sorted(files.first_weights.items())}
     fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])
     config = document.config
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
@@ -116,6 +116,13 @@ def train_stage(
     effective = {**about, "weights_sha256": sha256(files.weights)}
     write_text(files.config, json.dumps(effective, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(files.state, ignore_errors=True)
+
+
+def _origin(init: Init, path: Path) -> str:
+    """Return the SHA-256 of the weights that a network starts from; those that the workflow made are verified."""
+    if init.source == "stage":
+        return stage_sha256(path)
+    return download_sha256(path) if init.source in DOWNLOADED else sha256(path)
 
 
 def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Path) -> StageData:

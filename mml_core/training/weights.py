@@ -28,32 +28,36 @@ def sha256(path: Path) -> str:
         raise InputError(f"weights cannot be read ({error})", file=path) from error
 
 
-def verified_sha256(path: Path) -> str:
-    """Return the SHA-256 of the file of weights at `path`.
+def stage_sha256(path: Path) -> str:
+    """Return the SHA-256 of the weights of a stage, which `config.json` beside them records; errors as `_verified`."""
+    return _verified(path, path.with_name("config.json"), "weights_sha256")
 
-    The workflow keeps it in a receipt beside the file: `config.json` of a stage, `<name>.json` of a download. Raises
-    InputError where the file cannot be read, or the receipt says something else: the file was damaged or exchanged.
+
+def download_sha256(path: Path) -> str:
+    """Return the SHA-256 of downloaded weights, which `<name>.json` beside them records; errors as `_verified`."""
+    return _verified(path, path.with_suffix(".json"), "sha256")
+
+
+def _verified(path: Path, receipt: Path, key: str) -> str:
+    """Return the SHA-256 of the file at `path`.
+
+    Raises InputError where it cannot be read, or is not the one that `receipt` has under `key`: it was damaged or
+    exchanged. A receipt that is missing, or says nothing of it, is no fault: whoever runs the library alone has none.
     """
     found = sha256(path)
-    for receipt, key in ((path.with_name("config.json"), "weights_sha256"), (path.with_suffix(".json"), "sha256")):
-        if _recorded(receipt, key) not in (None, found):
-            raise InputError(
-                f"is not the file whose SHA-256 {receipt.name} beside it has: damaged, or exchanged",
-                file=path,
-                hint=_REMAKE,
-            )
-    return found
-
-
-def _recorded(receipt: Path, key: str) -> str | None:
-    """Return what a receipt says, or None where there is none, or one of something else."""
     try:
         content = json.loads(receipt.read_bytes())
     except FileNotFoundError:
-        return None
+        return found
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as the receipt of weights ({error})", file=receipt, hint=_REMAKE) from error
-    return content.get(key) if isinstance(content, dict) else None
+    if isinstance(content, dict) and content.get(key, found) != found:
+        raise InputError(
+            f"is not the file whose SHA-256 {receipt.name} beside it has: damaged, or exchanged",
+            file=path,
+            hint=_REMAKE,
+        )
+    return found
 
 
 def write_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]], about: Mapping[str, Any]) -> None:
