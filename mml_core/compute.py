@@ -30,9 +30,9 @@ class Compute:
 
 @contextmanager
 def prepare_compute(
-    threads: int, device: Literal["auto", "cpu", "cuda"], *, may_fall_back: bool = True
+    threads: int, device: Literal["auto", "cpu", "cuda"], *, gpus: int = 1, may_fall_back: bool = True
 ) -> Iterator[Compute]:
-    """Lease a GPU (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
+    """Lease `gpus` GPUs (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
 
     On a GPU all threads but one load clips. On a CPU the networks get the threads, and loading takes place beside
     them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used;
@@ -43,9 +43,9 @@ def prepare_compute(
         with _hidden_gpus(), _computing(threads, device) as compute:
             yield compute
         return
-    with lease_gpus(1) as devices, _computing(threads, device) as compute:
+    with lease_gpus(gpus) as devices, _computing(threads, device) as compute:
         if devices:
-            print(f"using GPU {devices[0]}", flush=True)
+            print(f"using GPU {', '.join(devices[:gpus])}", flush=True)
         if devices and compute.device.type == "cpu":
             if not may_fall_back:
                 raise InputError(
@@ -56,6 +56,19 @@ def prepare_compute(
                 "WARNING: torch cannot use this GPU (driver, or a build without CUDA?): computing on the CPU",
                 flush=True,
             )
+        yield compute
+
+
+@contextmanager
+def prepare_process(
+    threads: int, device: Literal["auto", "cpu", "cuda"], *, rank: int, processes: int
+) -> Iterator[Compute]:
+    """Yield what process `rank` of `processes` on this machine uses: its own GPU of those leased, part of `threads`."""
+    import torch
+
+    if device != "cpu" and torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+    with _computing(max(1, threads // processes), device) as compute:
         yield compute
 
 

@@ -82,9 +82,11 @@ TRAIN_CODE = [
     "mml_core/networks/pytorchvideo_layout.py",
     "mml_core/networks/weights.py",
     "mml_core/objectives.py",
+    "mml_core/training/batch_norm.py",
     "mml_core/training/build.py",
     "mml_core/training/engine.py",
     "mml_core/training/job.py",
+    "mml_core/training/processes.py",
     "mml_core/training/schedule.py",
 ]
 SCORE_CODE = [

@@ -100,6 +100,16 @@ def stage_document(wildcards):
     return STAGE_BY_KEY[wildcards.stage].document.to_json()
 
 
+def stage_gpus(wildcards):
+    """Return the number of GPUs that train a stage together."""
+    return STAGE_BY_KEY[wildcards.stage].document.config.gpus
+
+
+def stage_memory(wildcards, attempt):
+    """Return the memory in MB that a training asks for, each time it is tried more."""
+    return 32000 * stage_gpus(wildcards) * attempt
+
+
 def first_weights(stage_key):
     """Return the file that each network of a stage starts from, but for those that start at random."""
     document = STAGE_BY_KEY[stage_key].document

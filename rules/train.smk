@@ -58,10 +58,11 @@ rule train_stage:
         "../envs/mml.yaml"
     threads: 8
     resources:
-        mem_mb=growing(32000),
+        mem_mb=stage_memory,
         # the next attempt goes on where this one was, so it needs no longer
         runtime=2880,
-        gpu=1,
+        # `--resources gpu=` below a stage's own number lowers it: the result is the same
+        gpu=stage_gpus,
         # a resource, since another machine should not train again what is there (config.json records the device)
         device=PROJECT.device,
     params:
@@ -84,6 +85,7 @@ rule train_stage:
             --code {params.code:q} \
             --device {resources.device:q} \
             --threads {threads} \
+            --processes {resources.gpu} \
             --weights {output.weights:q} \
             --history {output.history:q} \
             --config {output.config:q} >>{log:q} 2>&1

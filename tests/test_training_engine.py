@@ -8,7 +8,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +35,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetConfig, Pa
     return toy.make_dataset(folder), folder / "shards"
 
 
-def files(folder: Path, shards: Path, first_weights: dict[str, Path] | None = None) -> StageFiles:
-    return StageFiles(
-        shards=shards,
-        first_weights=first_weights or {},
-        weights=folder / "weights.safetensors",
-        history=folder / "history.csv",
-        config=folder / "config.json",
-        state=folder / "state",
-    )
-
-
 def train(stage: Stage, dataset: DatasetConfig, where: StageFiles, *, workers: int = 0, code: str = "") -> None:
     train_stage(stage.document, dataset, where, device=torch.device("cpu"), workers=workers, code=code)
 
 
 def trained(stage: Stage, dataset: tuple[DatasetConfig, Path], folder: Path, **more: Any) -> StageFiles:
-    where = files(folder, dataset[1])
+    where = toy.stage_files(folder, dataset[1])
     train(stage, dataset[0], where, **more)
     return where
 
@@ -137,9 +125,9 @@ def test_stopped_at_any_step_and_resumed_gives_the_same_bits(
     pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     undisturbed = trained(pair, dataset, tmp_path / "whole")
-    where = files(tmp_path / "parts", dataset[1])
+    where = toy.stage_files(tmp_path / "parts", dataset[1])
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "stop_on_signals", lambda: StopAt(steps - 1))
+        patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(steps - 1))
         with pytest.raises(Stopped, match=f"epoch {(steps + 1) // 2}, step {(steps - 1) % 2 + 1}"):
             train(pair, dataset[0], where)
     assert not where.weights.exists()
@@ -159,9 +147,9 @@ def test_state_of_other_settings_code_or_weights_is_not_resumed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    where = files(tmp_path, dataset[1])
+    where = toy.stage_files(tmp_path, dataset[1])
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "stop_on_signals", lambda: StopAt(2))
+        patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(2))
         with pytest.raises(Stopped):
             train(pair, dataset[0], where)
     train(pair, dataset[0], where, code="another program")
@@ -188,7 +176,7 @@ def test_too_many_quarantined_videos_are_refused(
 def test_damaged_state_is_not_resumed(
     pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = files(tmp_path, dataset[1])
+    where = toy.stage_files(tmp_path, dataset[1])
     where.state.mkdir(parents=True)
     (where.state / "state.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      half")
     train(pair, dataset[0], where)
@@ -200,7 +188,7 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
     flow = {"modality": "flow", "init": "first.rgb", "backbone": "resnet_tiny"}
     stages = toy.plan(dataset[0], {"first": {"networks": {"rgb": toy.RGB}}, "second": {"networks": {"flow": flow}}})
     first = trained(stages["first"], dataset, tmp_path / "1")
-    second = files(tmp_path / "2", dataset[1], {"flow": first.weights})
+    second = toy.stage_files(tmp_path / "2", dataset[1], {"flow": first.weights})
     train(stages["second"], dataset[0], second)
     about = read_about(second.weights)
     assert about["networks"]["flow"]["hand_over"] == {"converted_input": True, "inflated": False, "new_head": False}
@@ -230,22 +218,9 @@ def test_a_data_set_that_changed_after_planning_is_refused(
 ) -> None:
     document = pair.document.model_copy(update={"data_digest": "other"})
     with pytest.raises(InputError, match="changed since the workflow was planned"):
-        train_stage(document, dataset[0], files(tmp_path, dataset[1]), device=torch.device("cpu"), workers=0, code="")
-
-
-def command(stage: Stage, dataset_file: Path, where: StageFiles, project: Path) -> list[str]:
-    script = project / "workflow" / "scripts" / "train_stage.py"
-    options = {
-        "--document": stage.document.to_json(),
-        "--dataset": dataset_file,
-        "--shards": where.shards,
-        "--state": where.state,
-        "--device": "cpu",
-        "--weights": where.weights,
-        "--history": where.history,
-        "--config": where.config,
-    }
-    return [sys.executable, str(script), *(str(word) for pair in options.items() for word in pair)]
+        train_stage(
+            document, dataset[0], toy.stage_files(tmp_path, dataset[1]), device=torch.device("cpu"), workers=0, code=""
+        )
 
 
 @pytest.fixture
@@ -253,9 +228,7 @@ def long_run(tmp_path: Path) -> tuple[Stage, DatasetConfig, Path, Path]:
     """A stage of 60 steps, a data set file for the script, and the folder of its shards."""
     dataset = toy.make_dataset(tmp_path)
     stage = toy.plan(dataset, {"long": {**PAIR, "epochs": 30}})["long"]
-    file = tmp_path / "toy.yaml"
-    file.write_text(json.dumps(dataset.model_dump(mode="json", exclude={"name"})))
-    return stage, dataset, file, tmp_path / "shards"
+    return stage, dataset, toy.write_dataset(dataset, tmp_path), tmp_path / "shards"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
@@ -264,10 +237,10 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
 ) -> None:
     stage, dataset, file, shards = long_run
     undisturbed = trained(stage, (dataset, shards), tmp_path / "whole")
-    where = files(tmp_path / "killed", shards)
+    where = toy.stage_files(tmp_path / "killed", shards)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        command(stage, file, where, project),
+        toy.train_command(stage, file, where, project),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -282,7 +255,7 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
         assert "state saved" in output
     assert not where.weights.exists()
     again = subprocess.run(
-        command(stage, file, where, project), env=environment, capture_output=True, text=True, check=True
+        toy.train_command(stage, file, where, project), env=environment, capture_output=True, text=True, check=True
     )
     assert "going on at epoch" in again.stdout
     assert same(undisturbed.weights, where.weights)

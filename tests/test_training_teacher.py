@@ -91,7 +91,7 @@ def test_a_stage_with_a_teacher_goes_on_exactly(
     train(stages["d3d"], dataset[0], whole)
     parts = files(tmp_path / "parts", dataset[1], {"teacher": teacher})
     with monkeypatch.context() as context:
-        context.setattr(engine, "stop_on_signals", lambda: StopAt(3))
+        context.setattr(engine, "stop_on_signals", lambda **_: StopAt(3))
         with pytest.raises(Stopped):
             train(stages["d3d"], dataset[0], parts)
     train(stages["d3d"], dataset[0], parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from mml_core.plan import DataPlan, Stage, plan_stages
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
+from mml_core.training.job import StageFiles
 
 SIDE = 32
 
@@ -51,6 +54,13 @@ def make_dataset(folder: Path, *, train: int = 10, validation: int = 4) -> Datas
     return dataset
 
 
+def write_dataset(dataset: DatasetConfig, folder: Path) -> Path:
+    """Write the file of `dataset` into `folder`, for scripts, and return its path."""
+    file = folder / "toy.yaml"
+    file.write_text(json.dumps(dataset.model_dump(mode="json", exclude={"name"})))
+    return file
+
+
 def _encoded(image: torch.Tensor, kind: str) -> bytes:
     return encode_rgb(image.permute(1, 2, 0).numpy(), 95) if kind == "rgb" else encode_planes(image.numpy(), 95)
 
@@ -77,3 +87,31 @@ def plan(dataset: DatasetConfig, stages: Mapping[str, Any]) -> dict[str, Stage]:
     recipe = validate(RecipeConfig, document, Path("toy.yaml"))
     data = DataPlan(dataset, load_annotations(dataset, check_files=False))
     return plan_stages(data, recipe, Path("toy.yaml"))
+
+
+def stage_files(folder: Path, shards: Path, first_weights: dict[str, Path] | None = None) -> StageFiles:
+    """Return where a training in `folder` keeps its files."""
+    return StageFiles(
+        shards=shards,
+        first_weights=first_weights or {},
+        weights=folder / "weights.safetensors",
+        history=folder / "history.csv",
+        config=folder / "config.json",
+        state=folder / "state",
+    )
+
+
+def train_command(stage: Stage, dataset_file: Path, where: StageFiles, project: Path, *more: str) -> list[str]:
+    """Return the command that trains `stage` on the CPU, from random weights, with the arguments `more`."""
+    script = project / "workflow" / "scripts" / "train_stage.py"
+    options = {
+        "--document": stage.document.to_json(),
+        "--dataset": dataset_file,
+        "--shards": where.shards,
+        "--state": where.state,
+        "--device": "cpu",
+        "--weights": where.weights,
+        "--history": where.history,
+        "--config": where.config,
+    }
+    return [sys.executable, str(script), *(str(word) for pair in options.items() for word in pair), *more]

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from mml_core.clips.batches import Batch, collate_clips
+from mml_core.clips.batches import Batch, Clip, collate_clips
 from mml_core.clips.datasets import EvaluationClips, TrainingClips
 from mml_core.clips.sampler import Key
 
@@ -26,14 +26,16 @@ def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], worker
     return _loader(dataset, batches, workers)
 
 
-def evaluation_loader(dataset: EvaluationClips, batch_size: int, workers: int) -> DataLoader[Batch]:
+def evaluation_loader(dataset: EvaluationClips | Subset[Clip], batch_size: int, workers: int) -> DataLoader[Batch]:
     """Return a loader of every video once, in order, `batch_size` videos (each with all its views) at a time."""
     indices = range(len(dataset))
     return _loader(dataset, [list(indices[first : first + batch_size]) for first in indices[::batch_size]], workers)
 
 
 def _loader(
-    dataset: TrainingClips | EvaluationClips, batches: Sequence[list[Key]] | Sequence[list[int]], workers: int
+    dataset: TrainingClips | EvaluationClips | Subset[Clip],
+    batches: Sequence[list[Key]] | Sequence[list[int]],
+    workers: int,
 ) -> DataLoader[Batch]:
     return DataLoader(
         dataset,

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
@@ -144,6 +151,17 @@ class StageConfig(Strict):
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of weights, order, sampling, crops and dropout")
     epochs: int = Field(default=50, ge=1, le=10_000, description="passes over the training videos")
     batch_size: int = Field(default=64, ge=1, le=65_536, description="clips a step over all GPUs together")
+    gpus: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="GPUs of one machine that train it together, a process each; the clips of a step are shared out",
+    )
+    sync_batch_norm: bool = Field(
+        default=True,
+        description="several GPUs: batch normalisation over the clips of all of them, as one GPU would do; "
+        "false: each over its own, faster, and the number of GPUs then counts as a setting of the stage",
+    )
     clip: ClipConfig = Field(default=ClipConfig(), description="what the networks see of a video")
     optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="how weights are changed")
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
@@ -161,6 +179,14 @@ class StageConfig(Strict):
     @classmethod
     def _bare_kind(cls, value: Any) -> Any:
         return {"kind": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _what_defines_the_weights(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out over how many GPUs the work is spread where that makes no difference to the result."""
+        content = handler(self)
+        if self.sync_batch_norm or self.gpus == 1:
+            del content["gpus"], content["sync_batch_norm"]
+        return content
 
     @property
     def trained(self) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.utils.data import Subset
 from tqdm import tqdm
 
-from mml_core.clips import EvaluationClips, evaluation_loader, normalise
+from mml_core.clips import Clip, EvaluationClips, evaluation_loader, normalise
 
 #: Views that go through a network at once; a video with more is still taken whole.
 VIEWS_PER_BATCH = 32
@@ -18,7 +19,7 @@ VIEWS_PER_BATCH = 32
 def score_videos(
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, tuple[str, str]],
-    clips: EvaluationClips,
+    clips: EvaluationClips | Subset[Clip],
     *,
     views: int,
     device: torch.device,

@@ -25,12 +25,15 @@ from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
 from mml_core.objectives import Losses
+from mml_core.training.processes import ALONE, Processes
 from mml_core.training.schedule import learning_rate_factor
 from mml_core.training.state import Progress, load_state, save_state
 from mml_core.training.stop import StopRequest, stop_on_signals
 
 #: network -> share of validation videos whose best class is right, in percent
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, float]]
+#: Between the seeds of two processes of a step; no two stages' seeds differ by it.
+_SEED_STRIDE = 0x1D3_5AB1_0000_0001
 #: takes the history's rows of an epoch that ended, one a network
 Record = Callable[[list[dict[str, Any]]], None]
 
@@ -61,8 +64,8 @@ class _Taken:
 
     epoch: int
     step: int
-    losses: Tensor  # (networks,)
-    video_ids: list[str]
+    losses: Tensor  # (networks,), means over the clips of all processes
+    video_ids: list[str]  # of this process
 
 
 class Trainer:
@@ -82,6 +85,7 @@ class Trainer:
         fingerprint: str,
         device: torch.device,
         workers: int,
+        processes: Processes = ALONE,
     ) -> None:
         self.trainees, self.objective, self.config, self.clips = trainees, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
@@ -90,6 +94,15 @@ class Trainer:
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
         self.progress = Progress()
+        self.processes = processes
+        if processes.count > (clips_a_step := min(config.batch_size, len(clips))):
+            raise InputError(
+                f"{processes.count} processes cannot share steps of {clips_a_step} clips", hint="lower the stage's gpus"
+            )
+        self.models = {
+            name: processes.together(trainee.network, synchronised=config.sync_batch_norm)
+            for name, trainee in trainees.items()
+        }
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -104,9 +117,17 @@ class Trainer:
         self._restore()
         total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         with (
-            stop_on_signals() as stop,
+            stop_on_signals(patient=self.processes.count > 1) as stop,
             deterministic(),
-            tqdm(total=total, initial=done, unit="step", desc="training", mininterval=5, smoothing=0.05) as bar,
+            tqdm(
+                total=total,
+                initial=done,
+                unit="step",
+                desc="training",
+                mininterval=5,
+                smoothing=0.05,
+                disable=not self.processes.leads,
+            ) as bar,
         ):
             while self.progress.epoch < self.config.epochs:
                 self._train_epoch(bar, stop)
@@ -117,6 +138,12 @@ class Trainer:
         optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
         progress, message = load_state(self.state_folder, self.fingerprint, self.networks, optimizers)
         print(message, flush=True)
+        if not self.processes.all_equal(0 if progress is None else 1 + progress.epoch * self.steps + progress.step):
+            raise InputError(
+                "processes that train together read different states of the unfinished training",
+                file=self.state_folder,
+                hint="all of them must see the same folder of results",
+            )
         if progress is None:
             return
         self.progress = progress
@@ -124,50 +151,60 @@ class Trainer:
             self.trainees[name].scaler.load_state_dict(scale)
 
     def save(self) -> None:
-        """Write the state to its folder."""
+        """Write the state to its folder; all processes at the same step."""
         self.progress.scales = {name: trainee.scaler.state_dict() for name, trainee in self.trainees.items()}
         optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
-        save_state(self.state_folder, self.fingerprint, self.progress, self.networks, optimizers)
+        if self.processes.leads:
+            save_state(self.state_folder, self.fingerprint, self.progress, self.networks, optimizers)
+        self.processes.wait()  # a process that ended earlier would have the others ended
 
     def _train_epoch(self, bar: tqdm, stop: StopRequest) -> None:
         progress, began = self.progress, time.monotonic() - self.progress.seconds
         batches = epoch_batches(len(self.clips), self.config.batch_size, self.config.seed, progress.epoch)
-        sums = _Sums(progress.sums, list(self.trainees), self.device)
-        for network in self.networks.values():
-            network.train()
+        sums = _Sums(progress.sums if self.processes.leads else {}, list(self.trainees), self.device)
+        shares = [list(self.processes.share(keys)) for keys in batches[progress.step :]]
+        for model in self.models.values():
+            model.train()
         taken: _Taken | None = None
-        for batch in training_loader(self.clips, batches[progress.step :], self.workers):
-            launched = self._step(batch, sums)
+        for batch in training_loader(self.clips, shares, self.workers):
+            launched = self._step(batch, len(batches[progress.step]), sums)
             if taken is not None:
                 self._check_finite(taken)
             taken = launched
             progress.step += 1
             bar.update()
-            if stop:
+            if self.processes.any(bool(stop)):
                 self._check_finite(taken)
-                progress.sums, progress.seconds = sums.as_dict(), time.monotonic() - began
+                progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
                 self.save()
-                raise Stopped(f"{stop.signal_name} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
+                asked = stop.signal_name or "a signal to another process"
+                raise Stopped(f"{asked} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
         if taken is not None:
             self._check_finite(taken)
-        progress.sums, progress.seconds = sums.as_dict(), time.monotonic() - began
+        progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
         self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
-    def _step(self, batch: Batch, sums: _Sums) -> _Taken:
+    def _step(self, batch: Batch, clips: int, sums: _Sums) -> _Taken:
+        """Take a step of `clips` clips, of which `batch` is this process's share."""
         progress, config = self.progress, self.config
         position = progress.epoch * self.steps + progress.step
-        torch.manual_seed((config.seed << 32) + position)  # dropout
+        # dropout; one of two processes must not drop what the other drops
+        torch.manual_seed(((config.seed << 32) + position + self.processes.rank * _SEED_STRIDE) % 2**64)
+        share = len(batch.video_ids) / clips
         targets = batch.targets.to(self.device, non_blocking=True)
         predictions, taught = self._predict(batch)
         losses: Losses = self.objective(predictions, targets, taught)
         # targets of mutual learning and teachers are detached, so one backward pass serves all networks
-        scaled = [t.scaler.scale(loss) for t, loss in zip(self.trainees.values(), losses.totals, strict=True)]
+        # Losses are means over the share, and torch takes the mean of the processes' gradients: together, with this
+        # factor (1 for equal shares), that is the gradient of the mean over all clips.
+        factor = share * self.processes.count
+        scaled = [t.scaler.scale(loss * factor) for t, loss in zip(self.trainees.values(), losses.totals, strict=True)]
         torch.stack(scaled).sum().backward()
-        factor = learning_rate_factor(config.schedule, position / self.steps, config.epochs)
+        rate = learning_rate_factor(config.schedule, position / self.steps, config.epochs)
         for trainee in self.trainees.values():
-            self._update(trainee, factor)
+            self._update(trainee, rate)
         sums.add(losses, predictions, targets)
-        totals = torch.stack([loss.detach() for loss in losses.totals])
+        totals = self.processes.sum(torch.stack([loss.detach() for loss in losses.totals]) * share)
         return _Taken(progress.epoch, progress.step, totals, batch.video_ids)
 
     def _predict(self, batch: Batch) -> tuple[list[Prediction], list[Prediction]]:
@@ -178,7 +215,7 @@ class Trainer:
             for modality, kind in kinds.items()
         }
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
-            predictions = [trainee.network(inputs[trainee.modality]) for trainee in self.trainees.values()]
+            predictions = [self.models[name](inputs[trainee.modality]) for name, trainee in self.trainees.items()]
             with torch.no_grad():
                 return predictions, [teacher.network(inputs[teacher.modality]) for teacher in self.teachers]
 
@@ -208,7 +245,7 @@ class Trainer:
         progress, config = self.progress, self.config
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
-        scores = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
+        scores = self._validate() if last or progress.epoch % config.validate_every == 0 else {}
         factor = learning_rate_factor(config.schedule, progress.epoch - 1, config.epochs)
         for name, sums in progress.sums.items():
             clips = sums["clips"]
@@ -224,9 +261,16 @@ class Trainer:
                     "seconds": round(progress.seconds, 2),
                 }
             )
-        self.record(progress.history[-len(progress.sums) :])
+        if self.processes.leads:
+            self.record(progress.history[-len(progress.sums) :])
         progress.sums, progress.seconds = {}, 0.0
         self.save()
+
+    def _validate(self) -> dict[str, float]:
+        if not self.config.sync_batch_norm:
+            for network in self.networks.values():
+                self.processes.spread_buffers(network)
+        return self.validate(self.networks)
 
 
 class _Sums:
@@ -250,9 +294,9 @@ class _Sums:
             rows.append(torch.stack([value.detach().double() for value in row]) * clips)
         self.values += torch.stack(rows)
 
-    def as_dict(self) -> dict[str, dict[str, float]]:
-        """Return the sums by network and quantity."""
-        values = self.values.tolist()
+    def as_dict(self, processes: Processes) -> dict[str, dict[str, float]]:
+        """Return the sums over all processes by network and quantity."""
+        values = processes.sum(self.values.clone()).tolist()
         return {name: dict(zip(self.KEYS, row, strict=True)) for name, row in zip(self.networks, values, strict=True)}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import nn
+from torch.utils.data import Subset
 
 from mml_core import __version__
 from mml_core.annotations import load_annotations, swap_direction_labels
@@ -39,6 +40,7 @@ from mml_core.stores import open_stores
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
+from mml_core.training.processes import ALONE, Processes
 from mml_core.training.weights import download_sha256, sha256, stage_sha256, write_weights
 
 #: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
@@ -68,9 +70,18 @@ class StageData:
 
 
 def train_stage(
-    document: StageDocument, dataset: DatasetConfig, files: StageFiles, *, device: torch.device, workers: int, code: str
+    document: StageDocument,
+    dataset: DatasetConfig,
+    files: StageFiles,
+    *,
+    device: torch.device,
+    workers: int,
+    code: str,
+    processes: Processes = ALONE,
 ) -> None:
     """Train the stage that `document` describes and write its outputs; `code` stands for the program's version.
+
+    All of `processes` call this together. One of them writes the outputs, once the others have done their part.
 
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
@@ -87,31 +98,48 @@ def train_stage(
         objective,
         config,
         data.training,
-        _validation(data, trainees, config.precision == "mixed", device, workers),
+        _validation(data, trainees, config.precision == "mixed", device, workers, processes),
         functools.partial(_record_epoch, files.history.parent / "tensorboard"),
         teachers=list(members.teachers.values()),
         state_folder=files.state,
         fingerprint=fingerprint,
         device=device,
         workers=workers,
+        processes=processes,
     )
+    where = describe(device) + (f", {processes.count} processes" if processes.count > 1 else "")
     print(
         f"{len(trainees)} network(s) to train, {len(data.training)} training videos, "
-        f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {describe(device)}",
+        f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {where}",
         flush=True,
     )
     history = trainer.run()
+    if processes.leads:
+        _write_outputs(document, files, data, members.handed_over, origins, trainer, history)
+    processes.wait()
+
+
+def _write_outputs(
+    document: StageDocument,
+    files: StageFiles,
+    data: StageData,
+    handed_over: Mapping[str, HandOver],
+    origins: Mapping[str, str],
+    trainer: Trainer,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write weights, history and effective settings, and remove the state."""
     about = {
         "document": document.model_dump(mode="json"),
         "classes": list(data.classes),
-        "networks": {name: _about(name, document, data, members.handed_over) for name in document.config.networks},
+        "networks": {name: _about(name, document, data, handed_over) for name in document.config.networks},
         # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
-        "device": {"type": device.type, "float16": trainer.mixed},
+        "device": {"type": trainer.device.type, "float16": trainer.mixed, "processes": trainer.processes.count},
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
-        "first_weights": origins,
+        "first_weights": dict(origins),
     }
     write_history(files.history, history)
-    write_weights(files.weights, {name: trainee.network.state_dict() for name, trainee in trainees.items()}, about)
+    write_weights(files.weights, {name: network.state_dict() for name, network in trainer.networks.items()}, about)
     # also the receipt of the weights: rules compare this small file by content
     effective = {**about, "weights_sha256": sha256(files.weights)}
     write_text(files.config, json.dumps(effective, indent=1, sort_keys=True) + "\n")
@@ -163,8 +191,14 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
 
 
 def _validation(
-    data: StageData, trainees: Mapping[str, Trainee], mixed: bool, device: torch.device, workers: int
+    data: StageData,
+    trainees: Mapping[str, Trainee],
+    mixed: bool,
+    device: torch.device,
+    workers: int,
+    processes: Processes,
 ) -> Validate:
+    """Return what measures the accuracy on the validation split: each process scores its part of the videos, once."""
     inputs = {name: (trainee.modality, trainee.kind) for name, trainee in trainees.items()}
     samples = data.validation.samples
     single_label = not data.validation.multi_label
@@ -172,20 +206,23 @@ def _validation(
     def validate(networks: Mapping[str, nn.Module]) -> dict[str, float]:
         if not samples or not single_label:
             return {}
-        logits = score_videos(
-            networks,
-            inputs,
-            data.validation,
-            views=1,
-            device=device,
-            workers=workers,
-            mixed=mixed,
-            progress=False,
-        )
-        labels = torch.tensor([sample.labels[0] for sample in samples])
-        return {
-            name: (values.mean(1).argmax(1) == labels).double().mean().item() * 100 for name, values in logits.items()
-        }
+        own = processes.share(range(len(samples)))
+        right = torch.zeros(len(networks), dtype=torch.float64)
+        if own:  # there may be fewer videos than processes
+            logits = score_videos(
+                networks,
+                inputs,
+                Subset(data.validation, own),
+                views=1,
+                device=device,
+                workers=workers,
+                mixed=mixed,
+                progress=False,
+            )
+            labels = torch.tensor([samples[index].labels[0] for index in own])
+            right += torch.stack([(values.mean(1).argmax(1) == labels).double().sum() for values in logits.values()])
+        shares = processes.sum(right) / len(samples) * 100
+        return dict(zip(networks, shares.tolist(), strict=True))
 
     return validate
 

@@ -23,13 +23,17 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGTERM and SIGINT into a request that the block can look at; a second signal ends the process at once."""
+def stop_on_signals(*, patient: bool = False) -> Iterator[StopRequest]:
+    """Turn SIGTERM and SIGINT into a request that the block can look at; a second signal ends the process at once.
+
+    `patient` ignores the second: processes that were started together get signals from several sides, and each must be
+    there until all have agreed to stop.
+    """
     request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
         request.receive(number, frame)
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if patient else signal.SIG_DFL)
 
     numbers = (signal.SIGTERM, signal.SIGINT)
     previous = {number: signal.signal(number, handle) for number in numbers}

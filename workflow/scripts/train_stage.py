@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
 from pathlib import Path
 
 from mml_core.cli import named_file, run
-from mml_core.compute import end_with_parent, prepare_compute
+from mml_core.compute import Compute, end_with_parent, prepare_compute, prepare_process
 
 
 def _arguments() -> argparse.Namespace:
@@ -21,6 +24,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--code", default="", help="digest of the program: state of another one is not resumed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="processes that train it together, a GPU each")
     parser.add_argument("--weights", type=Path, required=True, help="output: weights of all networks, safetensors")
     parser.add_argument("--history", type=Path, required=True, help="output: CSV with a row per epoch and network")
     parser.add_argument("--config", type=Path, required=True, help="output: effective settings, JSON")
@@ -31,12 +35,33 @@ def main() -> None:
     """Train the stage that the command line describes."""
     arguments = _arguments()
     end_with_parent()
-    with prepare_compute(arguments.threads, arguments.device) as compute:
-        from mml_core.config.dataset import load_dataset
-        from mml_core.plan import StageDocument
-        from mml_core.training.job import StageFiles, train_stage
+    if (rank := os.environ.get("LOCAL_RANK")) is not None and arguments.processes > 1:
+        with prepare_process(
+            arguments.threads, arguments.device, rank=int(rank), processes=arguments.processes
+        ) as compute:
+            _train(arguments, compute)
+        return
+    with prepare_compute(arguments.threads, arguments.device, gpus=arguments.processes) as compute:
+        from mml_core.training.launch import launch
         from mml_core.training.lock import exclusive
 
+        with exclusive(arguments.state):
+            if arguments.processes > 1:
+                launch(Path(__file__), sys.argv[1:], arguments.processes)
+            else:
+                _train(arguments, compute)
+
+
+def _train(arguments: argparse.Namespace, compute: Compute) -> None:
+    """Train the stage, alone or as one of several processes, of which the first tells how it goes."""
+    from mml_core.config.dataset import load_dataset
+    from mml_core.plan import StageDocument
+    from mml_core.training.job import StageFiles, train_stage
+    from mml_core.training.processes import joined
+
+    with joined(compute.device) as processes, contextlib.ExitStack() as stack:
+        if not processes.leads:
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         files = StageFiles(
             shards=arguments.shards,
             first_weights=dict(arguments.first_weights),
@@ -45,16 +70,15 @@ def main() -> None:
             config=arguments.config,
             state=arguments.state,
         )
-        document = StageDocument.from_json(arguments.document)
-        with exclusive(arguments.state):
-            train_stage(
-                document,
-                load_dataset(arguments.dataset),
-                files,
-                device=compute.device,
-                workers=compute.workers,
-                code=arguments.code,
-            )
+        train_stage(
+            StageDocument.from_json(arguments.document),
+            load_dataset(arguments.dataset),
+            files,
+            device=compute.device,
+            workers=compute.workers,
+            code=arguments.code,
+            processes=processes,
+        )
 
 
 if __name__ == "__main__":
