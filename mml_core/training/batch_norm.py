@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes. Each process's loss depends on it, so its gradient is a sum as well."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(values: Tensor) -> Tensor:
+    return _Sum.apply(values)
 
 
 class SynchronisedBatchNorm(_BatchNorm):
@@ -26,9 +47,9 @@ class SynchronisedBatchNorm(_BatchNorm):
         count = torch.tensor([input.numel() / input.shape[1]], dtype=torch.float64)
         dist.all_reduce(count)
         elements = count.item()
-        mean = all_reduce(input.sum(over)) / elements
+        mean = _sum_over_processes(input.sum(over)) / elements
         centred = input - _along_channels(mean, input)
-        variance = all_reduce(centred.square().sum(over)) / elements
+        variance = _sum_over_processes(centred.square().sum(over)) / elements
         self._track(mean.detach(), variance.detach() * elements / (elements - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return centred * _along_channels(scale, input) + _along_channels(self.bias, input)
