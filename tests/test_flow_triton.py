@@ -128,7 +128,7 @@ class TestOnGpu:
         distance = (found.flow - expected.flow).norm(dim=1).flatten()
         assert distance.median() <= 0.01
         assert distance.sort().values[int(0.95 * len(distance))] <= 0.06
-        assert found.iterations.sum() == pytest.approx(expected.iterations.sum(), rel=0.05)
+        assert found.iterations.sum().item() == pytest.approx(expected.iterations.sum().item(), rel=0.05)
 
     def test_fixed_iterations_are_those_of_the_reference(self) -> None:
         from mml_core.flow.reference import TorchTvl1
