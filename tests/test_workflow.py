@@ -140,6 +140,19 @@ def test_a_changed_stage_runs_with_its_descendants_and_nothing_else(finished: Ch
     assert finished.planned() == [], "going back finds the earlier results"
 
 
+def test_more_gpus_for_a_stage_run_nothing_unless_each_normalises_for_itself(finished: Checkout) -> None:
+    def with_block(**more: object) -> None:
+        block = {**RECIPES["one"]["stages"]["last"], "gpus": 2, **more}
+        finished.recipe("one", {**RECIPES["one"], "stages": {**RECIPES["one"]["stages"], "last": block}})
+
+    with_block()
+    assert finished.planned() == []
+    with_block(sync_batch_norm=False)
+    assert finished.planned() == sorted([*TABLES_OF_ONE, "score_stage:last", "train_stage:last"])
+    assert "--processes 2" in finished.run("-n", "-p")
+    assert "--processes 2" not in finished.run("-n", "-p", "--resources", "gpu=1")
+
+
 def test_a_changed_table_trains_and_scores_nothing(finished: Checkout) -> None:
     ensembles = {"both": {"members": {"last.rgb": 2, "last.flow": 1}}}
     tables = {"ensemble_table": {"protocol": "one_view", "ensembles": ensembles}}
