@@ -225,7 +225,7 @@ def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
             return self.left < 1
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(engine, "stop_on_signals", Stop)
+        patch.setattr(engine, "stop_on_signals", lambda **_: Stop())
         yield
 
 
