@@ -10,7 +10,7 @@ import pytest
 import torch
 import toy
 from safetensors.torch import load_file
-from test_training_engine import StopAt, files, same, train, trained
+from test_training_engine import StopAt, same, train, trained
 
 import mml_core.training.engine as engine
 from mml_core.cli import Stopped
@@ -57,7 +57,7 @@ def teacher(
 def test_a_student_learns_from_a_teacher_of_another_modality(
     dataset: tuple[DatasetConfig, Path], stages: dict[str, Stage], teacher: Path, tmp_path: Path, kind: str
 ) -> None:
-    where = files(tmp_path, dataset[1], {"teacher": teacher})
+    where = toy.stage_files(tmp_path, dataset[1], {"teacher": teacher})
     before = teacher.read_bytes()
     train(stages[kind], dataset[0], where)
     assert teacher.read_bytes() == before
@@ -74,7 +74,7 @@ def test_a_student_learns_from_a_teacher_of_another_modality(
 def test_a_student_is_drawn_to_its_teacher(
     dataset: tuple[DatasetConfig, Path], stages: dict[str, Stage], teacher: Path, tmp_path: Path
 ) -> None:
-    where = files(tmp_path, dataset[1], {"teacher": teacher})
+    where = toy.stage_files(tmp_path, dataset[1], {"teacher": teacher})
     train(stages["mars"], dataset[0], where)
     first, *_, last = [float(row["distillation"]) for row in csv.DictReader(where.history.open())]
     assert last < first
@@ -87,9 +87,9 @@ def test_a_stage_with_a_teacher_goes_on_exactly(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = files(tmp_path / "whole", dataset[1], {"teacher": teacher})
+    whole = toy.stage_files(tmp_path / "whole", dataset[1], {"teacher": teacher})
     train(stages["d3d"], dataset[0], whole)
-    parts = files(tmp_path / "parts", dataset[1], {"teacher": teacher})
+    parts = toy.stage_files(tmp_path / "parts", dataset[1], {"teacher": teacher})
     with monkeypatch.context() as context:
         context.setattr(engine, "stop_on_signals", lambda **_: StopAt(3))
         with pytest.raises(Stopped):
@@ -101,7 +101,7 @@ def test_a_stage_with_a_teacher_goes_on_exactly(
 def test_only_the_student_is_scored_and_its_modality_read(
     dataset: tuple[DatasetConfig, Path], stages: dict[str, Stage], teacher: Path, tmp_path: Path
 ) -> None:
-    where = files(tmp_path, dataset[1], {"teacher": teacher})
+    where = toy.stage_files(tmp_path, dataset[1], {"teacher": teacher})
     train(stages["mars"], dataset[0], where)
     rgb_alone = tmp_path / "shards"
     rgb_alone.mkdir()
@@ -131,5 +131,5 @@ def test_a_teacher_with_other_classes_is_refused(
     other = tmp_path / "other.safetensors"
     save_file(state, other)
     with pytest.raises(InputError, match="cannot be taken over as it is") as caught:
-        train(stages["mars"], dataset[0], files(tmp_path, dataset[1], {"teacher": other}))
+        train(stages["mars"], dataset[0], toy.stage_files(tmp_path, dataset[1], {"teacher": other}))
     assert caught.value.file == other
