@@ -85,7 +85,7 @@ rule train_stage:
             --code {params.code:q} \
             --device {resources.device:q} \
             --threads {threads} \
-            --processes {resources.gpu} \
+            --processes {resources.gpu:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \
             --config {output.config:q} >>{log:q} 2>&1
