@@ -61,7 +61,7 @@ rule train_stage:
         mem_mb=stage_memory,
         # the next attempt goes on where this one was, so it needs no longer
         runtime=2880,
-        # `--resources gpu=` below a stage's own number lowers it: the result is the same
+        # `--resources gpu=` below a stage's own number lowers it; where the result depends on it, the job refuses
         gpu=stage_gpus,
         # a resource, since another machine should not train again what is there (config.json records the device)
         device=PROJECT.device,

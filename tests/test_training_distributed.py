@@ -160,9 +160,9 @@ def wait_for_state(where: StageFiles, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def test_asked_to_stop_all_save_and_go_on_with_the_same_bits(lab: Toy, long_run: tuple[Stage, StageFiles]) -> None:
-    stage, undisturbed = long_run
-    where = lab.files("stopped")
+def stopped(lab: Toy, stage: Stage, name: str) -> StageFiles:
+    """Return the files of a training that was asked to stop after its first epoch."""
+    where = lab.files(name)
     process = lab.start(stage, where)
     wait_for_state(where, process)
     process.send_signal(signal.SIGTERM)
@@ -170,6 +170,12 @@ def test_asked_to_stop_all_save_and_go_on_with_the_same_bits(lab: Toy, long_run:
     assert process.returncode == EXIT_STOPPED, output
     assert "state saved" in output
     assert not where.weights.exists()
+    return where
+
+
+def test_asked_to_stop_all_save_and_go_on_with_the_same_bits(lab: Toy, long_run: tuple[Stage, StageFiles]) -> None:
+    stage, undisturbed = long_run
+    where = stopped(lab, stage, "stopped")
     _, output = lab.train(stage, "stopped")
     assert "going on at epoch" in output
     assert same(undisturbed, where)
@@ -194,11 +200,7 @@ def test_one_process_killed_ends_all_and_they_go_on_with_the_same_bits(
 
 def test_what_two_began_one_can_end(lab: Toy, long_run: tuple[Stage, StageFiles]) -> None:
     stage, undisturbed = long_run
-    where = lab.files("fewer")
-    process = lab.start(stage, where)
-    wait_for_state(where, process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
+    where = stopped(lab, stage, "fewer")
     _, output = lab.train(stage, "fewer", processes=1)
     assert "going on at epoch" in output
     assert len(rows(where)) == len(rows(undisturbed))
@@ -221,6 +223,12 @@ def test_a_fault_is_told_and_no_traceback_of_the_launcher(lab: Toy) -> None:
     assert "error: " in output
     assert "nowhere" in output
     assert "Traceback" not in output
+
+
+def test_fewer_processes_are_refused_where_each_normalises_for_itself(lab: Toy) -> None:
+    stage = lab.plan(gpus=2, sync_batch_norm=False)
+    with pytest.raises(InputError, match=r"1 process\(es\) would train what 2 should"):
+        lab.train_alone(stage, "too_few")
 
 
 def test_more_processes_than_clips_are_refused(lab: Toy, tmp_path: Path) -> None:

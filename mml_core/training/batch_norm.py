@@ -26,10 +26,6 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-def _sum_over_processes(values: Tensor) -> Tensor:
-    return _Sum.apply(values)
-
-
 class SynchronisedBatchNorm(_BatchNorm):
     """Batch normalisation of (B, C, ...) by mean and variance over all processes, on any device.
 
@@ -47,9 +43,9 @@ class SynchronisedBatchNorm(_BatchNorm):
         count = torch.tensor([input.numel() / input.shape[1]], dtype=torch.float64)
         dist.all_reduce(count)
         elements = count.item()
-        mean = _sum_over_processes(input.sum(over)) / elements
+        mean = _Sum.apply(input.sum(over)) / elements
         centred = input - _along_channels(mean, input)
-        variance = _sum_over_processes(centred.square().sum(over)) / elements
+        variance = _Sum.apply(centred.square().sum(over)) / elements
         self._track(mean.detach(), variance.detach() * elements / (elements - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return centred * _along_channels(scale, input) + _along_channels(self.bias, input)

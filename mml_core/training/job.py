@@ -85,6 +85,12 @@ def train_stage(
 
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
+    if not document.config.sync_batch_norm and processes.count != document.config.gpus:
+        raise InputError(
+            f"{processes.count} process(es) would train what {document.config.gpus} should: "
+            "with sync_batch_norm: false the result depends on their number",
+            hint="give the run as many GPUs (--resources gpu=), or change the stage's gpus",
+        )
     data = open_stage_data(document, dataset, files.shards)
     origins = {name: _origin(document.inits[name], path) for name, path in sorted(files.first_weights.items())}
     fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])

@@ -35,10 +35,9 @@ def main() -> None:
     """Train the stage that the command line describes."""
     arguments = _arguments()
     end_with_parent()
-    if (rank := os.environ.get("LOCAL_RANK")) is not None and arguments.processes > 1:
-        with prepare_process(
-            arguments.threads, arguments.device, rank=int(rank), processes=arguments.processes
-        ) as compute:
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of those that `launch` started
+        rank = int(os.environ["LOCAL_RANK"])
+        with prepare_process(arguments.threads, arguments.device, rank=rank, processes=arguments.processes) as compute:
             _train(arguments, compute)
         return
     with prepare_compute(arguments.threads, arguments.device, gpus=arguments.processes) as compute:
