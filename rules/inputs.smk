@@ -105,9 +105,24 @@ def stage_gpus(wildcards):
     return STAGE_BY_KEY[wildcards.stage].document.config.gpus
 
 
+def stage_nodes(wildcards):
+    """Return the number of machines that train a stage together."""
+    return STAGE_BY_KEY[wildcards.stage].document.config.nodes
+
+
 def stage_memory(wildcards, attempt):
-    """Return the memory in MB that a training asks for, each time it is tried more."""
-    return 32000 * stage_gpus(wildcards) * attempt
+    """Return the memory in MB that a training asks for on each machine, each time it is tried more."""
+    return 32000 * stage_gpus(wildcards) // stage_nodes(wildcards) * attempt
+
+
+def on_several_nodes(resource):
+    """Return what Slurm's executor is asked for where a stage has several machines; nothing where it has one."""
+
+    def asked(wildcards):
+        nodes = stage_nodes(wildcards)
+        return resource(nodes, stage_gpus(wildcards)) if nodes > 1 else None
+
+    return asked
 
 
 def first_weights(stage_key):

@@ -63,6 +63,12 @@ rule train_stage:
         runtime=2880,
         # `--resources gpu=` below a stage's own number lowers it; where the result depends on it, the job refuses
         gpu=stage_gpus,
+        # Slurm: over several machines the job starts its own processes (`srun`), one on each, which share GPUs evenly
+        nodes=stage_nodes,
+        mpi=on_several_nodes(lambda nodes, gpus: "srun"),
+        tasks=on_several_nodes(lambda nodes, gpus: nodes),
+        tasks_per_gpu=on_several_nodes(lambda nodes, gpus: 0),
+        gres=on_several_nodes(lambda nodes, gpus: f"gpu:{gpus // nodes}"),
         # a resource, since another machine should not train again what is there (config.json records the device)
         device=PROJECT.device,
     params:
@@ -86,6 +92,7 @@ rule train_stage:
             --device {resources.device:q} \
             --threads {threads} \
             --processes {resources.gpu:q} \
+            --nodes {resources.nodes:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \
             --config {output.config:q} >>{log:q} 2>&1

@@ -1,7 +1,7 @@
 """A real Slurm on this machine alone, for tests: its daemons on loopback, with a made-up number of processors and GPUs.
 
-    python tests/slurm_loopback.py start FOLDER     start it; prints what to put into the environment
-    python tests/slurm_loopback.py stop FOLDER      stop it, with all of its jobs
+    python tests/slurm_loopback.py start FOLDER [--nodes 2]     start it; prints what to put into the environment
+    python tests/slurm_loopback.py stop FOLDER                  stop it, with all of its jobs
 
 Needs Debian's packages slurm-wlm and munge (Slurm 22.05 or later) and root, since daemons start jobs as their users.
 All of its files are below FOLDER; a Slurm that the machine is part of is left alone. GPUs are devices that do
@@ -36,10 +36,14 @@ def why_not() -> str | None:
 
 
 class LoopbackSlurm:
-    """A Slurm with one node, as a context manager; `environment` is what its commands need."""
+    """A Slurm as a context manager; `environment` is what its commands need.
 
-    def __init__(self, folder: Path) -> None:
+    Its nodes are daemons on this machine, each with processors, memory and GPUs of its own so far as Slurm knows.
+    """
+
+    def __init__(self, folder: Path, nodes: int = 1) -> None:
         self.folder = folder.absolute()
+        self.nodes = [f"node{number}" for number in range(1, nodes + 1)]
         # These find their Slurm by themselves: Snakemake's executor takes SLURM_CONF from its jobs' environment.
         commands = self.folder / "bin"
         self.environment = {
@@ -56,7 +60,7 @@ class LoopbackSlurm:
 
     def start(self, seconds: float = 60.0) -> None:
         """Start the daemons and wait until the node takes jobs."""
-        for name in ("state", "spool", "run", "bin"):
+        for name in ("state", "run", "bin"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for name in COMMANDS:
             path = self.folder / "bin" / name
@@ -74,9 +78,11 @@ class LoopbackSlurm:
             "--force",
         )
         self._daemon("slurmctld", "-c")
-        self._daemon("slurmd", "-c")
+        for node in self.nodes:
+            (self.folder / f"spool-{node}").mkdir(exist_ok=True)
+            self._daemon("slurmd", "-c", "-N", node)
         end = time.monotonic() + seconds
-        while self.run("sinfo", "--noheader", "--format=%T", check=False) != "idle":
+        while self.run("sinfo", "--noheader", "--format=%T %D", check=False) != f"idle {len(self.nodes)}":
             if time.monotonic() > end:
                 self.stop()
                 raise RuntimeError(f"Slurm did not start: see {self.folder}/*.log\n{self._logs()}")
@@ -86,9 +92,9 @@ class LoopbackSlurm:
         """Cancel all jobs and end the daemons."""
         with suppress(OSError, subprocess.SubprocessError):
             self.run("scancel", "--user=root", "--signal=KILL", "--full", check=False)
-        for name in ("slurmd", "slurmctld", "munged"):
+        for path in sorted(self.folder.glob("run/*.pid"), reverse=True):  # slurmd of all nodes, slurmctld, munged
             with suppress(OSError, ValueError):
-                pid = int(self._path(f"run/{name}.pid").read_text())
+                pid = int(path.read_text())
                 os.kill(pid, signal.SIGTERM)
                 _wait_for_end(pid)
 
@@ -130,17 +136,16 @@ class LoopbackSlurm:
             "ClusterName": "loopback",
             "SlurmctldHost": f"{host}(127.0.0.1)",
             "SlurmctldPort": _free_port(),
-            "SlurmdPort": _free_port(),
             "SlurmUser": "root",
             "AuthType": "auth/munge",
             "AuthInfo": f"socket={self._path('run/munge.socket')}",
             "CredType": "cred/munge",
             "StateSaveLocation": self._path("state"),
-            "SlurmdSpoolDir": self._path("spool"),
+            "SlurmdSpoolDir": self._path("spool-%n"),
             "SlurmctldPidFile": self._path("run/slurmctld.pid"),
-            "SlurmdPidFile": self._path("run/slurmd.pid"),
+            "SlurmdPidFile": self._path("run/slurmd-%n.pid"),
             "SlurmctldLogFile": self._path("slurmctld.log"),
-            "SlurmdLogFile": self._path("slurmd.log"),
+            "SlurmdLogFile": self._path("slurmd-%n.log"),
             # without control groups, which a container does not let one make
             "ProctrackType": "proctrack/linuxproc",
             "TaskPlugin": "task/none",
@@ -154,10 +159,13 @@ class LoopbackSlurm:
             "MinJobAge": 3600,
             "ReturnToService": 2,
             "SchedulerParameters": "sched_interval=1,batch_sched_delay=0,sched_min_interval=100000",
-            "NodeName": f"{host} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY_MB} Gres=gpu:{GPUS} State=UNKNOWN",
-            "PartitionName": "main Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP",
         }
-        self._path("slurm.conf").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        lines = [f"{key}={value}\n" for key, value in settings.items()]
+        has = f"CPUs={CPUS} RealMemory={MEMORY_MB} Gres=gpu:{GPUS} State=UNKNOWN"
+        for node in self.nodes:
+            lines.append(f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={_free_port()} {has}\n")
+        lines.append("PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP\n")
+        self._path("slurm.conf").write_text("".join(lines))
 
 
 def _program(name: str) -> str | None:
@@ -186,10 +194,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("start", "stop"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--nodes", type=int, default=1, help="nodes, all of them this machine")
     arguments = parser.parse_args()
     if reason := why_not():
         parser.exit(1, f"{reason}\n")
-    slurm = LoopbackSlurm(arguments.folder)
+    slurm = LoopbackSlurm(arguments.folder, arguments.nodes)
     if arguments.action == "stop":
         slurm.stop()
         return

@@ -154,8 +154,14 @@ class StageConfig(Strict):
     gpus: int = Field(
         default=1,
         ge=1,
-        le=64,
-        description="GPUs of one machine that train it together, a process each; the clips of a step are shared out",
+        le=1024,
+        description="GPUs that train it together, a process each; the clips of a step are shared out",
+    )
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        le=128,
+        description="machines that these GPUs are of, as many of each; in jobs of Slurm only, elsewhere there is one",
     )
     sync_batch_norm: bool = Field(
         default=True,
@@ -184,6 +190,7 @@ class StageConfig(Strict):
     def _what_defines_the_weights(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out over how many GPUs the work is spread where that makes no difference to the result."""
         content = handler(self)
+        del content["nodes"]
         if self.sync_batch_norm or self.gpus == 1:
             del content["gpus"], content["sync_batch_norm"]
         return content
@@ -204,6 +211,8 @@ class StageConfig(Strict):
             raise ValueError(f"objective {kind} has no use for a frozen network")
         if kind == "mutual" and len(self.networks) < 2:
             raise ValueError("objective mutual needs at least two networks: a single one has nobody to learn from")
+        if self.gpus % self.nodes:
+            raise ValueError(f"{self.gpus} gpus cannot be shared out evenly over {self.nodes} nodes")
         if self.optimizer.nesterov and self.optimizer.momentum == 0:
             raise ValueError("optimizer.nesterov needs momentum")
         return self

@@ -25,6 +25,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1, help="processes that train it together, a GPU each")
+    parser.add_argument("--nodes", type=int, default=1, help="machines of these processes, in a job of Slurm")
+    parser.add_argument("--meeting-point", metavar="HOST:PORT", help="given by itself on each of several machines")
     parser.add_argument("--weights", type=Path, required=True, help="output: weights of all networks, safetensors")
     parser.add_argument("--history", type=Path, required=True, help="output: CSV with a row per epoch and network")
     parser.add_argument("--config", type=Path, required=True, help="output: effective settings, JSON")
@@ -36,17 +38,30 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of those that `launch` started
-        rank = int(os.environ["LOCAL_RANK"])
-        with prepare_process(arguments.threads, arguments.device, rank=rank, processes=arguments.processes) as compute:
+        rank, count = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        with prepare_process(arguments.threads, arguments.device, rank=rank, processes=count) as compute:
             _train(arguments, compute)
         return
-    with prepare_compute(arguments.threads, arguments.device, gpus=arguments.processes) as compute:
-        from mml_core.training.launch import launch
-        from mml_core.training.lock import exclusive
+    from mml_core.training.launch import Machine, launch, launch_on_nodes, nodes_of_job, processes_per_node
+    from mml_core.training.lock import exclusive
 
+    script, words = Path(__file__), sys.argv[1:]
+    nodes = nodes_of_job(arguments.nodes)
+    processes = processes_per_node(arguments.processes, nodes)
+    if arguments.meeting_point:  # on one of the machines that `launch_on_nodes` started this on
+        machine = Machine(int(os.environ["SLURM_PROCID"]), nodes, arguments.meeting_point)
+        with prepare_compute(arguments.threads, arguments.device, gpus=processes):
+            launch(script, words, processes, machine)
+    elif nodes > 1:
         with exclusive(arguments.state):
-            if arguments.processes > 1:
-                launch(Path(__file__), sys.argv[1:], arguments.processes)
+            launch_on_nodes(script, words, nodes, arguments.threads)
+    else:
+        with (
+            prepare_compute(arguments.threads, arguments.device, gpus=processes) as compute,
+            exclusive(arguments.state),
+        ):
+            if processes > 1:
+                launch(script, words, processes)
             else:
                 _train(arguments, compute)
 
