@@ -111,6 +111,19 @@ class LoopbackSlurm:
         rows = [line.split("|", 2) for line in listing.splitlines() if line]
         return {row[0]: (row[1], row[2]) for row in rows}
 
+    def has_steps(self) -> bool:
+        """Return whether any job has processes on this machine, also one that Slurm has given up already."""
+        return any(_content(path).startswith(b"slurmstepd: [") for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+    def clear(self, seconds: float = 60.0) -> None:
+        """Cancel all jobs, wait until they are gone, and put nodes that were drained or down into service."""
+        self.run("scancel", "--user=root", check=False)
+        end = time.monotonic() + seconds
+        while self.has_steps() and time.monotonic() < end:
+            time.sleep(0.2)
+        for node in self.run("sinfo", "--Node", "--noheader", "--states=drain,down", "--format=%N").split():
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
+
     def _path(self, name: str) -> Path:
         return self.folder / name
 
@@ -171,6 +184,14 @@ class LoopbackSlurm:
 def _program(name: str) -> str | None:
     """Return the path of a program; daemons are where root has them."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file of /proc says; nothing where its process is gone."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _free_port() -> int:
