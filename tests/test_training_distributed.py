@@ -29,6 +29,7 @@ from mml_core.training.batch_norm import SynchronisedBatchNorm, synchronise_batc
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainer
 from mml_core.training.job import StageFiles, open_stage_data, train_stage
+from mml_core.training.launch import nodes_of_job, processes_per_node
 from mml_core.training.processes import ALONE, Processes
 
 SMOOTH = {**toy.RGB, "dropout": 0}
@@ -117,6 +118,19 @@ def test_gpus_are_no_setting_unless_each_normalises_for_itself(lab: Toy) -> None
     assert len(keys) == 3
     document = lab.plan(gpus=2, sync_batch_norm=False).document
     assert type(document).from_json(document.to_json()) == document
+
+
+def test_nodes_are_no_setting_and_share_gpus_evenly(lab: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lab.plan(gpus=4, nodes=2).key == lab.plan().key
+    local = {"gpus": 4, "sync_batch_norm": False}
+    assert lab.plan(**local, nodes=2).key == lab.plan(**local).key
+    with pytest.raises(InputError, match="3 gpus cannot be shared out evenly over 2 nodes"):
+        lab.plan(gpus=3, nodes=2)
+    assert processes_per_node(6, 3) == 2
+    with pytest.raises(InputError, match=r"2 GPU\(s\) cannot be shared out evenly over 4 nodes"):
+        processes_per_node(2, 4)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert nodes_of_job(2) == 1, "nothing starts processes elsewhere"
 
 
 def test_batch_norm_of_each_process_for_itself(lab: Toy) -> None:
