@@ -24,6 +24,8 @@ from pathlib import Path
 
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 PROGRAMS = ("munged", "slurmctld", "slurmd", *COMMANDS)
+#: Characters of the path of a socket, without the zero at its end (man 7 unix).
+_LONGEST_SOCKET = 107
 CPUS, MEMORY_MB, GPUS = 16, 400_000, 2
 
 
@@ -59,7 +61,9 @@ class LoopbackSlurm:
         self.stop()
 
     def start(self, seconds: float = 60.0) -> None:
-        """Start the daemons and wait until the node takes jobs."""
+        """Start the daemons and wait until all nodes take jobs."""
+        if len(str(self.folder / f"spool-{self.nodes[-1]}/{self.nodes[-1]}_1234567.1234567890")) > _LONGEST_SOCKET:
+            raise ValueError(f"{self.folder}: too long a path for Slurm's sockets")
         for name in ("state", "run", "bin"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for name in COMMANDS:

@@ -63,8 +63,8 @@ def slurm(one_node: LoopbackSlurm) -> Iterator[LoopbackSlurm]:
 
 
 @pytest.fixture
-def two_nodes(tmp_path: Path) -> Iterator[LoopbackSlurm]:
-    with LoopbackSlurm(tmp_path / "two_nodes", nodes=2) as slurm:
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSlurm]:
+    with LoopbackSlurm(tmp_path_factory.mktemp("slurm"), nodes=2) as slurm:
         yield slurm
 
 
