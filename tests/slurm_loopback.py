@@ -116,8 +116,8 @@ class LoopbackSlurm:
         return {row[0]: (row[1], row[2]) for row in rows}
 
     def has_steps(self) -> bool:
-        """Return whether any job has processes on this machine, also one that Slurm has given up already."""
-        return any(_content(path).startswith(b"slurmstepd: [") for path in Path("/proc").glob("[0-9]*/cmdline"))
+        """Return whether any job has processes, also one that Slurm has given up already: each step has its socket."""
+        return any(path.is_socket() for path in self.folder.glob("spool-*/*"))
 
     def clear(self, seconds: float = 60.0) -> None:
         """Cancel all jobs, wait until they are gone, and put nodes that were drained or down into service."""
@@ -188,14 +188,6 @@ class LoopbackSlurm:
 def _program(name: str) -> str | None:
     """Return the path of a program; daemons are where root has them."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def _content(path: Path) -> bytes:
-    """Return what a file of /proc says; nothing where its process is gone."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
 
 
 def _free_port() -> int:

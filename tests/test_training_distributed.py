@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from mml_core.cli import EXIT_STOPPED
+from mml_core.cli import EXIT_STOPPED, Stopped
 from mml_core.clips import collate_clips, epoch_batches, normalise
 from mml_core.errors import InputError
 from mml_core.objectives import Mutual
@@ -29,7 +31,7 @@ from mml_core.training.batch_norm import SynchronisedBatchNorm, synchronise_batc
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainer
 from mml_core.training.job import StageFiles, open_stage_data, train_stage
-from mml_core.training.launch import nodes_of_job, processes_per_node
+from mml_core.training.launch import launch_on_nodes, nodes_of_job, processes_per_node
 from mml_core.training.processes import ALONE, Processes
 
 SMOOTH = {**toy.RGB, "dropout": 0}
@@ -131,6 +133,30 @@ def test_nodes_are_no_setting_and_share_gpus_evenly(lab: Toy, monkeypatch: pytes
         processes_per_node(2, 4)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert nodes_of_job(2) == 1, "nothing starts processes elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "said"),
+    [(0, None, ""), (1, SystemExit, "srun ended with status 1"), (EXIT_STOPPED, Stopped, "")],
+)
+def test_what_became_of_several_nodes_is_what_srun_says(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    expected: type[BaseException] | None,
+    said: str,
+) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(expected) if expected else nullcontext():
+        launch_on_nodes(Path("train.py"), ["--document", "a b"], nodes=3, threads=8)
+    output, errors = capfd.readouterr()
+    assert "--nodes=3 --ntasks=3 --ntasks-per-node=1 --cpus-per-task=8" in output
+    assert re.search(r"-u train\.py --document a b --meeting-point \S+:\d+$", output, re.MULTILINE)
+    assert said in errors
 
 
 def test_batch_norm_of_each_process_for_itself(lab: Toy) -> None:
