@@ -53,6 +53,34 @@ def test_batches_do_not_depend_on_the_number_of_workers(training: TrainingClips,
     assert_same(list(evaluation_loader(evaluation, 4, 0)), list(evaluation_loader(evaluation, 4, 2)))
 
 
+def test_batches_travel_where_there_is_hardly_any_shared_memory(tmp_path: Path) -> None:
+    """Containers have 64 MiB; workers used to fail there."""
+    program = (
+        "import os\n"
+        "from test_clips_loader import *\n"
+        "clip = ClipConfig(frames=8, crop_px=224)\n"
+        "clips = EvaluationClips(STORES, SAMPLES, clip, ProtocolConfig(), class_count=3, multi_label=False)\n"
+        "room = os.statvfs('/dev/shm')\n"
+        "assert room.f_blocks * room.f_frsize == 1 << 20\n"
+        "there, alone = (list(evaluation_loader(clips, 4, workers)) for workers in (2, 0))\n"
+        "assert_same(there, alone)\n"
+        "assert sum(values.nbytes for values in there[0].inputs.values()) > 4 << 20\n"
+        "print('the same')\n"
+    )
+    little = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"'
+    command = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", little, "sh"]
+    if sys.platform != "linux" or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("cannot mount a small /dev/shm here")
+    ended = subprocess.run(
+        [*command, sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        timeout=100,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout.strip() == "the same", ended.stderr
+
+
 def test_a_long_name_of_the_folder_for_temporary_files_does_not_hang(tmp_path: Path) -> None:
     """Sockets have short names only; a worker that cannot make one used to leave its reader waiting for ever."""
     folder = tmp_path / ("long" * 25)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mml_core.claims import claimed_networks, resolve_claims
 from mml_core.config.recipe import load_recipe
-from mml_core.config.tables import ClaimsConfig, ProtocolConfig, PublishedNetworks, PublishedPairs
+from mml_core.config.tables import ClaimsConfig, Comparison, ProtocolConfig, PublishedNetworks, PublishedPairs
 from mml_core.errors import InputError
 from mml_core.published import METRICS, join_models, published_file, published_rows, read_published
 
@@ -109,6 +109,12 @@ def test_claims_about_rows_that_are_not_there_are_refused(comparison: dict, comp
     with pytest.raises(InputError, match=complaint) as caught:
         resolve_claims(claims, PROTOCOLS, {"t": join_models(table, PROTOCOLS, rows)}, file=Path("recipe.yaml"))
     assert caught.value.file == Path("recipe.yaml")
+
+
+def test_a_claim_about_no_row_at_all_is_refused() -> None:
+    """`better: []` used to end in an IndexError."""
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Comparison(better=[], worse="s.a")
 
 
 @pytest.mark.parametrize("text", ["", "label,top1\n", "label,top1\na,1,2\n", "label,top1\na\n"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from mml_core.clips.batches import Batch, Clip, collate_clips
@@ -17,17 +21,29 @@ from mml_core.clips.sampler import Key
 _MOST_FOLDER_BYTES = 70
 _SHORT_FOLDER = "/tmp"  # noqa: S108 - multiprocessing makes a folder of its own in it
 
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the system keeps it, not a file of ours
+#: Eight workers with three batches each of 64 clips of eight frames of 224 pixels hold 1.8 GB.
+_ENOUGH_SHARED_MEMORY_BYTES = 2 << 30
 
-def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], workers: int) -> DataLoader[Batch]:
-    """Return a loader of the `batches` (from `epoch_batches`, less those already done), in their order.
+
+class _ArrayBatch(NamedTuple):
+    """A `Batch` on its way through a pipe."""
+
+    inputs: dict[str, np.ndarray]
+    targets: np.ndarray
+    video_ids: list[str]
+
+
+def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], workers: int) -> Iterable[Batch]:
+    """Return a loader of the `batches` (from `epoch_batches`, less those already done), in their order, for one loop.
 
     Batches of several epochs may follow each other in one loader: a key carries its epoch.
     """
     return _loader(dataset, batches, workers)
 
 
-def evaluation_loader(dataset: EvaluationClips | Subset[Clip], batch_size: int, workers: int) -> DataLoader[Batch]:
-    """Return a loader of every video once, in order, `batch_size` videos (each with all its views) at a time."""
+def evaluation_loader(dataset: EvaluationClips | Subset[Clip], batch_size: int, workers: int) -> Iterable[Batch]:
+    """Return a loader, for one loop, of every video once, in order, `batch_size` (with all their views) at a time."""
     indices = range(len(dataset))
     return _loader(dataset, [list(indices[first : first + batch_size]) for first in indices[::batch_size]], workers)
 
@@ -36,18 +52,51 @@ def _loader(
     dataset: TrainingClips | EvaluationClips | Subset[Clip],
     batches: Sequence[list[Key]] | Sequence[list[int]],
     workers: int,
-) -> DataLoader[Batch]:
-    return DataLoader(
+) -> Iterable[Batch]:
+    """Return a loader whose batches come from its workers through shared memory, or through pipes where that is small.
+
+    Containers often have 64 MiB of it, and a worker that finds it full fails.
+    """
+    through_pipes = workers > 0 and not _has_shared_memory()
+    pinned = torch.cuda.is_available()
+    loader = DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate_clips,
-        pin_memory=torch.cuda.is_available(),
+        collate_fn=_collate_arrays if through_pipes else collate_clips,
+        pin_memory=pinned and not through_pipes,
         worker_init_fn=_prepare_worker,
         # An iterator draws a seed for its workers, by default from the global generator, which dropout draws from too:
         # a run that is resumed in the middle of an epoch would then differ from one that is not.
         generator=torch.Generator().manual_seed(0),
     )
+    return (_to_tensors(arrays, pinned=pinned) for arrays in loader) if through_pipes else loader
+
+
+def _has_shared_memory() -> bool:
+    """Return whether there is room for batches in shared memory; systems that do not show it have some."""
+    if not _SHARED_MEMORY.is_dir():
+        return True
+    room = os.statvfs(_SHARED_MEMORY)
+    return room.f_bavail * room.f_frsize >= _ENOUGH_SHARED_MEMORY_BYTES
+
+
+def _collate_arrays(clips: Sequence[Clip]) -> _ArrayBatch:
+    """Put clips of equal shapes together as NumPy arrays, which travel through pipes; tensors do not."""
+    inputs = {modality: np.stack([clip.inputs[modality].numpy() for clip in clips]) for modality in clips[0].inputs}
+    targets = np.stack([clip.target.numpy() for clip in clips])
+    return _ArrayBatch(inputs, targets, [clip.video_id for clip in clips])
+
+
+def _to_tensors(batch: _ArrayBatch, *, pinned: bool) -> Batch:
+    """Return a batch of arrays as one of tensors, which share the arrays' memory or are in pinned memory."""
+
+    def tensor(array: np.ndarray) -> Tensor:
+        shared = torch.from_numpy(array)
+        return shared.pin_memory() if pinned else shared
+
+    inputs = {modality: tensor(array) for modality, array in batch.inputs.items()}
+    return Batch(inputs, tensor(batch.targets), batch.video_ids)
 
 
 def _prepare_worker(worker: int) -> None:

@@ -138,11 +138,15 @@ PublishedConfig = Annotated[
 ]
 
 
+#: Rows of a published table: the table, then what they are about (`*` for anything).
+Row = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Comparison(Strict):
     """Two sides that are compared; each is members (`mml.rgb`) or a row of a published table (`[table_I, label]`)."""
 
-    better: Members | tuple[str, ...] = Field(description="the side that is claimed to be better")
-    worse: Members | tuple[str, ...] = Field(description="the other side")
+    better: Members | Row = Field(description="the side that is claimed to be better")
+    worse: Members | Row = Field(description="the other side")
 
 
 class Claim(Strict):
