@@ -21,6 +21,11 @@ pathvars:
 configfile: "config/config.yaml"
 
 
+# Where files are in a storage (profiles/kubernetes), jobs read them there instead of copying them first.
+inputflags:
+    access.sequential,
+
+
 include: "rules/common.smk"
 include: "rules/code.smk"
 include: "rules/inputs.smk"

@@ -456,9 +456,14 @@ def shards_folder(wildcards, input):
 
 
 def state_folder(wildcards, output):
-    """Return the folder for the state of an unfinished training, beside the folder of all stages."""
-    stage = Path(output.weights).parent
-    return (stage.parents[1] / "unfinished" / stage.name).as_posix()
+    """Return the folder for the state of an unfinished training, beside the folder of all stages.
+
+    It is among the results themselves, also where a job has copies of its own of its outputs, as on Kubernetes. Snakemake
+    passes over params that ask for `output` when it looks for changes: this one moves with the results.
+    """
+    return workflow.pathvars.apply(
+        f"<results>/{wildcards.dataset}/unfinished/{wildcards.stage}"
+    )
 
 
 def page_published(wildcards):

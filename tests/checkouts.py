@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +61,19 @@ RECIPES = {
         "tables": {"ensemble_table": {"protocol": "one_view"}},
     },
 }
+
+
+def separate_stages(epochs: int, names: Sequence[str], settings: Mapping[str, int]) -> dict[str, object]:
+    """Return a recipe with stages of which each waits for nothing but data."""
+    stages = {name: {"networks": {"rgb": RGB}, "seed": seed, **settings} for seed, name in enumerate(names)}
+    return {
+        "defaults": {
+            "network": {"backbone": "resnet_tiny"},
+            "stage": {**STAGE, "epochs": epochs, "validate_every": epochs},
+        },
+        "stages": stages,
+        "tables": {"ensemble_table": {"protocol": "one_view"}},
+    }
 
 
 def write_yaml(path: Path, document: object) -> None:

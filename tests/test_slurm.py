@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from checkouts import DATASET, PROJECT, RGB, STAGE, Checkout, read_rows
+from checkouts import DATASET, PROJECT, Checkout, read_rows, separate_stages
 from slurm_loopback import LoopbackSlurm, why_not
 from test_workflow import make_videos
 
@@ -34,19 +34,6 @@ PROFILE = (
     "20",
 )
 PROFILE += ("--slurm-init-seconds-before-status-checks", "1", "--config", "device=cpu")
-
-
-def recipe(epochs: int, names: Sequence[str], settings: Mapping[str, int]) -> dict[str, object]:
-    """Stages of which each waits for nothing but data."""
-    stages = {name: {"networks": {"rgb": RGB}, "seed": seed, **settings} for seed, name in enumerate(names)}
-    return {
-        "defaults": {
-            "network": {"backbone": "resnet_tiny"},
-            "stage": {**STAGE, "epochs": epochs, "validate_every": epochs},
-        },
-        "stages": stages,
-        "tables": {"ensemble_table": {"protocol": "one_view"}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +62,7 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     make_videos(checkout.root / "videos")
     checkout.dataset({**DATASET, "modalities": {"rgb": DATASET["modalities"]["rgb"]}})
     checkout.configure(recipe=["one"])
-    checkout.recipe("one", recipe(1, ["ce_a"], {}))
+    checkout.recipe("one", separate_stages(1, ["ce_a"], {}))
     checkout.run("--config", "device=cpu", "--", "results/data_quality.csv")
     return checkout
 
@@ -94,7 +81,7 @@ class Run:
         **settings: int,
     ) -> None:
         self.slurm, self.names = slurm, names
-        with_data.recipe("one", recipe(epochs, names, settings))
+        with_data.recipe("one", separate_stages(epochs, names, settings))
         self.alone, self.checkout = with_data.copy(folder / "alone"), with_data.copy(folder / "slurm")
         targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n", "--config", "device=cpu"))
         self.alone.run("--set-threads", "train_stage=1", "--config", "device=cpu", "--", *targets)
