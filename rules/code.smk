@@ -11,6 +11,7 @@ OUTPUTS:
 
 RGB_CODE = [
     "mml_core/video",
+    "mml_core/hdf5.py",
     "mml_core/shards/images.py",
     "mml_core/shards/schema.py",
     "mml_core/shards/writer.py",
@@ -18,6 +19,7 @@ RGB_CODE = [
     "mml_core/modalities/rgb.py",
 ]
 DERIVED_CODE = [
+    "mml_core/hdf5.py",
     "mml_core/shards",
     "mml_core/modalities/derived.py",
     "mml_core/modalities/quantise.py",
@@ -54,6 +56,7 @@ FLOW_CODE = {
     "dis": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "farneback": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "motion_vectors": [
+        "mml_core/hdf5.py",
         "mml_core/shards",
         "mml_core/modalities/from_videos.py",
         "mml_core/modalities/motion_vectors.py",
@@ -66,6 +69,7 @@ FLOW_CODE = {
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
 NETWORK_CODE = [
     "mml_core/clips",
+    "mml_core/hdf5.py",
     "mml_core/shards/images.py",
     "mml_core/shards/reader.py",
     "mml_core/networks/backbones.py",

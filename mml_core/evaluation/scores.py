@@ -3,7 +3,7 @@
 They are kept, so that any ensemble, and any new metric, is a matter of seconds. Layout of the HDF5 file:
 
     attributes        format, schema_version, stage, split, protocol (JSON), crop_px, classes (JSON), quarantined
-    /video_ids        (V,) text
+    /video_ids        (V,) text of fixed length
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /networks/<name>/logits   (V, K, N) float32, with attributes modality, parameters, gflops_per_view
 
@@ -25,9 +25,10 @@ from mml_core.config.base import canonical_json
 from mml_core.config.recipe import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.files import replaced_on_success
+from mml_core.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
 
 FORMAT = "mml-scores"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: h5py reports damage in all of these ways.
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 #: Label of a video whose class is not known.
@@ -97,7 +98,7 @@ def views_per_video(protocol: ProtocolConfig) -> int:
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write `scores` to `path`; a file of that name is replaced at once or, on failure, not at all."""
-    with replaced_on_success(path) as temporary, h5py.File(temporary, "w") as file:
+    with replaced_on_success(path) as temporary, h5py.File(temporary, "w", libver=VERSION) as file:
         _fill(file, scores)
 
 
@@ -106,7 +107,7 @@ def read_protocol(path: Path) -> ProtocolConfig:
     try:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
-            return ProtocolConfig.model_validate_json(file.attrs["protocol"])
+            return ProtocolConfig.model_validate_json(read_attribute(file, "protocol"))
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
@@ -120,7 +121,7 @@ def read_scores(path: Path) -> Scores:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
             scores = _parse(file)
-            if file.attrs["sha256"] != _digest(scores):
+            if read_attribute(file, "sha256") != _digest(scores):
                 raise ValueError("the digest in it is another: something was changed")
             return scores
     except _DAMAGE as error:
@@ -133,25 +134,27 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _fill(file: h5py.File, scores: Scores) -> None:
-    file.attrs["format"] = FORMAT
-    file.attrs["schema_version"] = SCHEMA_VERSION
-    file.attrs["sha256"] = _digest(scores)
-    file.attrs["stage"] = scores.stage
-    file.attrs["split"] = scores.split
-    file.attrs["protocol"] = canonical_json(scores.protocol.model_dump(mode="json"))
-    file.attrs["crop_px"] = scores.crop_px
-    file.attrs["classes"] = json.dumps(scores.classes)
-    file.attrs["quarantined"] = scores.quarantined
-    file.create_dataset("video_ids", data=list(scores.video_ids), dtype=h5py.string_dtype())
+    about = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "sha256": _digest(scores),
+        "stage": scores.stage,
+        "split": scores.split,
+        "protocol": canonical_json(scores.protocol.model_dump(mode="json")),
+        "crop_px": scores.crop_px,
+        "classes": json.dumps(scores.classes),
+        "quarantined": scores.quarantined,
+    }
+    write_attributes(file, about)
+    write_texts(file, "video_ids", scores.video_ids)
     labels = scores.labels.astype(np.uint8 if scores.multi_label else np.int64)
     file.create_dataset("labels", data=labels)
     networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
         group.create_dataset("logits", data=network.logits.astype(np.float32))
-        group.attrs["modality"] = network.modality
-        group.attrs["parameters"] = network.parameters
-        group.attrs["gflops_per_view"] = network.gflops_per_view
+        cost = {"parameters": network.parameters, "gflops_per_view": network.gflops_per_view}
+        write_attributes(group, {"modality": network.modality, **cost})
 
 
 def _digest(scores: Scores) -> str:
@@ -169,9 +172,10 @@ def _digest(scores: Scores) -> str:
 
 
 def _check_format(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
+    version = int(read_attribute(file, "schema_version")) if "schema_version" in file.attrs else None
+    # those of version 2 had a format of variable length, which is not read
+    if version is None or (version == SCHEMA_VERSION and read_attribute(file, "format") != FORMAT):
         raise InputError("is an HDF5 file, but holds no scores", file=path, hint="pass a file from a scores folder")
-    version = int(file.attrs["schema_version"])
     if version != SCHEMA_VERSION:
         raise InputError(
             f"has scores of schema version {version}, expected {SCHEMA_VERSION}",
@@ -182,20 +186,20 @@ def _check_format(file: h5py.File, path: Path) -> None:
 
 def _parse(file: h5py.File) -> Scores:
     return Scores(
-        stage=str(file.attrs["stage"]),
-        split=str(file.attrs["split"]),
-        protocol=ProtocolConfig.model_validate_json(file.attrs["protocol"]),
-        crop_px=int(file.attrs["crop_px"]),
-        classes=tuple(json.loads(file.attrs["classes"])),
-        video_ids=tuple(file["video_ids"].asstr()[:]),
+        stage=read_attribute(file, "stage"),
+        split=read_attribute(file, "split"),
+        protocol=ProtocolConfig.model_validate_json(read_attribute(file, "protocol")),
+        crop_px=int(read_attribute(file, "crop_px")),
+        classes=tuple(json.loads(read_attribute(file, "classes"))),
+        video_ids=tuple(read_texts(file["video_ids"])),
         labels=file["labels"][:],
-        quarantined=int(file.attrs["quarantined"]),
+        quarantined=int(read_attribute(file, "quarantined")),
         networks={
             name: NetworkScores(
                 logits=group["logits"][:],
-                modality=str(group.attrs["modality"]),
-                parameters=int(group.attrs["parameters"]),
-                gflops_per_view=float(group.attrs["gflops_per_view"]),
+                modality=read_attribute(group, "modality"),
+                parameters=int(read_attribute(group, "parameters")),
+                gflops_per_view=float(read_attribute(group, "gflops_per_view")),
             )
             for name, group in file["networks"].items()
         },

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
+from mml_core.hdf5 import read_attribute, read_texts
 from mml_core.shards.images import decode_image
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure
@@ -54,13 +55,21 @@ class ShardReader:
             raise
 
     def _check_header(self) -> None:
-        if self._file.attrs.get("format") != FORMAT:
+        form, version = self._header("format"), self._header("schema_version")
+        # shards of version 1 had a format of variable length, which is not read
+        if version is None or form not in (FORMAT, None if version != SCHEMA_VERSION else FORMAT):
             raise InputError("is an HDF5 file, but no shard", file=self.path, hint="is the path right?")
-        version = int(self._file.attrs.get("schema_version", -1))
         if version != SCHEMA_VERSION:
             raise InputError(
                 f"has schema version {version}; this program reads {SCHEMA_VERSION}", file=self.path, hint=REMAKE
             )
+
+    def _header(self, name: str) -> Any:
+        """Return an attribute; None where it is missing or cannot be read safely."""
+        try:
+            return read_attribute(self._file, name)
+        except (KeyError, ValueError):
+            return None
 
     def _check_entries(self) -> None:
         offsets, images = self._file["offsets"], self._file["crc32"].shape[0]
@@ -74,14 +83,13 @@ class ShardReader:
     def info(self) -> ShardInfo:
         """What the shard says about itself."""
         with _complaints(self.path):
-            attributes = self._file.attrs
             return ShardInfo(
-                kind=attributes["kind"],
-                modality=attributes["modality"],
-                settings=json.loads(attributes["settings"]),
-                source=json.loads(attributes["source"]),
-                software=json.loads(attributes["software"]),
-                schema_version=int(attributes["schema_version"]),
+                kind=read_attribute(self._file, "kind"),
+                modality=read_attribute(self._file, "modality"),
+                settings=json.loads(read_attribute(self._file, "settings")),
+                source=json.loads(read_attribute(self._file, "source")),
+                software=json.loads(read_attribute(self._file, "software")),
+                schema_version=int(read_attribute(self._file, "schema_version")),
             )
 
     @cached_property
@@ -89,7 +97,7 @@ class ShardReader:
         """The videos with their places, in the order in which they are stored."""
         with _complaints(self.path):
             table = self._file["videos"]
-            identifiers = table["id"].asstr()[()]
+            identifiers = read_texts(table["id"])
             columns = [table[name][()].tolist() for name in VIDEO_COLUMNS if name != "id"]
             rows = zip(*columns, strict=True)
             videos = {name: VideoEntry(*row) for name, row in zip(identifiers, rows, strict=True)}
@@ -102,7 +110,7 @@ class ShardReader:
         """Videos that are not in the shard because of a fault, with the reason."""
         with _complaints(self.path):
             table = self._file["quarantine"]
-            return dict(zip(table["id"].asstr()[()], table["reason"].asstr()[()], strict=True))
+            return dict(zip(read_texts(table["id"]), read_texts(table["reason"]), strict=True))
 
     @cached_property
     def checksum(self) -> str:

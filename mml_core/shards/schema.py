@@ -9,13 +9,13 @@ from typing import Any, Literal
 #: Value of the attribute `format`: tells a shard from any other HDF5 file.
 FORMAT = "mml-shard"
 #: Raised whenever files written before can no longer be read correctly.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Kind = Literal["rgb", "flow", "diff"]
 #: Channels of one stored image.
 CHANNELS: Mapping[str, int] = {"rgb": 3, "flow": 2, "diff": 3}
 
-#: Columns of the group `videos`, in their HDF5 types ("str" is variable-length UTF-8).
+#: Columns of the group `videos`, in their HDF5 types ("str" is UTF-8 of the length of the longest one).
 VIDEO_COLUMNS: Mapping[str, str] = {
     "id": "str",
     "first": "int64",  # number of the video's first image in `offsets`

@@ -11,7 +11,7 @@ import numpy as np
 
 from mml_core.shards.schema import VIDEO_COLUMNS
 
-#: Tables with their types; "str" is variable-length UTF-8.
+#: Tables with their types; "str" is fixed-length UTF-8.
 TABLES = {
     "payload": "uint8",
     "offsets": "int64",
@@ -23,8 +23,6 @@ TABLES = {
 GROUPS = ("videos", "quarantine")
 #: No side of an image is longer: the limit of JPEG.
 MOST_PX = 65_535
-#: In the table itself a text is its length, and the address and number of where it is.
-_TEXT_BYTES = 4 + 8 + 4
 
 
 def check_structure(file: h5py.File) -> None:
@@ -44,7 +42,7 @@ def check_structure(file: h5py.File) -> None:
 def _check_table(table: h5py.Dataset, name: str, kind: str) -> None:
     if kind == "str":
         text = h5py.check_string_dtype(table.dtype)
-        right = text is not None and text.length is None
+        right = text is not None and text.length is not None
     else:
         right = table.dtype == np.dtype(kind)
     if not right or table.ndim != 1:
@@ -53,8 +51,7 @@ def _check_table(table: h5py.Dataset, name: str, kind: str) -> None:
     if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_external_count():
         raise ValueError(f"{name!r} is not stored as one piece within the file")
     # a table of which nothing is stored reads as zeros of any size that it claims
-    size = _TEXT_BYTES if kind == "str" else table.dtype.itemsize
-    if table.id.get_storage_size() != table.size * size:
+    if table.id.get_storage_size() != table.size * table.dtype.itemsize:
         raise ValueError(f"{name!r} claims {table.size} entries, which are not stored")
 
 

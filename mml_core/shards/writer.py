@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from mml_core.files import remove_abandoned, replaced_on_success
+from mml_core.hdf5 import VERSION, write_attributes, write_texts
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 
 _COPY_BYTES = 1 << 24
@@ -94,8 +95,8 @@ class ShardWriter:
 
     def _write(self, path: Path) -> None:
         self._require_space()
-        with h5py.File(path, "w", libver=("v110", "v110")) as file:
-            file.attrs.update(_attributes(self._info))
+        with h5py.File(path, "w", libver=VERSION) as file:
+            write_attributes(file, _attributes(self._info))
             payload = file.create_dataset("payload", shape=(self._offsets[-1],), dtype=np.uint8)
             self._spool.seek(0)
             position = 0
@@ -107,17 +108,16 @@ class ShardWriter:
             self._write_tables(file)
 
     def _write_tables(self, file: h5py.File) -> None:
-        text = h5py.string_dtype()
         videos = file.create_group("videos")
         for name, kind in VIDEO_COLUMNS.items():
             if name == "id":
-                videos.create_dataset("id", data=list(self._videos), dtype=text)
+                write_texts(videos, "id", self._videos)
             else:
                 column = [getattr(entry, name) for entry in self._videos.values()]
                 videos.create_dataset(name, data=np.array(column, dtype=kind))
         quarantine = file.create_group("quarantine")
-        quarantine.create_dataset("id", data=list(self._quarantined), dtype=text)
-        quarantine.create_dataset("reason", data=list(self._quarantined.values()), dtype=text)
+        write_texts(quarantine, "id", self._quarantined)
+        write_texts(quarantine, "reason", self._quarantined.values())
 
 
 def _attributes(info: ShardInfo) -> dict[str, str | int]:
