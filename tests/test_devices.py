@@ -19,6 +19,8 @@ from mml_core.errors import InputError
 HOLDER = """
 import sys, time
 from mml_core.devices import lease_gpus
+
+pytestmark = pytest.mark.stress
 with lease_gpus(1, poll_sec=0.05) as devices:
     print(*devices, flush=True)
     sys.stdin.read()

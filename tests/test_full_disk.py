@@ -31,6 +31,8 @@ from mml_core.training import job, lock
 from mml_core.training.job import StageFiles, train_stage
 from mml_core.video.decode import VideoError, check_file
 
+pytestmark = pytest.mark.stress
+
 needs_root = pytest.mark.skipif(
     not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems, becomes another user: root"
 )

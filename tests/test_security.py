@@ -22,6 +22,8 @@ from mml_core.networks.weights import read_weight_file
 from mml_core.shards import ModalityStore
 from mml_core.video.decode import DecodedVideo, VideoError
 
+pytestmark = pytest.mark.stress
+
 PROGRAM = [path for part in ("mml_core", "workflow", "benchmarks") for path in sorted((PROJECT / part).rglob("*.py"))]
 RULES = [PROJECT / "Snakefile", *sorted((PROJECT / "rules").glob("*.smk"))]
 

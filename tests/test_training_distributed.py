@@ -34,6 +34,8 @@ from mml_core.training.job import StageFiles, open_stage_data, train_stage
 from mml_core.training.launch import launch_on_nodes, nodes_of_job, processes_per_node
 from mml_core.training.processes import ALONE, Processes
 
+pytestmark = pytest.mark.stress
+
 SMOOTH = {**toy.RGB, "dropout": 0}
 #: Steps of 5 clips, so that two processes have shares of 3 and 2.
 PAIR = {
