@@ -8,6 +8,7 @@ volumes have to be mounted where they are.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -101,7 +102,8 @@ class Pod:
         it started is killed half a minute later.
         """
         for process in session_of(self.process.pid):
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         self.process.wait()
 
     def job_status(self) -> dict[str, Any]:
