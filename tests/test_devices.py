@@ -16,11 +16,11 @@ from mml_core.compute import prepare_compute
 from mml_core.devices import gpu_identifiers, lease_gpus
 from mml_core.errors import InputError
 
+pytestmark = pytest.mark.stress
+
 HOLDER = """
 import sys, time
 from mml_core.devices import lease_gpus
-
-pytestmark = pytest.mark.stress
 with lease_gpus(1, poll_sec=0.05) as devices:
     print(*devices, flush=True)
     sys.stdin.read()

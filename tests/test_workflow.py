@@ -367,7 +367,7 @@ folder.with_name(folder.name + ".json").write_text("{}")
 def slow(_finished: Checkout, tmp_path: Path) -> Checkout:
     """A checkout with shards, whose recipe has one stage of many steps."""
     checkout = _finished.copy(tmp_path / "slow")
-    stage = {"networks": {"rgb": RGB}, "epochs": 40, "validate_every": 40}
+    stage = {"networks": {"rgb": RGB}, "epochs": 20, "validate_every": 20}
     recipe = {**RECIPES["two"], "stages": {"ce_a": stage}}
     checkout.configure(recipe=["two"])
     checkout.recipe("two", recipe)
