@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,14 +256,26 @@ def test_smaller_videos_keep_their_size(
     assert frames[0].shape == (*expected, 3)
 
 
-def test_killed_ffmpeg_is_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_killed_ffmpeg_is_no_fault_of_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, at_once: bool
+) -> None:
+    """SIGTERM used to put a good video into quarantine."""
     write_video(tmp_path / "a.mp4", numbered_frames(60, 128, 128))
     started: list[subprocess.Popen] = []
     popen = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen:
+        started.append(popen(*arguments, **options))
+        if at_once:
+            started[-1].send_signal(number)
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     with pytest.raises(InputError, match=r"a\.mp4: ffmpeg was killed"):
         for _ in DecodedVideo(tmp_path / "a.mp4", 128, Limits()):
-            started[0].kill()
+            started[0].send_signal(number)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
+#: Signals that others send, as a scheduler or the system does; a decoder that breaks down ends by other ones.
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
@@ -101,7 +103,7 @@ class DecodedVideo:
             status = child.wait()
         if child.timed_out:
             raise VideoError(f"timed out: not decoded within {limit_sec:g} s")
-        if status == -signal.SIGKILL:
+        if -status in _FROM_OUTSIDE or (status > 0 and messages.told_to_end):
             raise InputError(
                 "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
             )
@@ -185,6 +187,7 @@ class _Messages:
     """Keeps what matters of ffmpeg's messages."""
 
     _ERROR = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)")
+    _TOLD_TO_END = re.compile(r"\[info\] Exiting normally, received signal \d+")
     _STREAM = re.compile(r"\[info\] +Stream #0:.* Video: (.*, ([0-9.]+k?) fps.*|.*)")
     _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
     _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
@@ -194,6 +197,8 @@ class _Messages:
         #: The first error, which is the cause of those after it.
         self.error: str | None = None
         self.stated = Stated()
+        #: Whether ffmpeg ended since a signal told it to, which is no fault of the video.
+        self.told_to_end = False
         #: Set once `stated` is all that there will be.
         self.complete = threading.Event()
 
@@ -201,6 +206,7 @@ class _Messages:
         """Look at the next line."""
         if self.error is None and (match := self._ERROR.match(line)):
             self.error = match[1]
+        self.told_to_end |= self._TOLD_TO_END.match(line) is not None
         if self.complete.is_set():
             return
         if match := self._DURATION.match(line):
