@@ -175,6 +175,13 @@ def test_a_crash_of_the_decoder_is_a_fault_of_the_video(tmp_path: Path, monkeypa
         fields(tmp_path / "a.mp4", 64, 64)
 
 
+def test_a_killed_decoder_is_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").write_text("x")
+    program(tmp_path, monkeypatch, f"import os; os.kill(os.getpid(), {int(signal.SIGTERM)})")
+    with pytest.raises(InputError, match="decoder was killed"):
+        fields(tmp_path / "a.mp4", 64, 64)
+
+
 def test_a_decoder_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mp4").write_text("x")
     program(tmp_path, monkeypatch, "import threading; threading.Event().wait()")

@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
+from mml_core.errors import InputError
 from mml_core.flow import export_vectors
-from mml_core.video.child import child_process
+from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.decode import CONTAINERS, MOST_CODED_PIXELS, VideoError, check_file
 
 _MESSAGE_LENGTH = 200
@@ -71,6 +72,8 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Gener
         status = child.wait()
     if child.timed_out:
         raise VideoError(f"timed out: no motion vectors within {limits.decode_timeout_sec:g} s")
+    if -status in SIGNALS_OF_OTHERS:
+        raise InputError("its decoder was killed", file=path, hint="out of memory? use fewer threads")
     if status != 0:
         reason = said[0] if status == 1 else f"the decoder crashed (status {status})"
         raise VideoError(f"no motion vectors: {reason[:_MESSAGE_LENGTH]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import math
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,9 @@ from typing import IO
 
 #: A limit of processor time that is as good as none.
 _MOST_SEC = 1 << 31
+
+#: Signals by which a scheduler, the system or a person ends a process; a decoder that breaks down ends by other ones.
+SIGNALS_OF_OTHERS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 class Child:

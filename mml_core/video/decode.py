@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import signal
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.files import disk_faults_told
-from mml_core.video.child import child_process
+from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
 
 #: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
@@ -34,8 +33,6 @@ MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
-#: Signals that others send, as a scheduler or the system does; a decoder that breaks down ends by other ones.
-_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
@@ -103,7 +100,7 @@ class DecodedVideo:
             status = child.wait()
         if child.timed_out:
             raise VideoError(f"timed out: not decoded within {limit_sec:g} s")
-        if -status in _FROM_OUTSIDE or (status > 0 and messages.told_to_end):
+        if -status in SIGNALS_OF_OTHERS or (status > 0 and messages.told_to_end):
             raise InputError(
                 "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
             )
