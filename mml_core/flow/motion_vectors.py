@@ -73,7 +73,11 @@ def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Gener
     if child.timed_out:
         raise VideoError(f"timed out: no motion vectors within {limits.decode_timeout_sec:g} s")
     if -status in SIGNALS_OF_OTHERS:
-        raise InputError("its decoder was killed", file=path, hint="out of memory? use fewer threads")
+        raise InputError(
+            "its decoder was killed",
+            file=path,
+            hint="run the same command again; where memory ran out, with fewer threads",
+        )
     if status != 0:
         reason = said[0] if status == 1 else f"the decoder crashed (status {status})"
         raise VideoError(f"no motion vectors: {reason[:_MESSAGE_LENGTH]}")

@@ -55,9 +55,9 @@ class ShardReader:
             raise
 
     def _check_header(self) -> None:
-        form, version = self._header("format"), self._header("schema_version")
-        # shards of version 1 had a format of variable length, which is not read
-        if version is None or form not in (FORMAT, None if version != SCHEMA_VERSION else FORMAT):
+        version = self._header("schema_version")
+        # those of version 1 had a format of variable length, which is not read
+        if version is None or (version == SCHEMA_VERSION and self._header("format") != FORMAT):
             raise InputError("is an HDF5 file, but no shard", file=self.path, hint="is the path right?")
         if version != SCHEMA_VERSION:
             raise InputError(

@@ -102,7 +102,9 @@ class DecodedVideo:
             raise VideoError(f"timed out: not decoded within {limit_sec:g} s")
         if -status in SIGNALS_OF_OTHERS or (status > 0 and messages.told_to_end):
             raise InputError(
-                "ffmpeg was killed while it decoded", file=self._path, hint="out of memory? use fewer threads"
+                "ffmpeg was killed while it decoded",
+                file=self._path,
+                hint="run the same command again; where memory ran out, with fewer threads",
             )
         if status != 0 or messages.error is not None:
             error = messages.error or f"ffmpeg ended with status {status}"
