@@ -170,6 +170,12 @@ def test_jobs_ask_for_what_their_rules_do(ran: Ran) -> None:
         assert amount(resources["requests"]["cpu"]) == pytest.approx(0.95 * amount(resources["limits"]["cpu"]))
 
 
+def test_light_rules_run_where_snakemake_does(ran: Ran) -> None:
+    heavy = {"make_rgb_shard", "make_diff_shard", "data_quality", "train_stage", "score_stage", "recipe_table"}
+    assert {rule_of(job) for job in ran.cluster.jobs} == heavy
+    assert "localrule combined_table:" in ran.finished
+
+
 def test_pods_have_the_image_the_volume_and_a_folder_of_their_own(ran: Ran) -> None:
     volume = str(ran.pods.root.parent)
     for job in ran.cluster.jobs:
