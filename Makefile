@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "== installing into $(VENV): some gigabytes and a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@# once more by itself, so that its command `snakemake` is the one that stays (mml_core/command.py)
+	@# once more by itself, so that its command `snakemake` is the one that stays (mml_core/runtime/command.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from machine import processor
 
+from benchmarks.machine import processor
 from mml_core.evaluation.combinations import count_correct
 from mml_core.evaluation.metrics import hits
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from machine import processor
 
+from benchmarks.machine import processor
 from mml_core.annotations import assign_shards, load_annotations
 from mml_core.config.dataset import load_dataset
 

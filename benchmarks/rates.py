@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import cv2
 import torch
-from machine import processor
 
+from benchmarks.machine import processor
 from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
 from mml_core.config.recipe import NetworkConfig, OptimizerConfig
 from mml_core.modalities.diff import make_diff_shard

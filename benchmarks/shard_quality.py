@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import torch
 import torchvision
-from machine import processor
 from numpy.typing import NDArray
 
+from benchmarks.machine import processor
 from mml_core.config.dataset import FlowModality, Limits
 from mml_core.flow import choose_engine, optical_flow
-from mml_core.modalities.grey import to_grey
+from mml_core.flow.grey import to_grey
 from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, levels_to_difference, levels_to_flow
 from mml_core.shards.images import decode_image, encode_planes, encode_rgb
 from mml_core.shards.schema import Kind

@@ -5,7 +5,7 @@ engine (mml_core/training/engine.py): 8-bit clips are normalised on the device, 
 clipping and SGD, in float16 where that is safe on a GPU unless --precision full. Clips are random and lie on the
 device, so loading is not part of it. The median of the steps after the first two counts.
 
-  python benchmarks/training_rates.py tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64
+  python -m benchmarks.training_rates tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import torch
-from machine import processor
 from torch.nn.utils import clip_grad_norm_
 
+from benchmarks.machine import processor
 from mml_core.clips import input_channels, normalise
 from mml_core.config.stage import ClipConfig, NetworkConfig, OptimizerConfig
 from mml_core.cost.rates import Pass, Rate, describe

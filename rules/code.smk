@@ -11,7 +11,7 @@ OUTPUTS:
 
 RGB_CODE = [
     "mml_core/video",
-    "mml_core/hdf5.py",
+    "mml_core/io/hdf5.py",
     "mml_core/shards/images.py",
     "mml_core/shards/schema.py",
     "mml_core/shards/writer.py",
@@ -19,7 +19,7 @@ RGB_CODE = [
     "mml_core/modalities/rgb.py",
 ]
 DERIVED_CODE = [
-    "mml_core/hdf5.py",
+    "mml_core/io/hdf5.py",
     "mml_core/shards",
     "mml_core/modalities/derived.py",
     "mml_core/modalities/quantise.py",
@@ -27,28 +27,17 @@ DERIVED_CODE = [
 FRAME_FLOW_CODE = [
     *DERIVED_CODE,
     "mml_core/modalities/flow.py",
-    "mml_core/modalities/grey.py",
+    "mml_core/flow/grey.py",
     "mml_core/flow/api.py",
     "mml_core/flow/engine.py",
 ]
-#: What computes no TV-L1: the command, distances between flows, the choice of an engine, motion vectors,
-#: what GPU faults are called, a look at compiled kernels.
-NOT_TVL1 = {
-    *("command.py", "files.py", "options.py", "outputs.py", "parity.py", "picture.py"),
-    *(
-        "computation.py",
-        "engines.py",
-        "export_vectors.py",
-        "faults.py",
-        "motion_vectors.py",
-        "triton_compile.py",
-    ),
-}
 #: All engines of TV-L1: which of them computes is known when it does.
 TVL1_CODE = [
-    path.relative_to(ROOT).as_posix()
-    for path in sorted((ROOT / "mml_core/flow").glob("*.py"))
-    if path.name not in NOT_TVL1
+    "mml_core/flow/levels.py",
+    "mml_core/flow/numba",
+    "mml_core/flow/opencv.py",
+    "mml_core/flow/torch",
+    "mml_core/flow/triton",
 ]
 #: By algorithm.
 FLOW_CODE = {
@@ -56,20 +45,20 @@ FLOW_CODE = {
     "dis": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "farneback": [*FRAME_FLOW_CODE, "mml_core/flow/opencv.py"],
     "motion_vectors": [
-        "mml_core/hdf5.py",
+        "mml_core/io/hdf5.py",
         "mml_core/shards",
         "mml_core/modalities/from_videos.py",
         "mml_core/modalities/motion_vectors.py",
         "mml_core/modalities/quantise.py",
-        "mml_core/flow/export_vectors.py",
-        "mml_core/flow/motion_vectors.py",
+        "mml_core/flow/codec/export_vectors.py",
+        "mml_core/flow/codec/motion_vectors.py",
         "mml_core/video",
     ],
 }
 DIFF_CODE = [*DERIVED_CODE, "mml_core/modalities/diff.py"]
 NETWORK_CODE = [
     "mml_core/clips",
-    "mml_core/hdf5.py",
+    "mml_core/io/hdf5.py",
     "mml_core/shards/images.py",
     "mml_core/shards/reader.py",
     "mml_core/networks/backbones.py",
@@ -96,7 +85,7 @@ TRAIN_CODE = [
 SCORE_CODE = [
     *NETWORK_CODE,
     "mml_core/evaluation/job.py",
-    "mml_core/evaluation/score.py",
+    "mml_core/networks/predict.py",
     "mml_core/evaluation/scores.py",
     "mml_core/networks/cost.py",
 ]
@@ -115,7 +104,7 @@ PUBLISHED_CODE = [
     "mml_core/evaluation/claims.py",
     "mml_core/evaluation/combinations.py",
     "mml_core/evaluation/paper_table.py",
-    "mml_core/published.py",
+    "mml_core/plan/published.py",
 ]
 MATRIX_CODE = ["mml_core/evaluation/matrix.py", "mml_core/report/matrix.py"]
 REPORT_CODE = [

@@ -12,20 +12,20 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mml_core.annotations import video_sizes
-from mml_core.claims import claimed_networks
-from mml_core.code_digest import code_digest
+from mml_core.plan.claims import claimed_networks
+from mml_core.plan.code_digest import code_digest
 from mml_core.config.base import canonical_json, digest
 from mml_core.config.tables import split_members
 from mml_core.errors import InputError
-from mml_core.plan import (
+from mml_core.plan.stages import (
     DOWNLOADED,
     STAGE_SPLITS,
     protocol_key,
     stages_of,
     table_references,
 )
-from mml_core.published import published_file
-from mml_core.run_plan import missing_videos, plan_run
+from mml_core.plan.published import published_file
+from mml_core.plan.run import missing_videos, plan_run
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
 # some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.

@@ -105,7 +105,7 @@ rule data_quality:
         dataset=DATASET_FILE,
         folder=shard_folder,
         most=DATASET.limits.max_quarantined_share,
-        code=code(["mml_core/quality.py"]),
+        code=code(["mml_core/data/quality.py"]),
     shell:
         """
         exec python workflow/scripts/data_quality.py \

@@ -111,7 +111,7 @@ rule claims_table:
     params:
         request=claims_request,
         scores=claims_score_arguments,
-        code=code(PUBLISHED_CODE + ["mml_core/claims.py"]),
+        code=code(PUBLISHED_CODE + ["mml_core/plan/claims.py"]),
     shell:
         """
         exec python workflow/scripts/claims_table.py \

@@ -8,7 +8,7 @@ OUTPUTS:
     results/<dataset>/stages/<stage>/config.json            effective settings, and the digest of the weights
     results/imagenet/<backbone>.safetensors                 downloaded where a stage starts from ImageNet
     results/kinetics/<backbone>.safetensors                 downloaded where an I3D starts from Kinetics
-A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan.py).
+A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan/stages.py).
 """
 
 

@@ -14,9 +14,9 @@ from flow_frames import neighbours, scene
 from triton.runtime import interpreter
 
 from mml_core.config.flow import Tvl1
-from mml_core.flow import primitives
-from mml_core.flow.reference import TorchTvl1
-from mml_core.flow.triton_control import (
+from mml_core.flow.torch import primitives
+from mml_core.flow.torch.reference import TorchTvl1
+from mml_core.flow.triton.control import (
     COUNT,
     ENLARGE,
     LAST,
@@ -30,10 +30,10 @@ from mml_core.flow.triton_control import (
     U,
     advance,
 )
-from mml_core.flow.triton_engine import TritonTvl1
-from mml_core.flow.triton_layout import level_table, make_level
-from mml_core.flow.triton_median import smooth
-from mml_core.flow.triton_tuning import Tuning, constants
+from mml_core.flow.triton.engine import TritonTvl1
+from mml_core.flow.triton.layout import level_table, make_level
+from mml_core.flow.triton.median import smooth
+from mml_core.flow.triton.tuning import Tuning, constants
 
 CPU = torch.device("cpu")
 #: Few and wide programs: the interpreter takes as long for a small tensor as for a large one.

@@ -57,6 +57,7 @@ def test_batches_travel_where_there_is_hardly_any_shared_memory(tmp_path: Path) 
     """Containers have 64 MiB; workers used to fail there."""
     program = (
         "import os\n"
+        "import sys; sys.path.append('helpers')\n"
         "from test_clips_loader import *\n"
         "clip = ClipConfig(frames=8, crop_px=224)\n"
         "clips = EvaluationClips(STORES, SAMPLES, clip, ProtocolConfig(), class_count=3, multi_label=False)\n"
@@ -86,6 +87,7 @@ def test_a_long_name_of_the_folder_for_temporary_files_does_not_hang(tmp_path: P
     folder = tmp_path / ("long" * 25)
     folder.mkdir()
     program = (
+        "import sys; sys.path.append('helpers')\n"
         "from test_clips_loader import *\n"
         "clips = EvaluationClips(STORES, SAMPLES, CLIP, ProtocolConfig(), class_count=3, multi_label=False)\n"
         "print(sum(len(batch.video_ids) for batch in evaluation_loader(clips, 4, 1)))\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mml_core.code_digest import code_digest
+from mml_core.plan.code_digest import code_digest
 
 SOURCE = '"""Docstring."""\n\ndef f(x):\n    """Doc."""\n    # comment\n    return x + 1\n'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mml_core.command import targets_last
+from mml_core.runtime.command import targets_last
 
 TARGET = "results/ensemble_table.csv"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from checkouts import write_yaml
 
+from benchmarks import training_rates
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig
@@ -20,11 +20,7 @@ from mml_core.cost.hours import Jobs, Prices, Row, price_jobs, stage_rows, table
 from mml_core.cost.needs import Table, joined, needed_tables
 from mml_core.cost.rates import Rate, Setting, choose_device, estimate, read_rates
 from mml_core.errors import InputError
-from mml_core.plan import plan_runs
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-import training_rates
+from mml_core.plan.stages import plan_runs
 
 FILE = Path("recipe.yaml")
 COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from mml_core.compute import prepare_compute
-from mml_core.devices import gpu_identifiers, lease_gpus
 from mml_core.errors import InputError
+from mml_core.runtime.compute import prepare_compute
+from mml_core.runtime.devices import gpu_identifiers, lease_gpus
 
 pytestmark = pytest.mark.stress
 
 HOLDER = """
 import sys, time
-from mml_core.devices import lease_gpus
+from mml_core.runtime.devices import lease_gpus
 with lease_gpus(1, poll_sec=0.05) as devices:
     print(*devices, flush=True)
     sys.stdin.read()

@@ -47,7 +47,7 @@ def test_constraints_hold_versions_only(project: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "banned"),
     [
-        ("mml_core.plan", ["torch", "cv2", "numba", "pandas", "matplotlib", "snakemake"]),
+        ("mml_core.plan.stages", ["torch", "cv2", "numba", "pandas", "matplotlib", "snakemake"]),
         ("mml_core.flow", ["cv2", "av", "ffmpeg", "h5py", "numba", "triton", "snakemake"]),
         ("mml_core.training.job", ["cv2", "ffmpeg", "imageio_ffmpeg", "snakemake"]),
         ("mml_core.evaluation.job", ["cv2", "ffmpeg", "imageio_ffmpeg", "snakemake"]),

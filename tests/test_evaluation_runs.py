@@ -17,7 +17,7 @@ from mml_core.evaluation.paper_table import load_rows, row_scores
 from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.submission import submission_text
-from mml_core.published import PublishedRow
+from mml_core.plan.published import PublishedRow
 
 FOUR = ProtocolConfig(dense=2, uniform=2)
 ONE = ProtocolConfig()

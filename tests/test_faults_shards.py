@@ -20,13 +20,13 @@ from test_workflow import make_videos
 from mml_core.annotations import load_annotations
 from mml_core.config.base import merge
 from mml_core.config.dataset import DatasetConfig
+from mml_core.data.stores import open_stores
+from mml_core.data.verification import verify_shard, verify_shards
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import read_scores, write_scores
-from mml_core.plan import STAGE_SPLITS, DataPlan
+from mml_core.plan.stages import STAGE_SPLITS, DataPlan
 from mml_core.shards import ModalityStore, ShardReader
 from mml_core.shards.receipt import receipt_path, write_receipt
-from mml_core.stores import open_stores
-from mml_core.verification import verify_shard, verify_shards
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.evaluation.scores import read_scores
-from mml_core.plan import Init, Stage
+from mml_core.networks.stage_weights import download_sha256, sha256, stage_sha256
+from mml_core.plan.stages import Init, Stage
 from mml_core.training.job import StageFiles, _origin, train_stage
 from mml_core.training.state import FILE_NAME, Progress, load_state, save_state
-from mml_core.training.weights import download_sha256, sha256, stage_sha256
 
 CPU = torch.device("cpu")
 STAGES = {

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mml_core import files
-from mml_core.files import replaced_on_success, temporary_path, write_text
+from mml_core.io import files
+from mml_core.io.files import replaced_on_success, temporary_path, write_text
 
 WRITES_FOREVER = """
 import sys, time
 from pathlib import Path
-from mml_core.files import replaced_on_success
+from mml_core.io.files import replaced_on_success
 with replaced_on_success(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("on", flush=True)

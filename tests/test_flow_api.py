@@ -212,7 +212,7 @@ class FakeTriton:
 
 def _choose_on_fake_gpu(monkeypatch: pytest.MonkeyPatch, name: str, fault: Exception | None) -> PairEngine:
     pytest.importorskip("triton")
-    from mml_core.flow import triton_engine
+    from mml_core.flow.triton import engine as triton_engine
 
     zeros = torch.zeros
     with monkeypatch.context() as patch:

@@ -10,18 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.flow import entrants, speed
+from benchmarks.flow import table as flow_table
+from benchmarks.flow.bounds import SLOTS_PROCESSOR, Bounds, bytes_per_px_iteration, measure_bounds
+from benchmarks.flow.clips import clip_of, joined, resized, synthetic_clips
+from benchmarks.flow.entrants import Entrant, Memory
+from benchmarks.flow.roofline import draw, newest, roof
+from benchmarks.flow.timing import Timing, summed, time_in_turns
 from mml_core.flow import Tvl1, choose_engine, optical_flow
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-import flow
-import flow_entrants
-import flow_table
-from flow_bounds import SLOTS_PROCESSOR, Bounds, bytes_per_px_iteration, measure_bounds
-from flow_clips import clip_of, joined, resized, synthetic_clips
-from flow_entrants import Entrant, Memory
-from flow_roofline import draw, newest, roof
-from flow_timing import Timing, summed, time_in_turns
 
 CPU = torch.device("cpu")
 
@@ -109,15 +105,15 @@ def test_the_roof_has_a_slope_and_a_ceiling() -> None:
 
 
 def test_a_gpu_gets_batches_and_its_own_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = flow._arguments(["--device", "cuda", "--batches", "64", "256"])
-    *on_gpu, beside = flow._groups(options)
+    options = speed._arguments(["--device", "cuda", "--batches", "64", "256"])
+    *on_gpu, beside = speed._groups(options)
     assert [(group.batch, group.apart, group.peer) for group in on_gpu] == [(64, True, "torch"), (256, False, "torch")]
     assert on_gpu[0].engines == ["torch", "triton"] and beside.engines == ["opencv"] and beside.threads == 1
 
-    monkeypatch.setattr(flow_entrants, "make_engine", lambda *_: choose_engine(Tvl1(scales=2, warps=1), "torch"))
+    monkeypatch.setattr(entrants, "make_engine", lambda *_: choose_engine(Tvl1(scales=2, warps=1), "torch"))
     clip = synthetic_clips(32, 40, 4)[1]
-    whole = flow_entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 64).run(clip.frames, clip.pairs)
-    parts = flow_entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 2).run(clip.frames, clip.pairs)
+    whole = entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 64).run(clip.frames, clip.pairs)
+    parts = entrants.make_entrant("torch", "opencv", torch.device("cuda"), 0, 2).run(clip.frames, clip.pairs)
     assert whole is not None and whole.shape == (3, 2, 1) and torch.equal(whole, parts)
 
 
@@ -133,7 +129,7 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     words = ["--sizes", "40x32", "--pairs", "1", "--repetitions", "1", "--device", "cpu", "--threads", "1"]
     words += ["--engines", "opencv", "torch", "farneback", "--frames", tmp_path / "pan.npy"]
     words += ["--output", tmp_path / "a.csv", "--picture", tmp_path / "a.svg", "--markdown", tmp_path / "a.md"]
-    flow.main([str(word) for word in words])
+    speed.main([str(word) for word in words])
     table = flow_table.read(tmp_path / "a.csv")
     assert [(row["engine"], row["clip"]) for row in table] == [
         (engine, clip) for clip in ("pan", "all") for engine in ("opencv", "torch", "farneback")
@@ -146,7 +142,8 @@ def test_it_runs_where_hardly_anything_is_installed(tmp_path: Path) -> None:
     missing = ["cv2", "h5py", "av", "pandas", "numba", "llvmlite", "matplotlib", "torchvision", "ffmpeg"]
     words = ["--sizes", "24x20", "--pairs", "1", "--repetitions", "1", "--device", "cpu", "--threads", "1"]
     words += ["--output", str(tmp_path / "a.csv")]
-    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import flow; flow.main({words!r})"
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r}))\n"
+    code += f"from benchmarks.flow import speed; speed.main({words!r})"
     command = [sys.executable, "-c", code]
-    subprocess.run(command, cwd=Path(flow.__file__).parent, check=True, capture_output=True, text=True)
+    subprocess.run(command, check=True, capture_output=True, text=True)
     assert {row["engine"] for row in flow_table.read(tmp_path / "a.csv")} == {"torch"}

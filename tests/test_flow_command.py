@@ -18,14 +18,14 @@ import pytest
 import torch
 from video_files import ffmpeg, shifted_frames, write_video
 
-import mml_core.flow.command as command
-import mml_core.flow.computation as computation
+import mml_core.flow_command.command as command
+import mml_core.flow_command.computation as computation
 from mml_core.errors import InputError
-from mml_core.flow.command import flow_of_video, overlapping_blocks
-from mml_core.flow.computation import Computation
-from mml_core.flow.files import read_flo
-from mml_core.flow.options import parse
-from mml_core.flow.outputs import open_output
+from mml_core.flow_command.command import flow_of_video, overlapping_blocks
+from mml_core.flow_command.computation import Computation
+from mml_core.flow_command.files import read_flo
+from mml_core.flow_command.options import parse
+from mml_core.flow_command.outputs import open_output
 from mml_core.video.decode import Stated
 
 #: The scene moves by 3 pixels to the right a frame.
@@ -204,8 +204,8 @@ def test_threads_share_the_pairs_of_opencv(threads: int) -> None:
 #: Runs the command with an engine that fails in the midst of the second block; the video goes on for long after it.
 FAULTY = """
 import os, signal, sys
-import mml_core.flow.command as command
-import mml_core.flow.computation as computation
+import mml_core.flow_command.command as command
+import mml_core.flow_command.computation as computation
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs in the background
 calls, compute = iter(range(100)), computation.optical_flow
 def fail(*words, **named):
@@ -386,7 +386,7 @@ def test_threads_are_the_cores_also_where_the_system_has_no_affinity(monkeypatch
 
 
 def test_the_command_ends_with_a_message_not_a_traceback(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "mml_core.flow.command", "missing.mp4", "--out", "a.h5", "--device", "cpu"]
+    words = [sys.executable, "-m", "mml_core.flow_command.command", "missing.mp4", "--out", "a.h5", "--device", "cpu"]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: missing.mp4: no such file") and "Traceback" not in ended.stderr

@@ -18,8 +18,8 @@ from video_files import ffmpeg, set_rotation_flag, shifted_frames, texture, writ
 from mml_core.config.dataset import FlowModality, Limits, RgbModality
 from mml_core.config.flow import MotionVectors
 from mml_core.errors import InputError
-from mml_core.flow import export_vectors
-from mml_core.flow.motion_vectors import Coded, motion_vectors, stored_field
+from mml_core.flow.codec import export_vectors
+from mml_core.flow.codec.motion_vectors import Coded, motion_vectors, stored_field
 from mml_core.modalities.motion_vectors import make_motion_vector_shard
 from mml_core.modalities.quantise import levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
@@ -226,7 +226,7 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def test_its_computing_time_is_limited() -> None:
     """By the kernel, that is, also where nobody is left to end it."""
-    text = "from mml_core.flow.export_vectors import limit_time; limit_time(0.5)\nwhile True: pass"
+    text = "from mml_core.flow.codec.export_vectors import limit_time; limit_time(0.5)\nwhile True: pass"
     ended = subprocess.run([sys.executable, "-c", text], timeout=60, check=False)
     assert ended.returncode == -signal.SIGXCPU
 

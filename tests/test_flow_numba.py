@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from flow_frames import textured
 
-from mml_core.flow.numba_lanes import WIDTH
-from mml_core.flow.numba_level import pack, unpack
-from mml_core.flow.numba_median import SORT, median_3, median_5, median_comparators, median_floats
-from mml_core.flow.numba_resize import resize, taps
-from mml_core.flow.numba_sweep import DATA_FIELDS, STATE_FIELDS, sweep
-from mml_core.flow.numba_warp import MARGIN, TEXEL, linearise, make_texels, warp_floats
+from mml_core.flow.numba.lanes import WIDTH
+from mml_core.flow.numba.level import pack, unpack
+from mml_core.flow.numba.median import SORT, median_3, median_5, median_comparators, median_floats
+from mml_core.flow.numba.resize import resize, taps
+from mml_core.flow.numba.sweep import DATA_FIELDS, STATE_FIELDS, sweep
+from mml_core.flow.numba.warp import MARGIN, TEXEL, linearise, make_texels, warp_floats
 
 
 def blocks(fields: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ import torch
 from flow_frames import textured
 
 from mml_core.config.flow import Tvl1
-from mml_core.flow.numba_engine import NumbaTvl1
-from mml_core.flow.reference import TorchTvl1
+from mml_core.flow.numba.engine import NumbaTvl1
+from mml_core.flow.torch.reference import TorchTvl1
 
 PAIR = torch.tensor([[0, 1]])
 
@@ -211,7 +211,7 @@ def test_same_flow_on_a_processor_without_wide_vectors(tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", frames.numpy())
     program = (
         "import sys, numpy as np, torch; from mml_core.config.flow import Tvl1;"
-        "from mml_core.flow.numba_engine import NumbaTvl1;"
+        "from mml_core.flow.numba.engine import NumbaTvl1;"
         "frames = torch.from_numpy(np.load(sys.argv[1])); settings = Tvl1(stop_px=0, inner_iterations=9, warps=2);"
         "np.save(sys.argv[2], NumbaTvl1(settings)(frames, torch.tensor([[0, 1]])).numpy())"
     )

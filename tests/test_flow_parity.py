@@ -12,15 +12,12 @@ import torch
 from flow_frames import moved, neighbours, real_frames, scene, sinusoid, translation
 from torch import Tensor
 
+from benchmarks.flow import parity
+from benchmarks.flow.clips import synthetic_clips
 from mml_core.config.flow import Tvl1
 from mml_core.flow import choose_engine
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.parity import Parity, compare, end_point_error
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-import flow_parity
-from flow_clips import synthetic_clips
 
 PAIR = torch.tensor([[0, 1]])
 SIZES = [(256, 340), (224, 224)]
@@ -263,8 +260,8 @@ def test_distances_by_hand() -> None:
 
 def test_the_table_of_the_benchmark() -> None:
     clips = synthetic_clips(24, 32, 3)[:2]
-    contestants = [flow_parity.opencv(0.001), flow_parity.own_contestant("torch", "opencv", torch.device("cpu"))]
-    rows = list(flow_parity.measure(contestants, clips, ("today", "here", "these")))
+    contestants = [parity.opencv(0.001), parity.own_contestant("torch", "opencv", torch.device("cpu"))]
+    rows = list(parity.measure(contestants, clips, ("today", "here", "these")))
     assert [(row.engine, row.clip, row.pairs) for row in rows] == [
         (engine, clip, pairs)
         for engine in ("opencv, noise 0.001", "torch")

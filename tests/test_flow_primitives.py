@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mml_core.flow import primitives
 from mml_core.flow.levels import level_sizes
-from mml_core.flow.primitives import CATMULL_ROM_CUBIC, OPENCV_CUBIC
+from mml_core.flow.torch import primitives
+from mml_core.flow.torch.primitives import CATMULL_ROM_CUBIC, OPENCV_CUBIC
 
 SIZES = [(16, 16), (17, 16), (31, 45), (64, 33), (205, 272), (256, 340), (224, 224)]
 

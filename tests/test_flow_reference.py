@@ -14,7 +14,7 @@ from mml_core.flow import pixel_iterations
 from mml_core.flow.levels import level_sizes
 from mml_core.flow.opencv import OpenCvTvl1
 from mml_core.flow.parity import compare, end_point_error
-from mml_core.flow.reference import TorchTvl1
+from mml_core.flow.torch.reference import TorchTvl1
 
 PAIR = torch.tensor([[0, 1]])
 #: Every pair does the same iterations in all engines: differences are of rounding, not of when a pair stops.

@@ -71,8 +71,8 @@ def test_kernels_compute_what_the_reference_does_in_the_interpreter() -> None:
     ids=lambda value: value if isinstance(value, str) else f"{value.variant} {value.median_px}",
 )
 def test_kernels_fit_an_h200(name: str, settings: Tvl1) -> None:
-    from mml_core.flow.triton_compile import compile_kernel, kernels
-    from mml_core.flow.triton_tuning import Tuning, constants
+    from mml_core.flow.triton.compile import compile_kernel, kernels
+    from mml_core.flow.triton.tuning import Tuning, constants
 
     compiled = constants(settings, Tuning(), most_tiles=24)._asdict()[name]
     resources = compile_kernel(kernels()[name], compiled)
@@ -85,7 +85,7 @@ def test_kernels_fit_an_h200(name: str, settings: Tvl1) -> None:
 
 
 def test_it_says_why_it_cannot_be_made() -> None:
-    from mml_core.flow.triton_engine import TritonTvl1
+    from mml_core.flow.triton.engine import TritonTvl1
 
     with pytest.raises(ValueError, match="needs a GPU"):
         TritonTvl1(Tvl1(), torch.device("cpu"))
@@ -98,7 +98,7 @@ def test_it_says_why_it_cannot_be_made() -> None:
 
 @pytest.mark.parametrize(("width", "strips"), [(16, 1), (64, 1), (65, 2), (120, 2), (121, 3), (340, 6)])
 def test_strips_cover_the_columns(width: int, strips: int) -> None:
-    from mml_core.flow.triton_layout import make_level
+    from mml_core.flow.triton.layout import make_level
 
     level = make_level(100, width, block=4, tile_rows=64)
     assert level.strips == strips and level.tiles == 2 * strips and level.rows == 50
@@ -118,8 +118,8 @@ class TestOnGpu:
     @pytest.mark.parametrize("size", [(256, 340), (224, 224), (97, 131), (16, 16)])
     @pytest.mark.parametrize("variant", ["opencv", "opencv-cuda"])
     def test_flow_is_that_of_the_reference(self, variant: str, size: tuple[int, int]) -> None:
-        from mml_core.flow.reference import TorchTvl1
-        from mml_core.flow.triton_engine import TritonTvl1
+        from mml_core.flow.torch.reference import TorchTvl1
+        from mml_core.flow.triton.engine import TritonTvl1
 
         settings, device = Tvl1(variant=variant), torch.device("cuda")
         frames, pairs = scene(5, *size).to(device), neighbours(5)
@@ -131,8 +131,8 @@ class TestOnGpu:
         assert found.iterations.sum().item() == pytest.approx(expected.iterations.sum().item(), rel=0.05)
 
     def test_fixed_iterations_are_those_of_the_reference(self) -> None:
-        from mml_core.flow.reference import TorchTvl1
-        from mml_core.flow.triton_engine import TritonTvl1
+        from mml_core.flow.torch.reference import TorchTvl1
+        from mml_core.flow.triton.engine import TritonTvl1
 
         settings, device = Tvl1(stop_px=0, inner_iterations=10, outer_iterations=1), torch.device("cuda")
         frames, pairs = scene(3, 256, 340).to(device), neighbours(3)
@@ -142,7 +142,7 @@ class TestOnGpu:
         assert (found.flow - expected.flow).norm(dim=1).median() <= 1e-3
 
     def test_a_pair_does_not_depend_on_its_batch(self) -> None:
-        from mml_core.flow.triton_engine import TritonTvl1
+        from mml_core.flow.triton.engine import TritonTvl1
 
         engine = TritonTvl1(Tvl1())
         frames = scene(9, 120, 213).cuda()
@@ -156,7 +156,7 @@ class TestOnGpu:
         assert not engine(frames, torch.tensor([[3, 3]])).any()
 
     def test_working_bytes_are_what_a_batch_takes(self) -> None:
-        from mml_core.flow.triton_engine import TritonTvl1
+        from mml_core.flow.triton.engine import TritonTvl1
 
         engine = TritonTvl1(Tvl1())
         for count in (9, 41):

@@ -20,14 +20,14 @@ from safetensors.torch import load_file
 from video_files import make_videos
 
 import mml_core.training.engine as engine
-from mml_core import devices
-from mml_core.cli import Stopped
 from mml_core.config.dataset import DatasetConfig, Limits, RgbModality
 from mml_core.errors import InputError
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.plan import Stage
-from mml_core.training import job, lock
+from mml_core.plan.stages import Stage
+from mml_core.runtime import devices, lock
+from mml_core.runtime.cli import Stopped
+from mml_core.training import job
 from mml_core.training.job import StageFiles, train_stage
 from mml_core.video.decode import VideoError, check_file
 
@@ -104,9 +104,9 @@ def make_shard(videos: dict[str, Path], output: Path) -> bytes:
 SHARD_JOB = """
 import json, sys
 from pathlib import Path
-from mml_core.cli import run
+from mml_core.runtime.cli import run
 from mml_core.config.dataset import Limits, RgbModality
-from mml_core.files import disk_faults_told
+from mml_core.io.files import disk_faults_told
 from mml_core.modalities.rgb import make_rgb_shard
 
 def main():
@@ -145,8 +145,8 @@ def test_a_script_names_file_cause_and_what_to_do(small_disk: Path, tmp_path: Pa
     program.write_text(
         "import sys, tempfile, h5py, numpy\n"
         "from pathlib import Path\n"
-        "from mml_core.cli import run\n"
-        "from mml_core.files import disk_faults_told, replaced_on_success\n"
+        "from mml_core.runtime.cli import run\n"
+        "from mml_core.io.files import disk_faults_told, replaced_on_success\n"
         "def spool():\n"
         "    with disk_faults_told(Path('results/a.h5')), tempfile.TemporaryFile(dir=sys.argv[2]) as file:\n"
         "        file.write(bytes(1 << 20))\n"

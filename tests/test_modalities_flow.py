@@ -17,9 +17,9 @@ from video_files import numbered_frames, shifted_frames
 from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import Dis, Farneback, Tvl1
 from mml_core.errors import InputError
+from mml_core.flow.grey import to_grey
 from mml_core.modalities import flow, timing
 from mml_core.modalities.derived import Schedule
-from mml_core.modalities.grey import to_grey
 from mml_core.modalities.quantise import flow_to_levels, levels_to_flow
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.reader import ModalityStore

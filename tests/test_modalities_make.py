@@ -16,9 +16,9 @@ from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModal
 from mml_core.config.flow import Tvl1
 from mml_core.errors import InputError
 from mml_core.modalities import diff, flow
-from mml_core.modalities.parallel import in_order
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.runtime.parallel import in_order
 from mml_core.shards.reader import ModalityStore, ShardReader
 
 BOUND_PX = 20.0

@@ -20,7 +20,7 @@ from test_workflow import make_videos
 from mml_core.config.base import read_yaml
 from mml_core.config.recipe import load_recipe
 from mml_core.errors import InputError
-from mml_core.run_plan import plan_run
+from mml_core.plan.run import plan_run
 
 #: Values that no key, or nearly none, may have. Strings look like paths, options, code, numbers and nothing.
 VALUES: list[Any] = [None, True, False, 0, -1, 1, 2, 10**30, -(10**30), 0.5, 1e308, float("nan"), float("inf"), "", " "]

@@ -12,7 +12,7 @@ from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.errors import InputError
-from mml_core.plan import (
+from mml_core.plan.stages import (
     DataPlan,
     Stage,
     StageDocument,

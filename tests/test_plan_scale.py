@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1800)]
 def test_a_dry_run_lists_every_shard_and_1000_more_videos_touch_few(tmp_path: Path, in_full: bool) -> None:
     """By the benchmark that anyone can run (benchmarks/plan_scale.py); how long it takes is not tested."""
     table, videos = tmp_path / "scale.csv", 220_847 if in_full else 5_000
-    command = [sys.executable, "benchmarks/plan_scale.py", "--videos", str(videos), "--results", str(table)]
+    command = [sys.executable, "-m", "benchmarks.plan_scale", "--videos", str(videos), "--results", str(table)]
     print(f"\n{subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout}")
     with table.open(newline="") as file:
         (row,) = csv.DictReader(file)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mml_core.claims import claimed_networks, resolve_claims
 from mml_core.config.recipe import load_recipe
 from mml_core.config.tables import ClaimsConfig, Comparison, ProtocolConfig, PublishedNetworks, PublishedPairs
 from mml_core.errors import InputError
-from mml_core.published import METRICS, join_models, published_file, published_rows, read_published
+from mml_core.plan.claims import claimed_networks, resolve_claims
+from mml_core.plan.published import METRICS, join_models, published_file, published_rows, read_published
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOLS = {"one": ProtocolConfig(), "two": ProtocolConfig(uniform=2)}

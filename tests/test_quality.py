@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from video_files import numbered_frames, write_video
 
-from mml_core import compute
 from mml_core.annotations import assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
+from mml_core.data.quality import Quarantined, check_share, write_quality_table
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.quality import Quarantined, check_share, write_quality_table
+from mml_core.runtime import compute
 from mml_core.shards.reader import ModalityStore
 
 DATASET = """

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.errors import InputError
-from mml_core.files import temporary_path
+from mml_core.io.files import temporary_path
 from mml_core.shards import reader as reader_module
 from mml_core.shards.images import decode_image, encode_planes, encode_rgb
 from mml_core.shards.reader import ModalityStore, ShardReader, consecutive_runs

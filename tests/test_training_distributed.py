@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from mml_core.cli import EXIT_STOPPED, Stopped
 from mml_core.clips import collate_clips, epoch_batches, normalise
 from mml_core.errors import InputError
 from mml_core.objectives import Mutual
-from mml_core.plan import Stage
+from mml_core.plan.stages import Stage
+from mml_core.runtime.cli import EXIT_STOPPED, Stopped
 from mml_core.training.batch_norm import SynchronisedBatchNorm, synchronise_batch_norm
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainer

@@ -17,14 +17,14 @@ import toy
 from safetensors.torch import load_file
 
 import mml_core.training.engine as engine
-from mml_core.cli import EXIT_STOPPED, Stopped
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
+from mml_core.networks.stage_weights import read_about, read_weights
 from mml_core.objectives import Losses
-from mml_core.plan import Stage, StageDocument
+from mml_core.plan.stages import Stage, StageDocument
+from mml_core.runtime.cli import EXIT_STOPPED, Stopped
 from mml_core.shards import ModalityStore
 from mml_core.training.job import StageFiles, _fingerprint, open_stage_data, train_stage
-from mml_core.training.weights import read_about, read_weights
 
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
 

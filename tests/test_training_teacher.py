@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from test_training_engine import StopAt, same, train, trained
 
 import mml_core.training.engine as engine
-from mml_core.cli import Stopped
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.evaluation.scores import read_scores
-from mml_core.plan import Stage
+from mml_core.plan.stages import Stage
+from mml_core.runtime.cli import Stopped
 
 FLOW = {**toy.RGB, "modality": "flow"}
 STAGES = {

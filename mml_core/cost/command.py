@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from mml_core import cli
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.config.recipe import load_recipe
 from mml_core.cost.counts import Counts, Given, count_videos
@@ -17,8 +16,9 @@ from mml_core.cost.hours import Prices, price_jobs, stage_rows, table_row
 from mml_core.cost.needs import Table, joined, needed_tables
 from mml_core.cost.rates import choose_device, read_rates
 from mml_core.cost.text import as_csv, rates_text, stages_text, tables_text
-from mml_core.files import write_text
-from mml_core.plan import STAGE_SPLITS, DataPlan, check_tables, plan_runs
+from mml_core.io.files import write_text
+from mml_core.plan.stages import STAGE_SPLITS, DataPlan, check_tables, plan_runs
+from mml_core.runtime import cli
 
 #: Relative to the project's root, which is the working directory, as for all configuration.
 RATES = Path("benchmarks/results/training_rates.csv")

@@ -9,7 +9,7 @@ from pathlib import Path
 from mml_core.annotations import Annotations, Video, load_annotations
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
-from mml_core.plan import DataPlan
+from mml_core.plan.stages import DataPlan
 
 _SCORED_SPLITS = ("validation", "test")
 _SPLITS = ("train", *_SCORED_SPLITS)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mml_core.claims import claimed_networks, resolve_claims
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.tables import ProtocolConfig, split_members
-from mml_core.plan import Stage, protocol_key, stages_of, table_references, with_ancestors
-from mml_core.published import published_rows
+from mml_core.plan.claims import claimed_networks, resolve_claims
+from mml_core.plan.published import published_rows
+from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references, with_ancestors
 
 
 class ScoreFile(NamedTuple):

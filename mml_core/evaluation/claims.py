@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mml_core.claims import Pair
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.tables import ClaimsConfig, ProtocolConfig, PublishedConfig, TableName
@@ -18,6 +17,7 @@ from mml_core.evaluation.paper_table import Files, RunsByViews, load_rows, row_s
 from mml_core.evaluation.runs import hits_of_runs
 from mml_core.evaluation.table import percent
 from mml_core.evaluation.uncertainty import SeededDifference, bootstrap_map_difference, paired_difference
+from mml_core.plan.claims import Pair
 
 NOTES = (
     "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation "

@@ -14,13 +14,13 @@ from mml_core.annotations import load_annotations
 from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import ProtocolConfig
+from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
-from mml_core.evaluation.score import score_videos
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores
 from mml_core.networks import build_network, gflops_per_clip, hand_over
-from mml_core.plan import DataPlan, StageDocument
-from mml_core.stores import open_stores
-from mml_core.training.weights import read_about, read_weights, stage_sha256
+from mml_core.networks.predict import score_videos
+from mml_core.networks.stage_weights import read_about, read_weights, stage_sha256
+from mml_core.plan.stages import DataPlan, StageDocument
 
 
 def score_stage(

@@ -23,7 +23,7 @@ from mml_core.evaluation.members import Combined, Member
 from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
 from mml_core.evaluation.table import JOINT, metric_values
-from mml_core.published import METRICS, POSITIONS, PublishedRow, join_models
+from mml_core.plan.published import METRICS, POSITIONS, PublishedRow, join_models
 
 #: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
 Files = Sequence[tuple[str, Path]]

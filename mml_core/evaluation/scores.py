@@ -24,8 +24,8 @@ import numpy as np
 from mml_core.config.base import canonical_json
 from mml_core.config.recipe import ProtocolConfig
 from mml_core.errors import InputError
-from mml_core.files import replaced_on_success
-from mml_core.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
+from mml_core.io.files import replaced_on_success
+from mml_core.io.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
 
 FORMAT = "mml-scores"
 SCHEMA_VERSION = 3

@@ -22,7 +22,7 @@ from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
 from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
 from mml_core.evaluation.uncertainty import estimate
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 
 #: Columns of every table. Shares are percentages, top1_std the standard deviation over runs (empty for a single one);
 #: top1_low and top1_high enclose 95 % (see uncertainty.estimate); gflops_per_video counts 10^9 multiply-adds of all

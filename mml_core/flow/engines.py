@@ -63,7 +63,7 @@ def _tvl1(settings: Tvl1, name: Tvl1Engine, device: torch.device, threads: int) 
         case "triton":
             return _triton(settings, device)
         case "numba":
-            from mml_core.flow.numba_engine import NumbaTvl1
+            from mml_core.flow.numba.engine import NumbaTvl1
 
             return NumbaTvl1(settings, threads)
         case "opencv":
@@ -71,7 +71,7 @@ def _tvl1(settings: Tvl1, name: Tvl1Engine, device: torch.device, threads: int) 
 
             return OpenCvTvl1(settings)
         case _:
-            from mml_core.flow.reference import TorchTvl1
+            from mml_core.flow.torch.reference import TorchTvl1
 
             return TorchTvl1(settings, device)
 
@@ -80,7 +80,7 @@ def _triton(settings: Tvl1, device: torch.device) -> PairEngine:
     """Return the engine once it has computed a small pair: only then is it known to compile and run here."""
     if device.type != "cuda":
         raise InputError("engine triton needs a GPU, and flow is to run on the CPU", hint=_HINT)
-    from mml_core.flow.triton_engine import TritonTvl1
+    from mml_core.flow.triton.engine import TritonTvl1
 
     engine = TritonTvl1(settings, device)
     try:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 
 from mml_core.errors import InputError
-from mml_core.modalities.parallel import in_order, progress
 from mml_core.modalities.timing import PartTimes
+from mml_core.runtime.parallel import in_order, progress
 from mml_core.shards.images import encode_planes
 from mml_core.shards.reader import ShardReader
 from mml_core.shards.schema import ShardInfo, VideoEntry

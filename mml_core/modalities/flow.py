@@ -6,7 +6,7 @@ frame t + 1; channel 0 is x, positive to the right, channel 1 is y, positive dow
 JPEGs are decoded and encoded on the processor, by all its threads, also where a GPU computes the flow. Encoding has
 to be: torchvision's nvJPEG makes colour images only. Decoding is, since nvJPEG need not give the pixels of libjpeg,
 which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels takes 0.3 ms of a thread, its field 0.4
-(benchmarks/flow_pipeline.py measures these, and nvJPEG beside them where there is a GPU).
+(benchmarks/flow/pipeline.py measures these, and nvJPEG beside them where there is a GPU).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import MotionVectors, Tvl1Engine
 from mml_core.flow import PairEngine, choose_engine, optical_flow
 from mml_core.flow.faults import gpu_faults_told
+from mml_core.flow.grey import to_grey
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
-from mml_core.modalities.grey import to_grey
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo

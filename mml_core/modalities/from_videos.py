@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from mml_core.annotations import assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
-from mml_core.modalities.parallel import in_order, progress
+from mml_core.runtime.parallel import in_order, progress
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 from mml_core.video.decode import VideoError

@@ -1,4 +1,4 @@
-"""The motion vectors of videos as flow beside their decoded frames (see `mml_core.flow.motion_vectors`)."""
+"""The motion vectors of videos as flow beside their decoded frames (see `mml_core.flow.codec.motion_vectors`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torchvision
 from mml_core import __version__
 from mml_core.config.dataset import FlowModality, Limits
 from mml_core.errors import InputError
-from mml_core.flow.motion_vectors import motion_vectors
+from mml_core.flow.codec.motion_vectors import motion_vectors
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
 from mml_core.modalities.quantise import flow_to_levels

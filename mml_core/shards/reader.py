@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
-from mml_core.hdf5 import read_attribute, read_texts
+from mml_core.io.hdf5 import read_attribute, read_texts
 from mml_core.shards.images import decode_image
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure

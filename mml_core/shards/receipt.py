@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from mml_core.errors import InputError
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 from mml_core.shards.reader import REMAKE, ShardReader
 
 

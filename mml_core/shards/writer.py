@@ -17,8 +17,8 @@ from typing import Self
 import h5py
 import numpy as np
 
-from mml_core.files import remove_abandoned, replaced_on_success
-from mml_core.hdf5 import VERSION, write_attributes, write_texts
+from mml_core.io.files import remove_abandoned, replaced_on_success
+from mml_core.io.hdf5 import VERSION, write_attributes, write_texts
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 
 _COPY_BYTES = 1 << 24

@@ -19,9 +19,9 @@ from mml_core.networks import (
     parameter_groups,
     read_weight_file,
 )
-from mml_core.plan import StageDocument
+from mml_core.networks.stage_weights import read_weights
+from mml_core.plan.stages import StageDocument
 from mml_core.training.engine import Teacher, Trainee
-from mml_core.training.weights import read_weights
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from mml_core.cli import Stopped
 from mml_core.clips import Batch, TrainingClips, epoch_batches, normalise, training_loader
 from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
 from mml_core.objectives import Losses
+from mml_core.runtime.cli import Stopped
 from mml_core.training.processes import ALONE, Processes
 from mml_core.training.schedule import learning_rate_factor
 from mml_core.training.state import Progress, load_state, save_state

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 
 COLUMNS = (
     "epoch",

@@ -28,20 +28,20 @@ from mml_core.clips import (
 from mml_core.config.base import digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import ProtocolConfig
+from mml_core.data.quality import Quarantined, check_share
+from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
-from mml_core.evaluation.score import score_videos
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 from mml_core.networks import HandOver
+from mml_core.networks.predict import score_videos
+from mml_core.networks.stage_weights import download_sha256, sha256, stage_sha256, write_weights
 from mml_core.objectives import build_objective
-from mml_core.plan import DOWNLOADED, STAGE_SPLITS, DataPlan, Init, StageDocument
-from mml_core.quality import Quarantined, check_share
+from mml_core.plan.stages import DOWNLOADED, STAGE_SPLITS, DataPlan, Init, StageDocument
 from mml_core.shards import ModalityStore
-from mml_core.stores import open_stores
 from mml_core.training.build import build_members
 from mml_core.training.engine import Trainee, Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
 from mml_core.training.processes import ALONE, Processes
-from mml_core.training.weights import download_sha256, sha256, stage_sha256, write_weights
 
 #: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
 VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")

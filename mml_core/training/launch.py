@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from mml_core.cli import EXIT_STOPPED, Stopped
 from mml_core.errors import InputError
+from mml_core.runtime.cli import EXIT_STOPPED, Stopped
 
 #: Seconds that processes have to save their state after SIGTERM; a scheduler's own patience should be longer.
 _SECONDS_TO_SAVE = 100

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mml_core.files import replaced_on_success
+from mml_core.io.files import replaced_on_success
 
 FILE_NAME = "state.safetensors"
 #: Raised whenever state written before can no longer be gone on from.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.files import disk_faults_told
+from mml_core.io.files import disk_faults_told
 from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.claims import resolve_claims
-from mml_core.cli import named_file, run
 from mml_core.evaluation.claims import ClaimsRequest, build_claims, claims_markdown
 from mml_core.evaluation.table import write_table
-from mml_core.files import write_text
-from mml_core.published import published_rows
+from mml_core.io.files import write_text
+from mml_core.plan.claims import resolve_claims
+from mml_core.plan.published import published_rows
+from mml_core.runtime.cli import named_file, run
 
 
 def main() -> None:

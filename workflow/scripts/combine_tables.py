@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.table import combine_tables, read_table, write_table
-from mml_core.files import write_text
+from mml_core.io.files import write_text
+from mml_core.runtime.cli import run
 
 
 def main() -> None:

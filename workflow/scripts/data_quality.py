@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from mml_core.annotations import load_annotations
-from mml_core.cli import run
 from mml_core.config.dataset import load_dataset
-from mml_core.quality import write_quality_table
+from mml_core.data.quality import write_quality_table
+from mml_core.runtime.cli import run
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mml_core.cli import run
 from mml_core.evaluation.matrix import baseline_value, pair_matrix
 from mml_core.evaluation.paper_table import PublishedRequest
-from mml_core.files import replaced_on_success, write_text
+from mml_core.io.files import replaced_on_success, write_text
 from mml_core.report.matrix import ensemble_matrix_figure
+from mml_core.runtime.cli import run
 
 
 def main() -> None:

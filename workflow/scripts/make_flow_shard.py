@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from mml_core.cli import run
-from mml_core.compute import end_with_parent, prepare_compute
 from mml_core.config.dataset import FlowModality, load_dataset, modality_of
 from mml_core.config.flow import Tvl1Engine
-from mml_core.files import disk_faults_told
+from mml_core.io.files import disk_faults_told
+from mml_core.runtime.cli import run
+from mml_core.runtime.compute import end_with_parent, prepare_compute
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
-from mml_core.compute import end_with_parent
 from mml_core.config.dataset import load_dataset
-from mml_core.files import disk_faults_told
+from mml_core.io.files import disk_faults_told
 from mml_core.modalities.from_videos import shard_videos
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.runtime.cli import run
+from mml_core.runtime.compute import end_with_parent
 from mml_core.shards.receipt import write_receipt
 
 

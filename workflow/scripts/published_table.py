@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import named_file, run
 from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, paper_markdown
 from mml_core.evaluation.table import write_table
-from mml_core.files import write_text
-from mml_core.published import read_published
+from mml_core.io.files import write_text
+from mml_core.plan.published import read_published
+from mml_core.runtime.cli import named_file, run
 
 
 def main() -> None:

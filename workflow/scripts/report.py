@@ -6,10 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from mml_core.cli import named_file, run
-from mml_core.files import write_text
+from mml_core.io.files import write_text
 from mml_core.report.job import ReportFiles, make_page
 from mml_core.report.page import render_page
+from mml_core.runtime.cli import named_file, run
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
-from mml_core.compute import end_with_parent, prepare_compute
+from mml_core.runtime.cli import run
+from mml_core.runtime.compute import end_with_parent, prepare_compute
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mml_core.cli import run
 from mml_core.evaluation.table import write_table
-from mml_core.files import write_text
+from mml_core.io.files import write_text
+from mml_core.runtime.cli import run
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from mml_core.cli import named_file, run
-from mml_core.compute import Compute, end_with_parent, prepare_compute, prepare_process
+from mml_core.runtime.cli import named_file, run
+from mml_core.runtime.compute import Compute, end_with_parent, prepare_compute, prepare_process
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--document", required=True, help="the stage as canonical JSON (mml_core.plan.StageDocument)")
+    parser.add_argument("--document", required=True, help="the stage as canonical JSON (plan.stages.StageDocument)")
     parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
     parser.add_argument(
@@ -42,8 +42,8 @@ def main() -> None:
         with prepare_process(arguments.threads, arguments.device, rank=rank, processes=count) as compute:
             _train(arguments, compute)
         return
+    from mml_core.runtime.lock import exclusive
     from mml_core.training.launch import Machine, launch, launch_on_nodes, nodes_of_job, processes_per_node
-    from mml_core.training.lock import exclusive
 
     script, words = Path(__file__), sys.argv[1:]
     nodes = nodes_of_job(arguments.nodes)
@@ -69,7 +69,7 @@ def main() -> None:
 def _train(arguments: argparse.Namespace, compute: Compute) -> None:
     """Train the stage, alone or as one of several processes, of which the first tells how it goes."""
     from mml_core.config.dataset import load_dataset
-    from mml_core.plan import StageDocument
+    from mml_core.plan.stages import StageDocument
     from mml_core.training.job import StageFiles, train_stage
     from mml_core.training.processes import joined
 

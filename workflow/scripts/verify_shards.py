@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.cli import run
 from mml_core.config.dataset import load_dataset
-from mml_core.verification import verify_shards
+from mml_core.data.verification import verify_shards
+from mml_core.runtime.cli import run
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,0 +1,1 @@
+"""Optical flow: speed, bounds, parity, the pipeline around it."""

@@ -1,0 +1,1 @@
+"""Shards as the plan has them: opening, verifying, counting what is missing."""

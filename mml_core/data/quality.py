@@ -1,0 +1,71 @@
+"""Which videos could not be used, and whether they are too many."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mml_core.annotations import Annotations, assign_shards
+from mml_core.config.dataset import DatasetConfig
+from mml_core.errors import InputError, summarise
+from mml_core.io.files import write_text
+from mml_core.shards.reader import ShardReader
+
+
+class Quarantined(NamedTuple):
+    """A row of the table, and its columns."""
+
+    split: str
+    video_id: str
+    path: str
+    reason: str
+
+
+def write_quality_table(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path, output: Path) -> None:
+    """Write a CSV row for every quarantined video in the rgb shards of `shard_folder`, sorted by split and id.
+
+    Raises InputError, after writing nothing, where `check_share` does.
+    """
+    rows = sorted(_quarantined(dataset, annotations, shard_folder))
+    check_share(rows, Counter(video.split for video in annotations.videos), dataset.limits.max_quarantined_share)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Quarantined._fields)
+    writer.writerows(rows)
+    write_text(output, text.getvalue())
+
+
+def _quarantined(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path) -> Iterator[Quarantined]:
+    for name, videos in assign_shards(annotations.videos, dataset.videos_per_shard).items():
+        paths = {video.video_id: (video.split, video.path) for video in videos}
+        with ShardReader(shard_folder / f"{name}.h5") as shard:
+            if {*shard.videos, *shard.quarantined} != set(paths):
+                raise InputError(
+                    "holds other videos than the data set says", file=shard.path, hint="run snakemake again"
+                )
+            for video_id, reason in shard.quarantined.items():
+                split, path = paths[video_id]
+                yield Quarantined(split, video_id, path, reason)
+
+
+def check_share(rows: Sequence[Quarantined], totals: Mapping[str, int], most: float) -> None:
+    """Raise InputError where `rows` are more than the share `most` of the `totals` of a split.
+
+    A single one is too many only where `most` is 0.
+    """
+    counts = Counter(row.split for row in rows)
+    excessive = [split for split, count in counts.items() if count > (max(1.0, most * totals[split]) if most else 0)]
+    if excessive:
+        shares = ", ".join(
+            f"{counts[split]} of {totals[split]} videos of split {split} ({counts[split] / totals[split]:.1%})"
+            for split in excessive
+        )
+        faults = [f"{row.path}: {row.reason}" for row in rows if row.split in excessive]
+        raise InputError(
+            f"too many videos cannot be used: {shares}, and at most {most:.1%} may be:\n{summarise(faults)}",
+            hint="repair or leave out these videos, or raise limits.max_quarantined_share in the data set's file",
+        )

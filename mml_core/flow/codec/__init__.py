@@ -1,0 +1,1 @@
+"""Motion vectors that the codec has computed."""

@@ -1,0 +1,1 @@
+"""From a data set and recipes to everything that a run makes."""

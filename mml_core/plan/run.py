@@ -1,0 +1,62 @@
+"""Everything that a run of the workflow is about, read and checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mml_core.annotations import load_annotations
+from mml_core.config.dataset import DatasetConfig, load_dataset
+from mml_core.config.project import ProjectConfig, project_config
+from mml_core.config.recipe import RecipeConfig, load_recipe
+from mml_core.plan.claims import Pair, resolve_claims
+from mml_core.plan.published import PublishedRow, published_rows
+from mml_core.plan.stages import DataPlan, Stage, check_tables, plan_runs
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The project's settings, the chosen data set, and by name what its chosen recipes make of it."""
+
+    project: ProjectConfig
+    data: DataPlan
+    recipes: Mapping[str, RecipeConfig]
+    runs: Mapping[str, list[dict[str, Stage]]]  # recipe -> run -> stages by name
+    published: Mapping[str, Mapping[str, list[PublishedRow]]]  # recipe -> table -> rows
+    claims: Mapping[str, Mapping[str, list[Pair]]]  # recipe with claims -> claim -> comparisons
+
+
+def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> RunPlan:
+    """Read and check everything that the user wrote: project, data set, annotations, recipes.
+
+    Args:
+        config: the workflow's configuration, merged from files and the command line.
+        root: the checkout, whose `config` folder has the files of data sets, recipes and published tables. Relative
+            paths in them count from the current folder.
+        check_files: whether the videos must be there, unless all of them are missing (`missing_videos`).
+
+    Raises InputError, naming file, key and a hint, for whatever is wrong.
+    """
+    project = project_config(config)
+    dataset = load_dataset(root / "config" / "datasets" / f"{project.dataset}.yaml")
+    annotations = load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None)
+    data = DataPlan(dataset, annotations)
+    recipes, runs, published, claims = {}, {}, {}, {}
+    for name in project.recipe:
+        file = root / "config" / "recipes" / f"{name}.yaml"
+        recipes[name] = recipe = load_recipe(file)
+        runs[name] = plan_runs(data, recipe, file)
+        check_tables(data, recipe, file)
+        published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
+        if recipe.claims:
+            claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)
+    return RunPlan(project, data, recipes, runs, published, claims)
+
+
+def missing_videos(dataset: DatasetConfig) -> Path | None:
+    """Return the folder of a data set's videos where it is not there: enough to plan, not to run."""
+    folder = dataset.annotations.videos
+    made_here = dataset.annotations.format == "embedded"
+    return None if made_here or folder.exists() else folder

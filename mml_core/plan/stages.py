@@ -1,0 +1,245 @@
+"""From a data set and a recipe to a graph of stages, each named by a digest of everything that defines its weights.
+
+A stage's key is `<name>-<digest>`. The digest covers the validated stage (defaults filled in), the keys of the stages
+that it starts from, the labelled videos and what is made of them. So stages that two recipes share are one stage, a
+changed setting gives another folder, and going back to an earlier setting finds the earlier results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
+from mml_core.config.base import Strict, canonical_json, digest
+from mml_core.config.dataset import DatasetConfig
+from mml_core.config.recipe import RecipeConfig, is_reference, seeded
+from mml_core.config.stage import StageConfig
+from mml_core.config.tables import ProtocolConfig, TableConfig
+from mml_core.errors import InputError
+from mml_core.plan.checks import check_network, check_together
+
+#: The splits that a stage reads: the first to train, the second for its history.
+STAGE_SPLITS = ("train", "validation")
+#: Sources of first weights that the workflow downloads.
+DOWNLOADED = ("imagenet", "kinetics")
+
+
+class Init(Strict):
+    """Where a network's first weights come from."""
+
+    source: Literal["random", "imagenet", "kinetics", "file", "stage"]
+    stage: str | None = None  # key of the stage, for source `stage`
+    network: str | None = None  # network of that stage
+    file: str | None = None  # path, for source `file`
+
+
+class StageDocument(Strict):
+    """Everything that defines a stage's weights, and nothing else."""
+
+    config: StageConfig
+    inits: dict[str, Init]
+    dataset: str
+    data_digest: str
+    modalities: dict[str, str]  # name of each modality that is read -> folder name of its shards
+
+    @classmethod
+    def from_json(cls, text: str) -> StageDocument:
+        """Parse what `to_json` wrote."""
+        return cls.model_validate_json(text)
+
+    def scored_modalities(self) -> dict[str, str]:
+        """Return the folder names of the modalities that trained networks read: a teacher's may not be among them."""
+        read = {self.config.networks[name].modality for name in self.config.trained}
+        return {name: folder for name, folder in self.modalities.items() if name in read}
+
+    def to_json(self) -> str:
+        """Return the document as canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage with its place in the graph."""
+
+    name: str
+    key: str
+    document: StageDocument
+
+    @property
+    def parents(self) -> list[str]:
+        """Keys of the stages that this one starts from."""
+        return sorted({init.stage for init in self.document.inits.values() if init.stage})
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """A data set, its annotations, and the shards that hold its videos."""
+
+    config: DatasetConfig
+    annotations: Annotations
+
+    def videos(self, split: str) -> list[Video]:
+        """Videos of `split`, sorted by id."""
+        return [video for video in self.annotations.videos if video.split == split]
+
+    @cached_property
+    def shards(self) -> dict[str, tuple[Video, ...]]:
+        """Shard name (`<split>-<digest>`) to its videos."""
+        return assign_shards(self.annotations.videos, self.config.videos_per_shard)
+
+    def shard_names(self, splits: Iterable[str]) -> list[str]:
+        """Names of the shards of `splits`."""
+        wanted = set(splits)
+        return [name for name in self.shards if name.rsplit("-", 1)[0] in wanted]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of what a stage learns from: classes, labelled videos of both its splits, and how they are flipped."""
+        content = hashlib.sha256()
+        content.update(canonical_json([list(self.annotations.classes), self.config.multi_label]).encode())
+        content.update(self.config.horizontal_flip.encode())
+        if self.config.horizontal_flip == "swap_direction":
+            content.update(json.dumps(swap_direction_labels(self.annotations.classes)).encode())
+        for split in STAGE_SPLITS:
+            content.update(self.labels_digest(split).encode())
+        return content.hexdigest()[:16]
+
+    def labels_digest(self, split: str) -> str:
+        """Digest of the classes and the labelled videos of one split."""
+        videos = [
+            # times of labels only where there are some, so that they change no other data set's digest
+            [video.video_id, video.path, list(video.labels), *([list(video.segments)] if video.segments else [])]
+            for video in self.videos(split)
+        ]
+        return digest([list(self.annotations.classes), videos], 16)
+
+
+def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, Stage]:
+    """Return the stages of `recipe` by name, each after those that it starts from.
+
+    Raises InputError naming `file` for unknown weights, cycles, hand-overs that cannot work and missing modalities.
+    """
+    planned: dict[str, Stage] = {}
+    for name in _topological_order(recipe, file):
+        config = recipe.stages[name]
+        inits = {}
+        for network, block in config.networks.items():
+            check_network(data.config, recipe, f"stages.{name}.networks.{network}", block, file)
+            inits[network] = _resolve_init(block.init, planned)
+        check_together(f"stages.{name}", config, file)
+        document = StageDocument(
+            config=config,
+            inits=inits,
+            dataset=data.config.name,
+            data_digest=data.digest,
+            modalities={
+                modality: data.config.modality_key(modality)
+                for modality in sorted({block.modality for block in config.networks.values()})
+            },
+        )
+        planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
+    return planned
+
+
+def plan_runs(data: DataPlan, recipe: RecipeConfig, file: Path) -> list[dict[str, Stage]]:
+    """Return the stages of every run of `recipe`, one run a seed; errors as `plan_stages`."""
+    return [plan_stages(data, seeded(recipe, run), file) for run in range(recipe.seeds)]
+
+
+def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
+    """Raise InputError where a table's split has no videos, or none with labels, and a submission's has no videos."""
+    blocks = {f"tables.{name}": (table.split, True) for name, table in recipe.tables.items()}
+    blocks |= {f"published.{name}": (table.split, True) for name, table in recipe.published.items()}
+    blocks |= {f"submissions.{name}": (block.split, False) for name, block in recipe.submissions.items()}
+    if recipe.claims:
+        blocks["claims"] = (recipe.claims.split, True)
+    for where, (split, with_labels) in blocks.items():
+        videos = data.videos(split)
+        labelled = data.config.multi_label or any(video.labels for video in videos)
+        if not videos or (with_labels and not labelled):
+            raise InputError(
+                f"{where}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
+                f"videos of split {split!r}",
+                file=file,
+                hint=f"its videos are of {', '.join(sorted({video.split for video in data.annotations.videos}))}",
+            )
+
+
+def protocol_key(name: str, protocol: ProtocolConfig) -> str:
+    """Return the file name part of a test protocol: its name and a digest of its settings."""
+    return f"{name}-{digest(protocol.model_dump(mode='json'), 6)}"
+
+
+def table_networks(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the single networks (`stage.network`) that `table` lists."""
+    if table.networks != "all":
+        return list(table.networks)
+    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.trained]
+
+
+def table_references(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return all networks (`stage.network`) whose scores `table` needs."""
+    return table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
+
+
+def stages_of(references: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the stages that have the networks `references`, in the graph's order."""
+    needed = {reference.split(".")[0] for reference in references}
+    return [name for name in stages if name in needed]
+
+
+def with_ancestors(names: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the stages `names` and of all that they start from, in the graph's order."""
+    by_key = {stage.key: stage for stage in stages.values()}
+    needed, open_names = set(), list(names)
+    while open_names:
+        name = open_names.pop()
+        if name not in needed:
+            needed.add(name)
+            open_names += [by_key[key].name for key in stages[name].parents]
+    return [name for name in stages if name in needed]
+
+
+def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
+    order: list[str] = []
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order:
+            return
+        if name in path:
+            raise InputError("stages start from each other: " + " -> ".join([*path, name]), file=file)
+        path.append(name)
+        for network, block in recipe.stages[name].networks.items():
+            if not is_reference(block.init):
+                continue
+            stage, parent = block.init.split(".")
+            if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
+                known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
+                raise InputError(
+                    f"stages.{name}.networks.{network}.init: no trained network {block.init!r}",
+                    file=file,
+                    hint=f"the recipe has {', '.join(known)}",
+                )
+            visit(stage)
+        path.pop()
+        order.append(name)
+
+    for name in recipe.stages:
+        visit(name)
+    return order
+
+
+def _resolve_init(init: str, planned: Mapping[str, Stage]) -> Init:
+    if init in ("random", *DOWNLOADED):
+        return Init(source=init)
+    if is_reference(init):
+        stage, network = init.split(".")
+        return Init(source="stage", stage=planned[stage].key, network=network)
+    return Init(source="file", file=init)

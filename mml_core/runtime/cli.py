@@ -1,0 +1,53 @@
+"""What all command-line scripts share: how they end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from mml_core.errors import InputError
+from mml_core.io.files import disk_fault
+
+#: Exit status of a training that was asked to stop (SIGTERM, SIGINT) and saved its state: 128 + SIGTERM.
+EXIT_STOPPED = 143
+
+
+class Stopped(Exception):
+    """Raised where work stops on request after saving what is needed to go on."""
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    """Parse the command-line word NAME=FILE, as a type of argparse."""
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text!r}")
+    return name, Path(path)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Call `main` and leave the process: 0 on success, 1 with a readable message on an InputError, 143 when stopped.
+
+    What the file system refuses (full, read-only, no permission) is told like an InputError.
+
+    Other exceptions are faults of the program and keep their traceback.
+    """
+    try:
+        main()
+    except Stopped as reason:
+        print(f"stopped: {reason}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_STOPPED)
+    except InputError as error:
+        # a loader process hands its error over with its traceback as text; people need the end of that only
+        message = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].rstrip()
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except Exception as error:
+        told = disk_fault(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    sys.exit(0)
