@@ -22,7 +22,8 @@ import torch
 
 from benchmarks.machine import processor
 from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
-from mml_core.config.recipe import NetworkConfig, OptimizerConfig
+from mml_core.config.learning import SgdConfig
+from mml_core.config.networks import ResNetNetwork
 from mml_core.modalities.diff import make_diff_shard
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
@@ -88,10 +89,10 @@ def _media_rates(videos: list[Path], folder: Path) -> Iterator[tuple[str, str, f
 def _training_rate(batch: int) -> tuple[str, str, float, str, str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)
-    config = NetworkConfig(modality="rgb", init="random")
+    config = ResNetNetwork(modality="rgb", init="random")
     network = build_network(config, frames=8, channels=3, classes=174)
     network = network.to(device, memory_format=network.memory_format)
-    optimizer = torch.optim.SGD(parameter_groups(network, OptimizerConfig(), new_head=True), momentum=0.9)
+    optimizer = torch.optim.SGD(parameter_groups(network, SgdConfig(), new_head=True), momentum=0.9)
     clips, labels = torch.randn(batch, 8, 3, 224, 224, device=device), torch.zeros(batch, dtype=torch.long).to(device)
     times = []
     for _ in range(3):

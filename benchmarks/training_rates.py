@@ -24,7 +24,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.machine import processor
 from mml_core.clips import input_channels, normalise
-from mml_core.config.stage import ClipConfig, NetworkConfig, OptimizerConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.learning import SgdConfig
+from mml_core.config.networks import ResNetNetwork
 from mml_core.cost.rates import Pass, Rate, describe
 from mml_core.networks import VideoNetwork, build_network, gflops_per_clip, parameter_groups
 from mml_core.training.engine import deterministic
@@ -39,7 +41,7 @@ STACK = ClipConfig().stack
 class Network(NamedTuple):
     """A network of the command line."""
 
-    config: NetworkConfig
+    config: ResNetNetwork
     kind: str
     frames: int
     crop_px: int
@@ -54,7 +56,7 @@ def parse_network(text: str) -> Network:
     """Return the network that ARCHITECTURE/BACKBONE/KIND/FRAMESxPX describes, as a type of argparse."""
     architecture, backbone, kind, size = text.split("/")
     frames, crop_px = size.split("x")
-    config = NetworkConfig(modality=kind, init="random", architecture=architecture, backbone=backbone)
+    config = ResNetNetwork(modality=kind, init="random", architecture=architecture, backbone=backbone)
     return Network(config, kind, int(frames), int(crop_px))
 
 
@@ -63,7 +65,7 @@ def training_step(network: VideoNetwork, levels: torch.Tensor, kind: str, *, mix
     device = levels.device
     # so small a rate that the network does not come to know these clips: gradients would become denormal numbers, which
     # a processor is many times slower with
-    settings = OptimizerConfig(learning_rate=1e-6)
+    settings = SgdConfig(learning_rate=1e-6)
     optimizer = torch.optim.SGD(parameter_groups(network, settings, new_head=True), momentum=settings.momentum)
     scaler = torch.amp.GradScaler(device.type, enabled=mixed)
     labels = torch.randint(0, CLASSES, (len(levels),), device=device)

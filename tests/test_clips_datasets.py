@@ -9,7 +9,8 @@ from clips_store import FakeStore, make_stores
 from torch import Tensor
 
 from mml_core.clips import EvaluationClips, FlipPolicy, Sample, TrainingClips
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 
 KINDS = ("rgb", "flow", "diff")

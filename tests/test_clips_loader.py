@@ -20,7 +20,8 @@ from mml_core.clips import (
     evaluation_loader,
     training_loader,
 )
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 
 KINDS = ("rgb", "flow", "diff")
 CLIP = ClipConfig(frames=4, crop_px=32)

@@ -19,7 +19,8 @@ from mml_core.clips.positions import (
     start_positions,
     uniform_views,
 )
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 
 POSITIONS = st.integers(1, 400)
 FRAMES = st.integers(1, 32)

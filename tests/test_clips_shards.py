@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mml_core.clips import FlipPolicy, Sample, TrainingClips, epoch_batches, training_loader
-from mml_core.config.recipe import ClipConfig
+from mml_core.config.clips import ClipConfig
 from mml_core.shards import ModalityStore
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import CHANNELS, Kind, ShardInfo

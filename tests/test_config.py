@@ -12,7 +12,8 @@ from mml_core.config.base import canonical_json, digest, merge, read_yaml
 from mml_core.config.dataset import load_dataset
 from mml_core.config.document import generated_files
 from mml_core.config.project import project_config
-from mml_core.config.recipe import is_reference, load_recipe
+from mml_core.config.recipe import load_recipe
+from mml_core.config.stage import is_reference
 from mml_core.errors import InputError, summarise
 
 DATASETS = sorted(Path("config/datasets").glob("*.yaml"))

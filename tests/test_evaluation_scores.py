@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mml_core.config.recipe import ProtocolConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, read_scores, views_per_video, write_scores
 

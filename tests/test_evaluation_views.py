@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.clips.positions import evaluation_starts
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.evaluation.scores import views_per_video
 from mml_core.evaluation.views import select_views, view_places
 

@@ -7,10 +7,10 @@ import torch
 from network_helpers import build
 from torch import nn
 
-from mml_core.config.recipe import OptimizerConfig
+from mml_core.config.learning import SgdConfig
 from mml_core.networks import VideoNetwork, parameter_groups
 
-OPTIMIZER = OptimizerConfig(learning_rate=0.02, weight_decay=1e-4, new_head_multiplier=5.0)
+OPTIMIZER = SgdConfig(learning_rate=0.02, weight_decay=1e-4, new_head_multiplier=5.0)
 
 
 def settings_by_name(network: VideoNetwork, *, new_head: bool) -> dict[str, tuple[float, float]]:

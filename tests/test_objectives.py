@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mml_core.config.recipe import CrossEntropyConfig, MutualConfig
+from mml_core.config.objectives import CrossEntropyConfig, MutualConfig
 from mml_core.networks import Prediction
 from mml_core.objectives import Losses, build_objective, kl_divergence, log_probabilities
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import special
 from torch import Tensor
 
-from mml_core.config.stage import CrossEntropyConfig, D3dConfig, MarsConfig, MutualConfig
+from mml_core.config.objectives import CrossEntropyConfig, D3dConfig, MarsConfig, MutualConfig
 from mml_core.networks import Prediction
 from mml_core.objectives import build_objective
 

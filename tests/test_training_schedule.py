@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mml_core.config.recipe import ScheduleConfig
+from mml_core.config.learning import ScheduleConfig
 from mml_core.training.schedule import learning_rate_factor
 
 

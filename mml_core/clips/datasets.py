@@ -17,7 +17,8 @@ from mml_core.clips.levels import stack_length
 from mml_core.clips.positions import draw_training_starts, evaluation_starts
 from mml_core.clips.sampler import Key
 from mml_core.clips.time_labels import clip_span, labels_between
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError, summarise
 
 if TYPE_CHECKING:

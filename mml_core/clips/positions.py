@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mml_core.config.recipe import ClipConfig, ProtocolConfig
+from mml_core.config.clips import ClipConfig
+from mml_core.config.tables import ProtocolConfig
 
 Starts = NDArray[np.int64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,9 @@ from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, read_yaml, validate
 from mml_core.config.dataset import Name
-from mml_core.config.stage import (
-    REFERENCE_PATTERN,
-    WEIGHT_FILES,
-    ClipConfig,
-    CrossEntropyConfig,
-    D3dConfig,
-    MarsConfig,
-    MutualConfig,
-    NetworkConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    StageConfig,
-)
+from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
     ClaimsConfig,
-    EnsembleConfig,
     ProtocolConfig,
     PublishedConfig,
     PublishedNetworks,
@@ -36,26 +22,6 @@ from mml_core.config.tables import (
     split_members,
 )
 from mml_core.errors import InputError
-
-__all__ = [
-    "WEIGHT_FILES",
-    "ClipConfig",
-    "CrossEntropyConfig",
-    "D3dConfig",
-    "EnsembleConfig",
-    "MarsConfig",
-    "MutualConfig",
-    "NetworkConfig",
-    "OptimizerConfig",
-    "ProtocolConfig",
-    "RecipeConfig",
-    "ScheduleConfig",
-    "StageConfig",
-    "TableConfig",
-    "is_reference",
-    "load_recipe",
-    "seeded",
-]
 
 #: Distance between the seeds of a stage's runs, so that those of different stages of one recipe do not meet.
 SEED_STRIDE = 1000
@@ -129,7 +95,7 @@ class RecipeConfig(Strict):
         """Raise ValueError where a protocol or a network is not of this recipe."""
         if protocol not in self.protocols:
             raise ValueError(f"{where}.protocol: no protocol {protocol!r}; there are {sorted(self.protocols)}")
-        known = {f"{stage}.{network}" for stage, block in self.stages.items() for network in block.trained}
+        known = {f"{stage}.{name}" for stage, block in self.stages.items() for name in block.references}
         if missing := sorted(set(references) - known):
             raise ValueError(f"{where}: no trained network {missing[0]!r}; there are {sorted(known)}")
 
@@ -140,11 +106,6 @@ def seeded(recipe: RecipeConfig, run: int) -> RecipeConfig:
         name: stage.model_copy(update={"seed": stage.seed + run * SEED_STRIDE}) for name, stage in recipe.stages.items()
     }
     return recipe.model_copy(update={"stages": stages})
-
-
-def is_reference(init: str) -> bool:
-    """Whether `init` names a network of another stage (and not a file, `imagenet` or `random`)."""
-    return re.match(REFERENCE_PATTERN, init) is not None and not init.endswith(WEIGHT_FILES)
 
 
 def load_recipe(path: Path) -> RecipeConfig:
@@ -196,6 +157,12 @@ def _fill_defaults(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _with_source(network: dict[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    """Return `network` with the name in its `init` replaced by what `sources` says it stands for."""
-    init = network.get("init")
-    return {**network, "init": sources[init]} if isinstance(init, str) and init in sources else network
+    """Return `network` with the names in its `init` replaced by what `sources` says they stand for."""
+    match network.get("init"):
+        case str(init):
+            return {**network, "init": sources.get(init, init)}
+        case dict(inits):
+            named = {part: sources.get(init, init) if isinstance(init, str) else init for part, init in inits.items()}
+            return {**network, "init": named}
+        case _:
+            return network

@@ -6,7 +6,7 @@ import functools
 
 import torch
 
-from mml_core.config.stage import NetworkConfig
+from mml_core.config.networks import ResNetNetwork
 from mml_core.cost.rates import Setting
 from mml_core.networks import build_network, gflops_per_clip
 
@@ -19,7 +19,7 @@ def setting_gflops(setting: Setting, classes: int) -> float:
 
 @functools.cache
 def _gflops(architecture: str, backbone: str, channels: int, frames: int, side: int, classes: int) -> float:
-    config = NetworkConfig(modality="any", init="random", architecture=architecture, backbone=backbone)
+    config = ResNetNetwork(modality="any", init="random", architecture=architecture, backbone=backbone)
     with torch.device("meta"):
         network = build_network(config, frames=frames, channels=channels, classes=classes)
     return gflops_per_clip(network, (frames, channels, side, side))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mml_core.annotations import load_annotations
 from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.recipe import ProtocolConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores

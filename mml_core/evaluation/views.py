@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-from mml_core.config.recipe import ProtocolConfig
+from mml_core.config.tables import ProtocolConfig
 from mml_core.evaluation.scores import views_per_video
 
 Place = tuple[Literal["dense", "uniform"], Fraction]

@@ -1,34 +1,23 @@
-"""From the configuration of a network to the network."""
+"""From the configuration of a network to the network: each family's module builds its own."""
 
 from __future__ import annotations
 
-from mml_core.config.recipe import NetworkConfig
-from mml_core.networks.backbones import build_backbone
-from mml_core.networks.inflated import InflatedClassifier
-from mml_core.networks.tsm import ClipClassifier
+import importlib
+import importlib.util
 
-#: Any network over clips. All take (B, T, C, H, W), return a `Prediction`, have `frames`, `channels` and the classifier
-#: `fc`, and name their parameters as torchvision's ResNets do.
-VideoNetwork = ClipClassifier | InflatedClassifier
+from mml_core.config.networks import NetworkBase
+from mml_core.errors import InputError
+from mml_core.networks.interface import ClipShape, VideoNetwork
 
 
-def build_network(config: NetworkConfig, *, frames: int, channels: int, classes: int) -> VideoNetwork:
-    """Return the network that `config` describes, with random weights from torch's global generator.
+def build_network(config: NetworkBase, shape: ClipShape, *, classes: int) -> VideoNetwork:
+    """Return the network that `config` describes, with random weights from torch's global generator; `classes` N.
 
-    `frames` T, `channels` C of an input frame, `classes` N. Its `forward` takes (B, T, C, H, W).
+    Raises InputError for an architecture that can be planned with but is not part of this version yet.
     """
-    backbone = build_backbone(config.backbone)
-    match config.architecture:
-        case "tsm" | "tsn":
-            return ClipClassifier(
-                backbone,
-                frames=frames,
-                channels=channels,
-                classes=classes,
-                dropout=config.dropout,
-                shift=config.architecture == "tsm",
-            )
-        case "i3d":
-            return InflatedClassifier(
-                backbone, frames=frames, channels=channels, classes=classes, dropout=config.dropout
-            )
+    if importlib.util.find_spec(config.module) is None:
+        raise InputError(
+            f"networks of architecture {config.architecture} are not part of this version",
+            hint="their stages can be planned (-n) only",
+        )
+    return importlib.import_module(config.module).build(config, shape, classes=classes)

@@ -8,12 +8,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from mml_core.errors import InputError, summarise
-from mml_core.networks.build import VideoNetwork
 from mml_core.networks.inflated import inflate
-from mml_core.networks.interface import initialise_head
-
-FIRST_WEIGHT = "conv1.weight"
-HEAD = ("fc.weight", "fc.bias")
+from mml_core.networks.interface import VideoNetwork, initialise_head
 
 
 class HandOver(NamedTuple):
@@ -38,35 +34,47 @@ def convert_input_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def hand_over(network: VideoNetwork, state: Mapping[str, Tensor], *, reset_head: bool, source: str) -> HandOver:
-    """Load `state`, the weights of another network with the same backbone, into `network`.
+    """Load `state`, the weights of another network that fits, into `network`.
 
-    Convolutions over images are inflated where `network` has them over clips; there is no way back. The first one is
-    converted where the numbers of input channels differ. The classifier is drawn anew where `reset_head` says so,
-    where the numbers of classes differ, and where `state` has none. Counters of batches that batch normalisation has
-    seen may be missing (old files); everything else must be there and fit, or InputError lists it. `source` names the
-    origin of `state` for people: a file, or a stage's network.
+    Convolutions over images are inflated where `network` has them over clips; there is no way back. First convolutions are
+    converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so, where the
+    numbers of classes differ, and where `state` has none. Counters of batches that batch normalisation has seen may be
+    missing (old files); everything else must be there and fit, or InputError lists it. `source` names the origin of
+    `state` for people: a file, or a stage's network.
     """
     incoming = {
         name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
     }
     expected = network.state_dict()
-    new_head = reset_head or HEAD[0] not in state or state[HEAD[0]].shape[:1] != network.fc.weight.shape[:1]
-    if new_head:
-        incoming = {name: value for name, value in incoming.items() if name not in HEAD}
-        expected = {name: value for name, value in expected.items() if name not in HEAD}
+    new = [name for name in network.classifiers if reset_head or not _same_classes(name, state, expected)]
+    heads = {f"{name}.{kind}" for name in new for kind in ("weight", "bias")}
+    incoming = {name: value for name, value in incoming.items() if name not in heads}
+    expected = {name: value for name, value in expected.items() if name not in heads}
     flat = [
         name for name, value in incoming.items() if value.ndim == 4 and name in expected and expected[name].ndim == 5
     ]
     incoming |= {name: inflate(incoming[name], expected[name].shape[2]) for name in flat}
-    first = incoming.get(FIRST_WEIGHT)
-    converted = first is not None and first.ndim == network.conv1.weight.ndim and first.shape[1] != network.channels
-    if converted:
-        incoming[FIRST_WEIGHT] = convert_input_channels(incoming[FIRST_WEIGHT], network.channels)
+    converted = [
+        name for name in (f"{stem}.weight" for stem in network.stems) if _other_channels(name, incoming, expected)
+    ]
+    incoming |= {name: convert_input_channels(incoming[name], expected[name].shape[1]) for name in converted}
     _require_match(incoming, expected, source)
     network.load_state_dict(incoming, strict=False)
-    if new_head:
-        initialise_head(network.fc)
-    return HandOver(new_head, converted, inflated=bool(flat))
+    for name in new:
+        initialise_head(network.get_submodule(name))
+    return HandOver(bool(new), bool(converted), inflated=bool(flat))
+
+
+def _same_classes(classifier: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    """Return whether `state` has `classifier`, for as many classes."""
+    weight = f"{classifier}.weight"
+    return weight in state and state[weight].shape[:1] == expected[weight].shape[:1]
+
+
+def _other_channels(name: str, incoming: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    """Return whether the weights `name` of a first convolution come from one over another number of channels."""
+    ours, theirs = expected[name], incoming.get(name)
+    return theirs is not None and theirs.ndim == ours.ndim and theirs.shape[1] != ours.shape[1]
 
 
 def _as_scalar(counter: Tensor) -> Tensor:
@@ -92,6 +100,6 @@ def _require_match(incoming: Mapping[str, Tensor], expected: Mapping[str, Tensor
             f"weights that do not fit the network ({len(missing)} missing, {len(unknown)} unknown, "
             f"{len(misfit)} of another shape, {len(broken)} not finite):\n" + summarise(problems),
             file=source,
-            hint="weights go between networks of one backbone, under torchvision's parameter names; "
-            "those of architecture i3d only into i3d",
+            hint="weights go between networks of one family and size, under the family's parameter names "
+            "(torchvision's for ResNets); those of 3-D networks only into 3-D ones",
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from mml_core.networks.backbones import TinyResNet, first_convolution
-from mml_core.networks.interface import Prediction, initialise_head, require_clips
+from mml_core.networks.interface import Prediction, VideoNetwork, count_segments, initialise_head
 
 #: Frames that the first convolution sees, and the first one of each residual block that looks at its neighbours.
 STEM_LENGTH, BLOCK_LENGTH = 5, 3
@@ -18,7 +18,7 @@ STEM_LENGTH, BLOCK_LENGTH = 5, 3
 TEMPORAL_BLOCKS = ((0, 1), (0, 2), (0, 2), (1, 2))
 
 
-class InflatedClassifier(nn.Module):
+class InflatedClassifier(VideoNetwork):
     """A ResNet whose images got a time axis: (B, C, T, H, W) all the way, pooled over time and space at the end.
 
     Its modules and parameters carry the names of torchvision's ResNet, with weights of convolutions (O, C, T, K, K).
@@ -29,7 +29,7 @@ class InflatedClassifier(nn.Module):
 
     Args:
         backbone: taken apart, not copied.
-        frames: T, frames of a clip; no parameter depends on it.
+        frames: T, frames of a segment; no parameter depends on it.
         channels: C of an input frame (3 RGB, 10 flow, 15 differences).
         classes: N.
         dropout: probability, on the pooled features before the classifier.
@@ -61,14 +61,21 @@ class InflatedClassifier(nn.Module):
         initialise_head(self.fc)
 
     def forward(self, clips: Tensor) -> Prediction:
-        """Return the prediction for `clips` (B, T, C, H, W), normalised, of any height and width."""
-        require_clips(clips, self.frames, self.channels)
-        x = clips.transpose(1, 2).contiguous(memory_format=self.memory_format)  # (B, C, T, H, W)
+        """Return the prediction for `clips` (B, S * T, C, H, W), normalised: the mean over the segments."""
+        segments = count_segments(clips, self.frames, self.channels)
+        x = clips.unflatten(1, (segments, self.frames)).flatten(0, 1)
+        x = x.transpose(1, 2).contiguous(memory_format=self.memory_format)  # (B * S, C, T, H, W)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.temporal_pool(self.layer1(x))  # (B, C, ceil(T / 2), H / 4, W / 4)
-        x = self.layer4(self.layer3(self.layer2(x)))
-        features = self.avgpool(x).flatten(1)  # (B, F)
-        return Prediction(self.fc(self.dropout(features)), features)
+        maps = {}
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            x = getattr(self, name)(x)
+            if name == "layer1":
+                x = self.temporal_pool(x)  # (B * S, C, ceil(T / 2), H / 4, W / 4)
+            if name in self.kept:
+                maps[name] = x.unflatten(0, (-1, segments))
+        features = self.avgpool(x).flatten(1).unflatten(0, (-1, segments))  # (B, S, F)
+        logits = self.fc(self.dropout(self.classifier_input(features)).mean(dim=1))
+        return Prediction(logits, features.mean(dim=1), maps)
 
 
 def inflate(weight: Tensor, length: int) -> Tensor:

@@ -1,29 +1,75 @@
-"""What all networks over clips have in common: the form of their input, what they say, how a new classifier starts."""
+"""What all networks over clips have in common: what they take, what they say, how a new classifier starts."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 HEAD_STD = 0.001
 
 
+class ClipShape(NamedTuple):
+    """What a network takes of a video.
+
+    frames: T of a segment. channels: C of an input frame by modality (3 RGB, 10 flow in stacks of 5, …). segments: S in
+    training; networks take any number of segments.
+    """
+
+    frames: int
+    channels: Mapping[str, int]
+    segments: int = 1
+
+
 class Prediction(NamedTuple):
-    """What a network says about a batch of clips.
+    """What a network, or a part of one, says about a batch of clips.
 
     logits: (B, N), one score a class for the whole clip. features: (B, F), pooled over space and time, before dropout
-    and classifier.
+    and classifier. maps: by name of an inner block what comes out of it, where `VideoNetwork.kept` asks for it, (B, C, …).
+    parts: what parts that predict by themselves say, by name. choices: (B, S, M) in 0 … 1, which of M modalities a network
+    that chooses has used in each segment.
     """
 
     logits: Tensor
     features: Tensor
+    maps: Mapping[str, Tensor] = {}
+    parts: Mapping[str, Prediction] = {}
+    choices: Tensor | None = None
 
 
-def require_clips(clips: Tensor, frames: int, channels: int) -> None:
-    """Raise ValueError where `clips` are not (B, `frames`, `channels`, H, W)."""
-    if clips.ndim != 5 or clips.shape[1:3] != (frames, channels):
-        raise ValueError(f"expected (B, {frames}, {channels}, H, W), got {tuple(clips.shape)}")
+class VideoNetwork(nn.Module):
+    """Any network over clips.
+
+    `forward` takes a tensor (B, S * T, C, H, W) for each of the modalities that its configuration lists, in that order,
+    normalised, the S segments of T frames one after the other, and returns a `Prediction`.
+    """
+
+    #: Layout in memory of weights and activations, for `Module.to`.
+    memory_format: torch.memory_format = torch.channels_last
+    #: Names of its classifiers, `nn.Linear`s, which are drawn anew for other classes.
+    classifiers: ClassVar[tuple[str, ...]] = ("fc",)
+    #: Names of its first convolutions, which are converted for other input channels.
+    stems: ClassVar[tuple[str, ...]] = ("conv1",)
+    #: Inner blocks whose maps are part of the prediction; whoever needs some says so.
+    kept: tuple[str, ...] = ()
+    #: Whether the classifier learns from features that it has no influence on.
+    detached: bool = False
+
+    def classifier_input(self, features: Tensor) -> Tensor:
+        """Return `features`, without their history where the classifier is to learn by itself."""
+        return features.detach() if self.detached else features
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take note that `epoch` (from 0) begins, for networks in which something changes with it."""
+
+
+def count_segments(clips: Tensor, frames: int, channels: int) -> int:
+    """Return S of `clips`; raises ValueError where they are not (B, S * `frames`, `channels`, H, W)."""
+    if clips.ndim != 5 or clips.shape[1] % frames or clips.shape[1] == 0 or clips.shape[2] != channels:
+        raise ValueError(f"expected (B, S * {frames}, {channels}, H, W), got {tuple(clips.shape)}")
+    return clips.shape[1] // frames
 
 
 def initialise_head(head: nn.Linear) -> None:

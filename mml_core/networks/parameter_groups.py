@@ -7,14 +7,14 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mml_core.config.recipe import OptimizerConfig
+from mml_core.config.learning import SgdConfig
 from mml_core.networks.build import VideoNetwork
 
 #: Biases learn twice as fast as weights, wherever they are.
 BIAS_SCALE = 2.0
 
 
-def parameter_groups(network: VideoNetwork, optimizer: OptimizerConfig, *, new_head: bool) -> list[dict[str, Any]]:
+def parameter_groups(network: VideoNetwork, optimizer: SgdConfig, *, new_head: bool) -> list[dict[str, Any]]:
     """Return the groups for `torch.optim.SGD`, each parameter of `network` in exactly one of them.
 
     Each group has `name`, `params`, `lr` (the first learning rate times `lr_scale`), `weight_decay` and `lr_scale`,

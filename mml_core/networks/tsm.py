@@ -7,22 +7,22 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from mml_core.networks.backbones import TinyResNet, first_convolution
-from mml_core.networks.interface import Prediction, initialise_head, require_clips
+from mml_core.networks.interface import Prediction, VideoNetwork, count_segments, initialise_head
 from mml_core.networks.shift import ShiftedConv2d
 
 #: From so many blocks in the third stage on (ResNet-101), only every second block shifts, as TSM's authors do.
 BLOCKS_OF_SPARSE_SHIFT = 23
 
 
-class ClipClassifier(nn.Module):
-    """An image ResNet applied to each frame, the mean of the frames' logits as the clip's.
+class ClipClassifier(VideoNetwork):
+    """An image ResNet applied to each frame, the mean of all frames' logits as the clip's.
 
     Its modules and parameters carry the names of torchvision's ResNet (`conv1.weight`, `layer1.0.conv1.weight`, …,
     `fc.bias`), with and without temporal shift, so that torchvision's state dicts are its own.
 
     Args:
         backbone: taken apart, not copied.
-        frames: T, frames of a clip; no parameter depends on it.
+        frames: T, frames of a segment; no parameter depends on it.
         channels: C of an input frame (3 RGB, 10 flow, 15 differences).
         classes: N.
         dropout: probability, on each frame's features before the classifier.
@@ -57,12 +57,17 @@ class ClipClassifier(nn.Module):
                 block.conv1 = ShiftedConv2d(block.conv1, self.frames)
 
     def forward(self, clips: Tensor) -> Prediction:
-        """Return the prediction for `clips` (B, T, C, H, W), normalised, of any height and width."""
-        require_clips(clips, self.frames, self.channels)
-        x = clips.flatten(0, 1).contiguous(memory_format=self.memory_format)  # (B * T, C, H, W)
+        """Return the prediction for `clips` (B, S * T, C, H, W), normalised, of any height and width."""
+        images = clips.shape[1]
+        count_segments(clips, self.frames, self.channels)
+        x = clips.flatten(0, 1).contiguous(memory_format=self.memory_format)  # (B * S * T, C, H, W)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        features = self.avgpool(x).flatten(1).unflatten(0, (-1, self.frames))  # (B, T, F)
+        maps = {}
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            x = getattr(self, name)(x)
+            if name in self.kept:
+                maps[name] = x.unflatten(0, (-1, images))  # (B, S * T, C', H', W')
+        features = self.avgpool(x).flatten(1).unflatten(0, (-1, images))  # (B, S * T, F)
         # The classifier is affine, so the mean of the frames' logits is the logits of the frames' mean.
-        logits = self.fc(self.dropout(features).mean(dim=1))
-        return Prediction(logits, features.mean(dim=1))
+        logits = self.fc(self.dropout(self.classifier_input(features)).mean(dim=1))
+        return Prediction(logits, features.mean(dim=1), maps)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.recipe import RecipeConfig, is_reference
-from mml_core.config.stage import WEIGHT_FILES, NetworkConfig, StageConfig
+from mml_core.config.networks import WEIGHT_FILES, ResNetNetwork
+from mml_core.config.recipe import RecipeConfig
+from mml_core.config.stage import StageConfig, is_reference
 from mml_core.errors import InputError
 
 
-def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: NetworkConfig, file: Path) -> None:
+def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: ResNetNetwork, file: Path) -> None:
     """Raise InputError, naming the key `where`, for a network that cannot be built, or started as its `init` says."""
     if block.modality not in data.modalities:
         raise InputError(

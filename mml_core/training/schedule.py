@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mml_core.config.recipe import ScheduleConfig
+from mml_core.config.learning import ScheduleConfig
 
 
 def learning_rate_factor(schedule: ScheduleConfig, epoch: float, epochs: int) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mml_core.config.recipe import NetworkConfig
+from mml_core.config.networks import ResNetNetwork
 from mml_core.networks import VideoNetwork, build_network
 
 
-def network_config(**settings: Any) -> NetworkConfig:
+def network_config(**settings: Any) -> ResNetNetwork:
     """Return the block of a randomly initialised network, by default on the tiny backbone."""
-    return NetworkConfig(**{"modality": "rgb", "init": "random", "backbone": "resnet_tiny", **settings})
+    return ResNetNetwork(**{"modality": "rgb", "init": "random", "backbone": "resnet_tiny", **settings})
 
 
 def build(

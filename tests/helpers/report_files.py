@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mml_core.config.recipe import EnsembleConfig, ProtocolConfig, TableConfig
+from mml_core.config.tables import EnsembleConfig, ProtocolConfig, TableConfig
 from mml_core.evaluation.members import members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.table import TableRequest, build_table, write_table

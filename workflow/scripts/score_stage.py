@@ -28,7 +28,7 @@ def main() -> None:
     end_with_parent()
     with prepare_compute(arguments.threads, arguments.device) as compute:
         from mml_core.config.dataset import load_dataset
-        from mml_core.config.recipe import ProtocolConfig
+        from mml_core.config.tables import ProtocolConfig
         from mml_core.evaluation.job import score_stage
 
         score_stage(

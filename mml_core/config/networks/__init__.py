@@ -1,0 +1,38 @@
+"""The networks of a stage: a configuration for each family. No torch: planning imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
+from mml_core.config.networks.base import DOWNLOADED, WEIGHT_FILES, WHOLE, NetworkBase
+from mml_core.config.networks.cma import CmaNetwork
+from mml_core.config.networks.multiplier import MultiplierNetwork
+from mml_core.config.networks.resnets import ResNetNetwork
+from mml_core.config.networks.resnext3d import ResNext3dNetwork
+from mml_core.config.networks.s3d import S3dNetwork
+
+__all__ = ["DOWNLOADED", "WEIGHT_FILES", "WHOLE", "NetworkBase", "NetworkConfig", "ResNetNetwork"]
+
+#: Architectures that share a family with others.
+_FAMILIES = {"tsm": "resnets", "tsn": "resnets", "i3d": "resnets", "s3d": "s3d", "s3dg": "s3d"}
+
+
+def _family(value: Any) -> str:
+    named = value.get("architecture", "tsm") if isinstance(value, Mapping) else getattr(value, "architecture", "tsm")
+    return _FAMILIES.get(str(named), str(named))
+
+
+NetworkConfig = Annotated[
+    Annotated[ResNetNetwork, Tag("resnets")]
+    | Annotated[ResNext3dNetwork, Tag("resnext3d")]
+    | Annotated[S3dNetwork, Tag("s3d")]
+    | Annotated[CmaNetwork, Tag("cma")]
+    | Annotated[MultiplierNetwork, Tag("multiplier")]
+    | Annotated[AdaMmlNetwork, Tag("adamml")]
+    | Annotated[StreamNetwork, Tag("adamml_stream")],
+    Discriminator(_family),
+]

@@ -1,0 +1,71 @@
+"""AdaMML: recognition streams, and a policy that chooses among them segment by segment (Panda et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mml_core.config.dataset import Name
+from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet
+
+
+class StreamNetwork(OneStream):
+    """One recognition stream: a TSN with three temporal max-poolings, or MobileNetV2 over spectrograms."""
+
+    module = "mml_core.networks.adamml"
+    parts = ("backbone", "fc")
+
+    architecture: Literal["adamml_stream"]
+    backbone: ResNet | Literal["mobilenet_v2"] = Field(default="resnet50", description="torchvision's image network")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
+
+    def download(self, source: str, part: str) -> str | None:
+        """Return the backbone's name: there are ImageNet weights of all but resnet_tiny."""
+        return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
+
+    def size_of_features(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+
+class AdaMmlNetwork(NetworkBase):
+    """Streams, the policy, and the fusion of what the chosen streams say."""
+
+    module = "mml_core.networks.adamml"
+    parts = ("policy", "streams", "fusion")
+
+    architecture: Literal["adamml"]
+    streams: tuple[Name, ...] = Field(min_length=2, description="modalities that are recognised, one stream each")
+    proxies: dict[Name, Name] = Field(
+        default={}, description="stream: the cheaper modality that the policy looks at in its place"
+    )
+    backbones: dict[Name, ResNet | Literal["mobilenet_v2"]] = Field(
+        default={}, description="stream: its image network, where it is not resnet50"
+    )
+    temperature: float = Field(default=5.0, gt=0, le=1000, description="of the choices in the first epoch")
+    temperature_decay: float = Field(default=0.965, gt=0, le=1, description="factor of the temperature, each epoch")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of the streams, then those that only the policy sees."""
+        return tuple(dict.fromkeys([*self.streams, *self.proxies.values()]))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Its streams."""
+        return tuple(f"streams.{name}" for name in self.streams)
+
+    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+        """A stream starts from a network of one stream over the same modality."""
+        if part in self.heads and isinstance(parent, StreamNetwork):
+            stream = part.removeprefix("streams.")
+            expected = self.backbones.get(stream, "resnet50")
+            return None if parent.backbone == expected else f"is a {parent.backbone}, and stream {stream} a {expected}"
+        return super().misfit(part, parent, parent_part)
+
+    @model_validator(mode="after")
+    def _known_streams(self) -> AdaMmlNetwork:
+        if unknown := sorted({*self.proxies, *self.backbones} - {*self.streams}):
+            raise ValueError(f"no stream {unknown[0]!r}; there are {', '.join(self.streams)}")
+        return self

@@ -1,0 +1,114 @@
+"""What the configurations of all networks have in common: inputs, first weights, parts, what stays frozen."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mml_core.config.base import Strict
+from mml_core.config.dataset import Name
+
+#: Sources of first weights that the workflow downloads.
+DOWNLOADED = ("imagenet", "kinetics")
+WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
+#: Image backbones of torchvision's ResNet; resnet_tiny is a narrow ten-layer one for the demo.
+ResNet = Literal["resnet_tiny", "resnet18", "resnet34", "resnet50", "resnet101"]
+#: A part of a network, by its name as a module: `fc`, `flow`, `streams.rgb`.
+Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+){0,7}$")]
+#: The whole network, where parts are named.
+WHOLE = ""
+
+
+class NetworkBase(Strict):
+    """A network of a stage. Its class says which module builds it, and what it is made of.
+
+    The program text of that module, and of all that it imports, defines the weights and the scores of its stages.
+    """
+
+    #: The module that has `build(config, shape, classes)`.
+    module: ClassVar[str]
+    #: Modules at the top of the network that can start, learn and stay frozen by themselves.
+    parts: ClassVar[tuple[str, ...]]
+
+    init: str | dict[Part, str] = Field(
+        description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "
+        "`stage.network.part`, a path that ends in .safetensors, .pth or .pyth, or a name of the recipe's first_weights; "
+        "or any of these for each part, {part: weights}, with random ones for parts that are not named"
+    )
+    reset_head: bool = Field(
+        default=False, description="start from a new classifier although the class count is the same"
+    )
+    frozen: bool | tuple[Part, ...] = Field(
+        default=False,
+        description="true: a teacher, which is not trained and predicts as in testing; "
+        "a list: parts that are left as they are, statistics of batch normalisation included",
+    )
+    scale: Literal["imagenet", "activitynet", "unit"] = Field(
+        default="imagenet",
+        description="of its inputs: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
+        "ActivityNet's mean, flow less 127.5: MARS's published weights); unit (-1 to 1)",
+    )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the data set's modalities that it reads, in the order in which `forward` takes them."""
+        raise NotImplementedError
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Parts whose own predictions it gives beside the whole network's."""
+        return ()
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether nothing of it is trained."""
+        return self.frozen is True
+
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        """Parts that are left as they are in a network of which others are trained."""
+        return self.frozen if isinstance(self.frozen, tuple) else ()
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """First weights by part; a start of the whole network is that of the part `WHOLE`."""
+        return {WHOLE: self.init} if isinstance(self.init, str) else dict(self.init)
+
+    def has_part(self, part: str) -> bool:
+        """Whether it has a part of that name."""
+        return part.split(".")[0] in self.parts
+
+    def download(self, source: str, part: str) -> str | None:
+        """Return the name of the weights to download from `source` (imagenet, kinetics) for `part`; None: there are none."""
+        return None
+
+    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+        """Return why the weights of `parent_part` of `parent` cannot be those of this network's `part`, or None."""
+        if type(parent) is type(self) and part == parent_part:
+            return None
+        return f"is of another architecture, {parent.architecture}"
+
+    def size_of_features(self) -> str:
+        """Return what decides how many features it has: networks that say the same can be compared by them."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _known_parts(self) -> NetworkBase:
+        named = [*(part for part in self.starts if part != WHOLE), *self.frozen_parts]
+        if unknown := sorted({part for part in named if not self.has_part(part)}):
+            raise ValueError(f"no part {unknown[0]!r}; there are {', '.join(self.parts)}")
+        if isinstance(self.init, dict) and not self.init:
+            raise ValueError("init: no part is named; write random for random weights")
+        return self
+
+
+class OneStream(NetworkBase):
+    """A network over one modality."""
+
+    modality: Name = Field(description="name of the data set's modality that the network reads")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modality that it reads."""
+        return (self.modality,)

@@ -1,0 +1,39 @@
+"""What the configurations of all objectives have in common: what they need of the networks of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from mml_core.config.base import Strict
+from mml_core.config.networks import NetworkBase
+
+Networks = Mapping[str, NetworkBase]
+
+
+class ObjectiveBase(Strict):
+    """What a stage minimises. The program text of `module`, and of all that it imports, defines the stage's weights."""
+
+    #: The module that has `build(config, multi_label)`.
+    module: ClassVar[str]
+    #: Frozen networks that it learns from: their number.
+    teachers: ClassVar[int] = 0
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of inner blocks whose feature maps it needs of every network."""
+        return ()
+
+    @property
+    def detached_classifiers(self) -> bool:
+        """Whether classifiers learn from features that they have no influence on."""
+        return False
+
+    def check(self, networks: Networks) -> None:
+        """Raise ValueError where these networks cannot learn together in this way."""
+        frozen = sum(network.is_teacher for network in networks.values())
+        kind = getattr(self, "kind", "")
+        if self.teachers and frozen != self.teachers:
+            raise ValueError(f"objective {kind} needs exactly one network with frozen: true, its teacher")
+        if frozen and not self.teachers:
+            raise ValueError(f"objective {kind} has no use for a frozen network")

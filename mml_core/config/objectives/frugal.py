@@ -1,0 +1,20 @@
+"""Cross-entropy plus the price of the modalities that a policy chose (AdaMML)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mml_core.config.dataset import Name
+from mml_core.config.objectives.base import ObjectiveBase
+
+
+class FrugalConfig(ObjectiveBase):
+    """Cross-entropy plus prices: the squared share of the segments that a modality is used in, where the answer is right."""
+
+    module = "mml_core.objectives.frugal"
+
+    kind: Literal["frugal"]
+    prices: dict[Name, float] = Field(min_length=1, description="modality: its price (lambda)")
+    wrong: float = Field(default=10.0, ge=0, le=1e6, description="penalty of a wrong answer (gamma)")
