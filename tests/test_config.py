@@ -13,7 +13,7 @@ from mml_core.config.dataset import load_dataset
 from mml_core.config.document import generated_files
 from mml_core.config.project import project_config
 from mml_core.config.recipe import load_recipe
-from mml_core.config.stage import is_reference
+from mml_core.config.references import is_reference
 from mml_core.errors import InputError, summarise
 
 DATASETS = sorted(Path("config/datasets").glob("*.yaml"))

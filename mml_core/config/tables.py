@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name, Split
-from mml_core.config.stage import REFERENCE_PATTERN, NetworkRef
+from mml_core.config.references import REFERENCE_PATTERN, NetworkRef
 
 _REFERENCE = REFERENCE_PATTERN.strip("^$")
 #: One network, or several whose logits are summed: `ml_rgb.rgb + ml_flow.flow`.

@@ -27,9 +27,9 @@ class Prediction(NamedTuple):
     """What a network, or a part of one, says about a batch of clips.
 
     logits: (B, N), one score a class for the whole clip. features: (B, F), pooled over space and time, before dropout
-    and classifier. maps: by name of an inner block what comes out of it, where `VideoNetwork.kept` asks for it, (B, C, …).
-    parts: what parts that predict by themselves say, by name. choices: (B, S, M) in 0 … 1, which of M modalities a network
-    that chooses has used in each segment.
+    and classifier. maps: by name of an inner block what comes out of it, (B, …), where `VideoNetwork.kept` asks for it.
+    parts: what parts that predict by themselves say, by name. choices: (B, S, M) in 0 … 1, which of M modalities a
+    network that chooses has used in each segment.
     """
 
     logits: Tensor

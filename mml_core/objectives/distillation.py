@@ -18,8 +18,8 @@ class Distillation(Objective):
     """L = L_CE(p, y) + weight * |student - teacher|^2, the teacher frozen, for each student of the stage.
 
     Args:
-        compared: `pooled`, the features before the classifier (MARS, section 3); `logits` (D3D); or an inner block, whose
-            maps are pooled over space and time.
+        compared: `pooled`, the features before the classifier (MARS, section 3); `logits` (D3D); or an inner block,
+            whose maps are pooled over space and time.
         weight: of the distance. The published ones, 50 and 1, go with `reduction` mean.
         reduction: of the squared differences over the elements of an example; over examples it is the mean.
         classify: whether there is a cross-entropy beside the distance (MERS has none).

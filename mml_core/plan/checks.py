@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.networks import WEIGHT_FILES, ResNetNetwork
+from mml_core.config.networks import ResNetNetwork
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.stage import StageConfig, is_reference
+from mml_core.config.references import WEIGHT_FILES, StageConfig, is_reference
 from mml_core.errors import InputError
 
 

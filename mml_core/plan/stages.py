@@ -19,7 +19,8 @@ from mml_core.annotations import Annotations, Video, assign_shards, swap_directi
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig, seeded
-from mml_core.config.stage import StageConfig, is_reference
+from mml_core.config.references import is_reference
+from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
 from mml_core.plan.checks import check_network, check_together

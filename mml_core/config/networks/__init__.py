@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
-from mml_core.config.networks.base import DOWNLOADED, WEIGHT_FILES, WHOLE, NetworkBase
+from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.networks.cma import CmaNetwork
 from mml_core.config.networks.multiplier import MultiplierNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
 from mml_core.config.networks.s3d import S3dNetwork
 
-__all__ = ["DOWNLOADED", "WEIGHT_FILES", "WHOLE", "NetworkBase", "NetworkConfig", "ResNetNetwork"]
+__all__ = ["DOWNLOADED", "WHOLE", "NetworkBase", "NetworkConfig", "ResNetNetwork"]
 
 #: Architectures that share a family with others.
 _FAMILIES = {"tsm": "resnets", "tsn": "resnets", "i3d": "resnets", "s3d": "s3d", "s3dg": "s3d"}

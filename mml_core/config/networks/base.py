@@ -11,7 +11,6 @@ from mml_core.config.dataset import Name
 
 #: Sources of first weights that the workflow downloads.
 DOWNLOADED = ("imagenet", "kinetics")
-WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
 #: Image backbones of torchvision's ResNet; resnet_tiny is a narrow ten-layer one for the demo.
 ResNet = Literal["resnet_tiny", "resnet18", "resnet34", "resnet50", "resnet101"]
 #: A part of a network, by its name as a module: `fc`, `flow`, `streams.rgb`.

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mml_core.config.networks.base import WHOLE
 from mml_core.config.objectives.base import Networks, ObjectiveBase
+from mml_core.config.references import is_reference
 
 
 class MutualConfig(ObjectiveBase):
@@ -28,7 +29,7 @@ class MutualConfig(ObjectiveBase):
         starts: dict[tuple[tuple[str, ...], str], str] = {}
         for name, network in networks.items():
             init = network.starts.get(WHOLE, "random")
-            if "." not in init or network.reset_head:
+            if not is_reference(init) or network.reset_head:
                 continue
             other = starts.setdefault((network.modalities, init), name)
             if other != name:

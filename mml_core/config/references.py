@@ -1,0 +1,24 @@
+"""References to networks of other stages, and files of weights."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
+REFERENCE_PATTERN = r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,7}$"
+#: `stage.network`: the network of another stage of the recipe; `stage.network.part`: a part of it.
+NetworkRef = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
+
+
+def is_reference(init: str) -> bool:
+    """Whether `init` names a network of another stage, or a part of one (and not a file, `imagenet` or `random`)."""
+    return re.match(REFERENCE_PATTERN, init) is not None and not init.endswith(WEIGHT_FILES)
+
+
+def split_reference(reference: str) -> tuple[str, str, str]:
+    """Return stage, network and part (empty for the whole network) of a reference."""
+    stage, network, *part = reference.split(".", 2)
+    return stage, network, part[0] if part else ""
