@@ -77,7 +77,7 @@ def test_outputs_describe_themselves(pair: Stage, dataset: tuple[DatasetConfig, 
     about = read_about(where.weights)
     assert StageDocument.model_validate(about["document"]) == pair.document
     assert about["classes"] == ["a", "b"]
-    assert about["networks"]["x"]["channels"] == 3
+    assert about["networks"]["x"]["channels"] == {"rgb": 3}
     assert json.loads(where.config.read_text())["document"]["config"]["epochs"] == 2
     assert set(read_weights(where.weights, "x")) == set(read_weights(where.weights, "y"))
     with where.history.open() as file:

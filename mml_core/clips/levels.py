@@ -30,7 +30,7 @@ def input_channels(kind: str, stack: int) -> int:
     raise ValueError(f"unknown kind of modality: {kind!r}")
 
 
-def normalise(levels: Tensor, kind: str) -> Tensor:
+def normalise(levels: Tensor, kind: str, scale: str = "imagenet") -> Tensor:
     """Return uint8 `levels` (..., C, H, W) as float32 of the same shape, on the same device, as TSM and MML feed them.
 
     rgb: (level/255 - mean) / deviation of ImageNet, about -2.1 … 2.6. flow: (level - 128)/255/0.226, about ±2.2, zero

@@ -12,7 +12,10 @@ from mml_core.config.base import Strict
 class ClipConfig(Strict):
     """What a network sees of a video: the same frames and the same crop for all networks of a stage."""
 
-    frames: int = Field(default=8, ge=1, le=128, description="input frames of a clip")
+    frames: int = Field(default=8, ge=1, le=128, description="input frames of a segment")
+    segments: int = Field(
+        default=1, ge=1, le=128, description="segments of a clip, each from its own part of the video"
+    )
     stack: int = Field(default=5, ge=1, le=16, description="flow fields or differences an input frame (rgb: always 1)")
     sampling: Literal["both", "uniform", "dense"] = Field(
         default="both", description="frames in training: uniform, dense, or each with probability one half"

@@ -37,7 +37,7 @@ def hand_over(network: VideoNetwork, state: Mapping[str, Tensor], *, reset_head:
     """Load `state`, the weights of another network that fits, into `network`.
 
     Convolutions over images are inflated where `network` has them over clips; there is no way back. First convolutions
-    are converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so, where
+    are converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so, or
     the numbers of classes differ, and where `state` has none. Counters of batches that batch normalisation has seen may
     be missing (old files); everything else must be there and fit, or InputError lists it. `source` names the origin of
     `state` for people: a file, or a stage's network.

@@ -76,20 +76,22 @@ def write_weights(path: Path, states: Mapping[str, Mapping[str, Tensor]], about:
         save_file(tensors, temporary, metadata)
 
 
-def read_weights(path: Path, network: str) -> dict[str, Tensor]:
-    """Return the state of `network` in the stage file at `path`, on the CPU.
+def read_weights(path: Path, network: str, part: str = "") -> dict[str, Tensor]:
+    """Return the state of `network`, or of its `part`, in the stage file at `path`, on the CPU.
 
-    Raises InputError where the file is missing, damaged, of another kind, or lacks the network.
+    Raises InputError where the file is missing, damaged, of another kind, or lacks the network or the part.
     """
+    prefix = f"{network}/{part}." if part else f"{network}/"
     try:
         with safe_open(path, framework="pt") as file:
-            keys = [key for key in file.keys() if key.startswith(f"{network}/")]  # noqa: SIM118 - not a mapping
-            state = {key.removeprefix(f"{network}/"): file.get_tensor(key) for key in keys}
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - not a mapping
+            state = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
             others = sorted({key.split("/")[0] for key in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"is no readable weights file ({error})", file=path, hint=_REMAKE) from error
     if not state:
-        raise InputError(f"holds no network {network!r}, only {', '.join(others)}", file=path)
+        wanted = f"part {part!r} of network {network!r}" if part else f"network {network!r}"
+        raise InputError(f"holds no {wanted}; its networks are {', '.join(others)}", file=path)
     return state
 
 

@@ -5,94 +5,67 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.networks import ResNetNetwork
+from mml_core.config.networks import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.references import WEIGHT_FILES, StageConfig, is_reference
+from mml_core.config.references import WEIGHT_FILES, is_reference, split_reference
 from mml_core.errors import InputError
 
 
-def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: ResNetNetwork, file: Path) -> None:
+def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: NetworkBase, file: Path) -> None:
     """Raise InputError, naming the key `where`, for a network that cannot be built, or started as its `init` says."""
-    if block.modality not in data.modalities:
-        raise InputError(
-            f"{where}.modality: data set {data.name!r} has no modality {block.modality!r}",
-            file=file,
-            hint=f"it has {', '.join(data.modalities)}",
-        )
-    if block.init == "imagenet" and block.backbone == "resnet_tiny":
-        raise InputError(
-            f"{where}.init: there are no ImageNet weights for resnet_tiny", file=file, hint="use init: random"
-        )
-    if block.init == "kinetics" and (block.architecture, block.backbone) != ("i3d", "resnet50"):
-        raise InputError(
-            f"{where}.init: the weights trained on Kinetics are of an I3D with resnet50, not of a {block.architecture} "
-            f"with {block.backbone}",
-            file=file,
-            hint="use init: imagenet, or name a file of weights",
-        )
-    if is_reference(block.init):
-        stage, network = block.init.split(".")
-        parent = recipe.stages[stage].networks[network]
-        if parent.backbone != block.backbone:
+    for modality in block.modalities:
+        if modality not in data.modalities:
             raise InputError(
-                f"{where}.init: {block.init} is a {parent.backbone}, its weights do not fit a {block.backbone}",
+                f"{where}: data set {data.name!r} has no modality {modality!r}",
                 file=file,
-                hint="give both the same backbone",
+                hint=f"it has {', '.join(data.modalities)}",
             )
-        if parent.architecture == "i3d" and block.architecture != "i3d":
-            raise InputError(
-                f"{where}.init: {block.init} is an I3D, its 3-D weights do not fit a {block.architecture}",
-                file=file,
-                hint="weights go from 2-D to 3-D networks only",
-            )
-        if block.frozen and (parent.modality, parent.architecture) != (block.modality, block.architecture):
-            raise InputError(
-                f"{where}: a frozen network is the one that it starts from, but {block.init} is a "
-                f"{parent.architecture} for {parent.modality}",
-                file=file,
-                hint="give both the same modality and architecture",
-            )
-    elif block.frozen and not block.init.endswith(WEIGHT_FILES):
+    for part, init in block.starts.items():
+        key = f"{where}.init" if part == WHOLE else f"{where}.init.{part}"
+        if is_reference(init):
+            _check_parent(recipe, key, block, part, init, file)
+        else:
+            _check_outside(key, block, part, init, file)
+
+
+def _check_parent(recipe: RecipeConfig, key: str, block: NetworkBase, part: str, init: str, file: Path) -> None:
+    """Raise InputError where the weights of another stage's network, which exists, do not fit."""
+    stage, network, parent_part = split_reference(init)
+    parent = recipe.stages[stage].networks[network]
+    if parent_part and not parent.has_part(parent_part):
         raise InputError(
-            f"{where}: a frozen network that starts from {block.init} knows nothing of this data set",
+            f"{key}: network {stage}.{network} has no part {parent_part!r}",
             file=file,
-            hint="name a trained network: `init: stage.network`",
+            hint=f"it has {', '.join(parent.parts)}",
         )
-    elif block.init not in ("imagenet", "kinetics", "random") and not block.init.endswith(WEIGHT_FILES):
+    if misfit := block.misfit(part, parent, parent_part):
         raise InputError(
-            f"{where}.init: {block.init!r} is none of imagenet, kinetics, random, stage.network, a weight file or "
-            "a name of first_weights",
+            f"{key}: {init} {misfit}",
+            file=file,
+            hint="weights go between networks of one family and size, and from 2-D to 3-D ResNets",
+        )
+
+
+def _check_outside(key: str, block: NetworkBase, part: str, init: str, file: Path) -> None:
+    """Raise InputError for weights that are of no other stage where there are none, or they cannot be a teacher's."""
+    if init in DOWNLOADED and block.download(init, part) is None:
+        what = f"part {part} of a {block.architecture}" if part else f"a {block.architecture}"
+        size = getattr(block, "backbone", None)
+        raise InputError(
+            f"{key}: there are no {init} weights for {what}" + (f" with {size}" if size else ""),
+            file=file,
+            hint="use init: random, or name a file of weights",
+        )
+    if not init.endswith(WEIGHT_FILES) and init not in (*DOWNLOADED, "random"):
+        raise InputError(
+            f"{key}: {init!r} is none of imagenet, kinetics, random, stage.network, stage.network.part, a weight file "
+            "or a name of first_weights",
             file=file,
             hint=f"weight files end in {', '.join(WEIGHT_FILES)}",
         )
-
-
-def check_together(where: str, config: StageConfig, file: Path) -> None:
-    """Raise InputError, naming the key `where`, for networks that cannot learn together in one stage."""
-    _check_distinct_starts(where, config, file)
-    if config.objective.kind == "mars":
-        backbones = sorted({block.backbone for block in config.networks.values()})
-        if len(backbones) > 1:
-            raise InputError(
-                f"{where}: objective mars compares the features of {' and '.join(backbones)}, which differ in size",
-                file=file,
-                hint="give teacher and student the same backbone, or use objective d3d",
-            )
-
-
-def _check_distinct_starts(where: str, config: StageConfig, file: Path) -> None:
-    """Refuse mutual learning between two networks of one modality that start from the very same trained weights."""
-    if config.objective.kind != "mutual":
-        return
-    starts: dict[tuple[str, str], str] = {}
-    for name, block in config.networks.items():
-        if not is_reference(block.init) or block.reset_head:
-            continue
-        other = starts.setdefault((block.modality, block.init), name)
-        if other != name:
-            raise InputError(
-                f"{where}: networks {other} and {name} read the same modality and start from the same weights "
-                f"{block.init}, so that they have nothing to teach each other (MML, section IV-B)",
-                file=file,
-                hint="start them from two different runs, as the two launches of Fig. 2 do",
-            )
+    if block.is_teacher and not init.endswith(WEIGHT_FILES):
+        raise InputError(
+            f"{key}: a frozen network that starts from {init} knows nothing of this data set",
+            file=file,
+            hint="name a trained network: `init: stage.network`",
+        )

@@ -1,8 +1,8 @@
 """From a data set and a recipe to a graph of stages, each named by a digest of everything that defines its weights.
 
 A stage's key is `<name>-<digest>`. The digest covers the validated stage (defaults filled in), the keys of the stages
-that it starts from, the labelled videos and what is made of them. So stages that two recipes share are one stage, a
-changed setting gives another folder, and going back to an earlier setting finds the earlier results.
+that it starts from, the labelled videos that it learns from and what is made of them. So stages that two recipes share
+are one stage, a changed setting gives another folder, and going back to an earlier setting finds the earlier results.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from typing import Literal
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.networks import DOWNLOADED, NetworkBase
 from mml_core.config.recipe import RecipeConfig, seeded
-from mml_core.config.references import is_reference
+from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
-from mml_core.plan.checks import check_network, check_together
+from mml_core.plan.checks import check_network
 
-#: The splits that a stage reads: the first to train, the second for its history.
+#: The splits that a stage reads: the first to train, the second for its history and, with plateaus, its learning rate.
 STAGE_SPLITS = ("train", "validation")
-#: Sources of first weights that the workflow downloads.
-DOWNLOADED = ("imagenet", "kinetics")
 
 
 class Init(Strict):
-    """Where a network's first weights come from."""
+    """Where the first weights of a network, or of a part of one, come from."""
 
     source: Literal["random", "imagenet", "kinetics", "file", "stage"]
+    name: str | None = None  # of downloaded weights
     stage: str | None = None  # key of the stage, for source `stage`
     network: str | None = None  # network of that stage
+    part: str = ""  # part of that network; empty for the whole
     file: str | None = None  # path, for source `file`
 
 
@@ -44,9 +45,10 @@ class StageDocument(Strict):
     """Everything that defines a stage's weights, and nothing else."""
 
     config: StageConfig
-    inits: dict[str, Init]
+    inits: dict[str, dict[str, Init]]  # network -> part (empty for the whole network) -> where its weights come from
     dataset: str
     data_digest: str
+    validation_digest: str | None = None  # where the weights depend on the validation split
     modalities: dict[str, str]  # name of each modality that is read -> folder name of its shards
 
     @classmethod
@@ -56,7 +58,7 @@ class StageDocument(Strict):
 
     def scored_modalities(self) -> dict[str, str]:
         """Return the folder names of the modalities that trained networks read: a teacher's may not be among them."""
-        read = {self.config.networks[name].modality for name in self.config.trained}
+        read = {modality for name in self.config.trained for modality in self.config.networks[name].modalities}
         return {name: folder for name, folder in self.modalities.items() if name in read}
 
     def to_json(self) -> str:
@@ -75,7 +77,8 @@ class Stage:
     @property
     def parents(self) -> list[str]:
         """Keys of the stages that this one starts from."""
-        return sorted({init.stage for init in self.document.inits.values() if init.stage})
+        inits = (init for parts in self.document.inits.values() for init in parts.values())
+        return sorted({init.stage for init in inits if init.stage})
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,13 @@ class DataPlan:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of what a stage learns from: classes, labelled videos of both its splits, and how they are flipped."""
+        """Digest of what a stage learns from: classes, labelled training videos, and how they are flipped."""
         content = hashlib.sha256()
         content.update(canonical_json([list(self.annotations.classes), self.config.multi_label]).encode())
         content.update(self.config.horizontal_flip.encode())
         if self.config.horizontal_flip == "swap_direction":
             content.update(json.dumps(swap_direction_labels(self.annotations.classes)).encode())
-        for split in STAGE_SPLITS:
-            content.update(self.labels_digest(split).encode())
+        content.update(self.labels_digest("train").encode())
         return content.hexdigest()[:16]
 
     def labels_digest(self, split: str) -> str:
@@ -121,36 +123,60 @@ class DataPlan:
         return digest([list(self.annotations.classes), videos], 16)
 
 
-def plan_stages(data: DataPlan, recipe: RecipeConfig, file: Path) -> dict[str, Stage]:
+def plan_stages(
+    data: DataPlan, recipe: RecipeConfig, file: Path, others: Mapping[str, DataPlan] | None = None
+) -> dict[str, Stage]:
     """Return the stages of `recipe` by name, each after those that it starts from.
 
-    Raises InputError naming `file` for unknown weights, cycles, hand-overs that cannot work and missing modalities.
+    `data` is the run's data set, `others` by name are those that stages name themselves. Raises InputError naming
+    `file` for unknown weights, cycles, hand-overs that cannot work, missing modalities and data sets.
     """
     planned: dict[str, Stage] = {}
+    classes: dict[str, tuple[str, ...]] = {}
     for name in _topological_order(recipe, file):
         config = recipe.stages[name]
+        own = data if config.dataset in (None, data.config.name) else (others or {})[config.dataset]
+        classes[name] = tuple(own.annotations.classes)
         inits = {}
         for network, block in config.networks.items():
-            check_network(data.config, recipe, f"stages.{name}.networks.{network}", block, file)
-            inits[network] = _resolve_init(block.init, planned)
-        check_together(f"stages.{name}", config, file)
+            where = f"stages.{name}.networks.{network}"
+            check_network(own.config, recipe, where, block, file)
+            _check_teacher(where, block, classes, name, file)
+            inits[network] = {part: _resolve_init(block, part, init, planned) for part, init in block.starts.items()}
         document = StageDocument(
             config=config,
             inits=inits,
-            dataset=data.config.name,
-            data_digest=data.digest,
+            dataset=own.config.name,
+            data_digest=own.digest,
+            validation_digest=own.labels_digest("validation") if config.watches_validation else None,
             modalities={
-                modality: data.config.modality_key(modality)
-                for modality in sorted({block.modality for block in config.networks.values()})
+                modality: own.config.modality_key(modality)
+                for modality in sorted({name for block in config.networks.values() for name in block.modalities})
             },
         )
         planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
     return planned
 
 
-def plan_runs(data: DataPlan, recipe: RecipeConfig, file: Path) -> list[dict[str, Stage]]:
+def plan_runs(
+    data: DataPlan, recipe: RecipeConfig, file: Path, others: Mapping[str, DataPlan] | None = None
+) -> list[dict[str, Stage]]:
     """Return the stages of every run of `recipe`, one run a seed; errors as `plan_stages`."""
-    return [plan_stages(data, seeded(recipe, run), file) for run in range(recipe.seeds)]
+    return [plan_stages(data, seeded(recipe, run), file, others) for run in range(recipe.seeds)]
+
+
+def _check_teacher(
+    where: str, block: NetworkBase, classes: Mapping[str, tuple[str, ...]], stage: str, file: Path
+) -> None:
+    """Raise InputError for a teacher that was trained on other classes."""
+    for init in block.starts.values():
+        parent = split_reference(init)[0] if is_reference(init) else stage
+        if block.is_teacher and classes[parent] != classes[stage]:
+            raise InputError(
+                f"{where}: a frozen network is the one that it starts from, but {init} knows other classes",
+                file=file,
+                hint="fine-tune it on this data set first",
+            )
 
 
 def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
@@ -177,16 +203,17 @@ def protocol_key(name: str, protocol: ProtocolConfig) -> str:
     return f"{name}-{digest(protocol.model_dump(mode='json'), 6)}"
 
 
-def table_networks(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
-    """Return the single networks (`stage.network`) that `table` lists."""
+def table_networks(table: TableConfig, stages: Mapping[str, Stage], dataset: str) -> list[str]:
+    """Return the single networks (`stage.network`) that `table` lists: all that were trained on the run's data set."""
     if table.networks != "all":
         return list(table.networks)
-    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.trained]
+    own = {name: stage for name, stage in stages.items() if stage.document.dataset == dataset}
+    return [f"{name}.{network}" for name, stage in own.items() for network in stage.document.config.trained]
 
 
-def table_references(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
-    """Return all networks (`stage.network`) whose scores `table` needs."""
-    return table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
+def table_references(table: TableConfig, stages: Mapping[str, Stage], dataset: str) -> list[str]:
+    """Return all networks (`stage.network`, or `stage.network.part`) whose scores `table` needs."""
+    return table_networks(table, stages, dataset) + [ref for row in table.ensembles.values() for ref in row.members]
 
 
 def stages_of(references: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
@@ -218,17 +245,16 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
             raise InputError("stages start from each other: " + " -> ".join([*path, name]), file=file)
         path.append(name)
         for network, block in recipe.stages[name].networks.items():
-            if not is_reference(block.init):
-                continue
-            stage, parent = block.init.split(".")
-            if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
-                known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
-                raise InputError(
-                    f"stages.{name}.networks.{network}.init: no trained network {block.init!r}",
-                    file=file,
-                    hint=f"the recipe has {', '.join(known)}",
-                )
-            visit(stage)
+            for init in filter(is_reference, block.starts.values()):
+                stage, parent, _ = split_reference(init)
+                if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
+                    known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
+                    raise InputError(
+                        f"stages.{name}.networks.{network}.init: no trained network {init!r}",
+                        file=file,
+                        hint=f"the recipe has {', '.join(known)}",
+                    )
+                visit(stage)
         path.pop()
         order.append(name)
 
@@ -237,10 +263,12 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
     return order
 
 
-def _resolve_init(init: str, planned: Mapping[str, Stage]) -> Init:
-    if init in ("random", *DOWNLOADED):
-        return Init(source=init)
+def _resolve_init(block: NetworkBase, part: str, init: str, planned: Mapping[str, Stage]) -> Init:
+    if init == "random":
+        return Init(source="random")
+    if init in DOWNLOADED:
+        return Init(source=init, name=block.download(init, part))
     if is_reference(init):
-        stage, network = init.split(".")
-        return Init(source="stage", stage=planned[stage].key, network=network)
+        stage, network, parent_part = split_reference(init)
+        return Init(source="stage", stage=planned[stage].key, network=network, part=parent_part)
     return Init(source="file", file=init)

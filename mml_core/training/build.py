@@ -1,41 +1,54 @@
-"""The networks of a stage, each with its first weights: those that are trained, with what trains them, and teachers."""
+"""The networks of a stage, each with its first weights, and what learns of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from mml_core.clips import input_channels
 from mml_core.config.base import digest
+from mml_core.config.networks import WHOLE
 from mml_core.errors import InputError
-from mml_core.networks import (
-    HandOver,
-    VideoNetwork,
-    build_network,
-    hand_over,
-    parameter_groups,
-    read_weight_file,
-)
+from mml_core.networks import ClipShape, HandOver, VideoNetwork, build_network, hand_over
+from mml_core.networks.inputs import Input, inputs_of
 from mml_core.networks.stage_weights import read_weights
-from mml_core.plan.stages import StageDocument
-from mml_core.training.engine import Teacher, Trainee
+from mml_core.networks.weights import read_weight_file
+from mml_core.plan.stages import Init, StageDocument
+from mml_core.training.learners import Learner, make_learners
+
+#: (network, part) -> file of the weights that it starts from.
+FirstWeights = Mapping[tuple[str, str], Path]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of a stage and what it reads."""
+
+    network: VideoNetwork
+    inputs: tuple[Input, ...]
 
 
 @dataclass(frozen=True)
 class Members:
-    """Networks of a stage by name, and what was changed when their first weights were handed over."""
+    """Networks of a stage by name, what learns of them, and what was changed when first weights were handed over."""
 
-    trainees: dict[str, Trainee] = field(default_factory=dict)
-    teachers: dict[str, Teacher] = field(default_factory=dict)
-    handed_over: dict[str, HandOver] = field(default_factory=dict)
+    trained: dict[str, Member]
+    teachers: dict[str, Member]  # they predict as in testing and are left as they are
+    learners: dict[str, Learner]
+    handed_over: dict[str, dict[str, HandOver]]  # network -> part -> what was changed
+
+    @property
+    def all(self) -> dict[str, Member]:
+        """Trained networks and teachers."""
+        return self.trained | self.teachers
 
 
 def build_members(
     document: StageDocument,
-    first_weights: Mapping[str, Path],
+    first_weights: FirstWeights,
     kinds: Mapping[str, str],
     *,
     classes: int,
@@ -45,53 +58,61 @@ def build_members(
 
     Args:
         document: the stage.
-        first_weights: file of each network that does not start at random.
+        first_weights: file of each network, or part of one, that does not start at random.
         kinds: kind (rgb, flow, diff) of each modality.
         classes: N.
         device: where they are trained.
 
     Raises InputError where weights do not fit, and where those of a teacher bring no classifier for these classes.
     """
-    config, members = document.config, Members()
+    config, handed_over, built = document.config, {}, {}
     for name, block in config.networks.items():
-        kind = kinds[block.modality]
         # drawn from the seed and the name, so that two networks of a stage differ
         torch.manual_seed(int(digest([config.seed, name], 15), 16))
-        channels = input_channels(kind, config.clip.stack)
-        network = build_network(block, frames=config.clip.frames, channels=channels, classes=classes)
-        members.handed_over[name] = handed_over = _first_state(network, name, document, first_weights)
+        network = build_network(block, clip_shape(document, name, kinds), classes=classes)
+        network.kept, network.detached = config.objective.maps, config.objective.detached_classifiers
+        handed_over[name] = {
+            part: _first_state(network, init, part, first_weights.get((name, part)), reset_head=block.reset_head)
+            for part, init in document.inits[name].items()
+        }
+        if block.is_teacher:
+            _require_taught(handed_over[name].values(), name, first_weights)
         # the layout that its convolutions want, on a CPU and on a GPU alike
         network = network.to(device, memory_format=network.memory_format)
-        if block.frozen:
-            _require_taught(handed_over, name, first_weights[name])
-            teacher = Teacher(network.eval().requires_grad_(False), block.modality, kind)
-            members.teachers[name] = teacher
-            continue
-        groups = parameter_groups(network, config.optimizer, new_head=handed_over.new_head)
-        optimizer = torch.optim.SGD(groups, momentum=config.optimizer.momentum, nesterov=config.optimizer.nesterov)
-        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "mixed" and device.type == "cuda")
-        members.trainees[name] = Trainee(network, optimizer, scaler, block.modality, kind)
-    return members
+        built[name] = Member(network, inputs_of(block, kinds))
+    trained = {name: built[name] for name in config.trained}
+    teachers = {name: member for name, member in built.items() if name not in trained}
+    for teacher in teachers.values():
+        teacher.network.eval().requires_grad_(False)
+    new_heads = {name: any(one.new_head for one in handed_over[name].values()) for name in trained}
+    networks = {name: member.network for name, member in trained.items()}
+    return Members(trained, teachers, make_learners(config, networks, new_heads, device), handed_over)
 
 
-def _first_state(
-    network: VideoNetwork, name: str, document: StageDocument, first_weights: Mapping[str, Path]
-) -> HandOver:
-    """Load the weights that network `name` starts from, and return what was changed on the way."""
-    init = document.inits[name]
+def clip_shape(document: StageDocument, network: str, kinds: Mapping[str, str]) -> ClipShape:
+    """Return what a network of the stage takes of a video; `kinds` by modality."""
+    clip, block = document.config.clip, document.config.networks[network]
+    channels = {name: input_channels(kinds[name], clip.stack) for name in block.modalities}
+    return ClipShape(clip.frames, channels, clip.segments)
+
+
+def _first_state(network: VideoNetwork, init: Init, part: str, path: Path | None, *, reset_head: bool) -> HandOver:
+    """Load the weights that `part` of `network` starts from, and return what was changed on the way."""
     if init.source == "random":
         return HandOver(new_head=True, converted_input=False, inflated=False)
-    path = first_weights[name]
-    state = read_weights(path, init.network) if init.network else read_weight_file(path)
-    return hand_over(network, state, reset_head=document.config.networks[name].reset_head, source=str(path))
+    if path is None:
+        raise InputError(f"no file was given with the weights that {part or 'the network'} starts from")
+    state = read_weights(path, init.network, init.part) if init.network else read_weight_file(path)
+    target = network if part == WHOLE else network.get_submodule(part)
+    return hand_over(target, state, reset_head=reset_head, source=str(path))
 
 
-def _require_taught(handed_over: HandOver, name: str, path: Path) -> None:
+def _require_taught(handed_over: object, name: str, first_weights: FirstWeights) -> None:
     """Raise InputError where a teacher is not the network that the file holds."""
-    if handed_over.new_head or handed_over.converted_input or handed_over.inflated:
+    if any(one.new_head or one.converted_input or one.inflated for one in handed_over):
         raise InputError(
             f"teacher {name} cannot be taken over as it is: the file's network has other classes, another modality or "
             "no classifier",
-            file=path,
+            file=next((path for (network, _), path in first_weights.items() if network == name), None),
             hint="start a frozen network from one that was trained on this data set and modality",
         )

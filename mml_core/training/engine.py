@@ -1,7 +1,7 @@
-"""The training loop: any number of networks on the same clips, one objective, exact resume.
+"""The training loop: any number of networks on the same clips, one objective, parts in turns, exact resume.
 
 Randomness is a function of the stage's seed and the position: clips draw from (seed, epoch, clip), dropout from
-(seed, step). An interrupted run that goes on from its state therefore takes the very steps of an undisturbed one.
+(seed, step, group). So an interrupted run that goes on from its state takes the very steps of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -16,46 +16,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from mml_core.clips import Batch, TrainingClips, epoch_batches, normalise, training_loader
+from mml_core.clips import Batch, TrainingClips, epoch_batches, training_loader
 from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
-from mml_core.objectives import Losses
+from mml_core.networks.inputs import normalised_inputs
+from mml_core.objectives import Losses, Objective
 from mml_core.runtime.cli import Stopped
-from mml_core.training.processes import ALONE, Processes
-from mml_core.training.schedule import learning_rate_factor
+from mml_core.training.batch_norm import group_batch_norm, settle
+from mml_core.training.build import Members
+from mml_core.training.learners import Learner, start_epoch
+from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_per_group
+from mml_core.training.processes import ALONE, Processes, gradients_kept
+from mml_core.training.schedule import Plateau, learning_rate_factor
 from mml_core.training.state import Progress, load_state, save_state
 from mml_core.training.stop import StopRequest, stop_on_signals
+from mml_core.training.sums import Sums, total
 
-#: network -> share of validation videos whose best class is right, in percent
-Validate = Callable[[Mapping[str, nn.Module]], dict[str, float]]
-#: Between the seeds of two processes of a step; no two stages' seeds differ by it.
-_SEED_STRIDE = 0x1D3_5AB1_0000_0001
+#: network -> quantity of the validation split: `validation_loss`, and with one label `validation_top1` in percent
+Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
 #: takes the history's rows of an epoch that ended, one a network
 Record = Callable[[list[dict[str, Any]]], None]
-
-
-@dataclass(frozen=True)
-class Trainee:
-    """A network of the stage with what trains it."""
-
-    network: nn.Module
-    optimizer: torch.optim.SGD
-    scaler: torch.amp.GradScaler
-    modality: str
-    kind: str  # of the modality: rgb, flow or diff
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A frozen network of the stage: it predicts as in testing and is left as it is."""
-
-    network: nn.Module
-    modality: str
-    kind: str  # of the modality: rgb, flow or diff
+#: Between the seeds of a step's groups, and of the processes that share one; no two stages' seeds differ by these.
+_GROUP_STRIDE, _MEMBER_STRIDE = 0x2E5_96C3_0000_0001, 0x1D3_5AB1_0000_0001
 
 
 @dataclass(frozen=True)
@@ -64,6 +49,7 @@ class _Taken:
 
     epoch: int
     step: int
+    names: list[str]
     losses: Tensor  # (networks,), means over the clips of all processes
     video_ids: list[str]  # of this process
 
@@ -73,41 +59,39 @@ class Trainer:
 
     def __init__(
         self,
-        trainees: Mapping[str, Trainee],
-        objective: nn.Module,
+        members: Members,
+        objective: Objective,
         config: StageConfig,
         clips: TrainingClips,
         validate: Validate,
         record: Record,
         *,
-        teachers: Sequence[Teacher] = (),
         state_folder: Path,
         fingerprint: str,
         device: torch.device,
         workers: int,
         processes: Processes = ALONE,
     ) -> None:
-        self.trainees, self.objective, self.config, self.clips = trainees, objective, config, clips
+        self.members, self.objective, self.config, self.clips = members, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
-        self.teachers = teachers
         self.state_folder, self.fingerprint = state_folder, fingerprint
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
         self.progress = Progress()
+        self.active: dict[str, Learner] = {}
         self.processes = processes
-        if processes.count > (clips_a_step := min(config.batch_size, len(clips))):
-            raise InputError(
-                f"{processes.count} processes cannot share steps of {clips_a_step} clips", hint="lower the stage's gpus"
-            )
-        self.models = {
-            name: processes.together(trainee.network, synchronised=config.sync_batch_norm)
-            for name, trainee in trainees.items()
-        }
+        sharing = _processes_per_group(config, len(clips), processes)
+        peers = processes.peers(sharing)
+        trained = members.trained.values()
+        self.batch_norms = [one for member in trained for one in group_batch_norm(member.network, peers)]
+        for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
+            learner.start()
+        self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The networks by name."""
-        return {name: trainee.network for name, trainee in self.trainees.items()}
+        """The trained networks by name."""
+        return {name: member.network for name, member in self.members.trained.items()}
 
     def run(self) -> list[dict[str, Any]]:
         """Train from the saved state, or the beginning, to the last epoch; return the history.
@@ -115,12 +99,12 @@ class Trainer:
         Raises Stopped after saving the state where SIGTERM or SIGINT came, and InputError where a loss is not finite.
         """
         self._restore()
-        total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
+        steps, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         with (
             stop_on_signals(patient=self.processes.count > 1) as stop,
             deterministic(),
             tqdm(
-                total=total,
+                total=steps,
                 initial=done,
                 unit="step",
                 desc="training",
@@ -135,8 +119,7 @@ class Trainer:
         return self.progress.history
 
     def _restore(self) -> None:
-        optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
-        progress, message = load_state(self.state_folder, self.fingerprint, self.networks, optimizers)
+        progress, message = load_state(self.state_folder, self.fingerprint, self.networks, self.members.learners)
         print(message, flush=True)
         if not self.processes.all_equal(0 if progress is None else 1 + progress.epoch * self.steps + progress.step):
             raise InputError(
@@ -144,30 +127,26 @@ class Trainer:
                 file=self.state_folder,
                 hint="all of them must see the same folder of results",
             )
-        if progress is None:
-            return
-        self.progress = progress
-        for name, scale in progress.scales.items():
-            self.trainees[name].scaler.load_state_dict(scale)
+        self.progress = progress or self.progress
 
     def save(self) -> None:
         """Write the state to its folder; all processes at the same step."""
-        self.progress.scales = {name: trainee.scaler.state_dict() for name, trainee in self.trainees.items()}
-        optimizers = {name: trainee.optimizer for name, trainee in self.trainees.items()}
         if self.processes.leads:
-            save_state(self.state_folder, self.fingerprint, self.progress, self.networks, optimizers)
+            save_state(self.state_folder, self.fingerprint, self.progress, self.networks, self.members.learners)
         self.processes.wait()  # a process that ended earlier would have the others ended
 
     def _train_epoch(self, bar: tqdm, stop: StopRequest) -> None:
         progress, began = self.progress, time.monotonic() - self.progress.seconds
+        trained = [member.network for member in self.members.trained.values()]
+        self.active = start_epoch(trained, self.members.learners, len(self.config.turns), progress.epoch)
         batches = epoch_batches(len(self.clips), self.config.batch_size, self.config.seed, progress.epoch)
-        sums = _Sums(progress.sums if self.processes.leads else {}, list(self.trainees), self.device)
-        shares = [list(self.processes.share(keys)) for keys in batches[progress.step :]]
-        for model in self.models.values():
-            model.train()
+        sums = Sums(progress.sums if self.processes.leads else {}, self.device)
+        rank, count = self.processes.rank, self.processes.count
+        parts = [own_part(cut(keys, self.config.micro_batch_size), rank, count) for keys in batches[progress.step :]]
+        loaded = iter(training_loader(self.clips, [one.keys for part in parts for one in part], self.workers))
         taken: _Taken | None = None
-        for batch in training_loader(self.clips, shares, self.workers):
-            launched = self._step(batch, len(batches[progress.step]), sums)
+        for part in parts:
+            launched = self._step(part, loaded, sums)
             if taken is not None:
                 self._check_finite(taken)
             taken = launched
@@ -184,56 +163,78 @@ class Trainer:
         progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
         self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
-    def _step(self, batch: Batch, clips: int, sums: _Sums) -> _Taken:
-        """Take a step of `clips` clips, of which `batch` is this process's share."""
-        progress, config = self.progress, self.config
-        position = progress.epoch * self.steps + progress.step
-        # dropout; one of two processes must not drop what the other drops
-        torch.manual_seed(((config.seed << 32) + position + self.processes.rank * _SEED_STRIDE) % 2**64)
-        share = len(batch.video_ids) / clips
+    def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> _Taken:
+        """Take a step: the groups that this process has a part in, one after the other, then one update."""
+        progress, video_ids, losses = self.progress, [], []
+        for index, micro in enumerate(part):
+            batch = next(loaded)
+            losses.append(self._gradients(micro, batch, sums, last=index == len(part) - 1))
+            video_ids += batch.video_ids
+        settle(self.batch_norms, self.processes)
+        factor = self._rate(progress.epoch * self.steps + progress.step)
+        for learner in self.active.values():
+            learner.update(factor)
+        names = list(losses[0])
+        means = torch.stack([sum(one[name] for one in losses) for name in names])
+        return _Taken(progress.epoch, progress.step, names, self.processes.sum(means), video_ids)
+
+    def _gradients(self, micro: MicroBatch, batch: Batch, sums: Sums, *, last: bool) -> dict[str, Tensor]:
+        """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
+        position = self.progress.epoch * self.steps + self.progress.step
+        # dropout; one of two processes, or groups, must not drop what the other drops
+        strides = micro.number * _GROUP_STRIDE + micro.member * _MEMBER_STRIDE
+        torch.manual_seed(((self.config.seed << 32) + position + strides) % 2**64)
+        for module in self.batch_norms:
+            module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)
-        predictions, taught = self._predict(batch)
+        predictions, taught = self._predict(batch, last=last)
         losses: Losses = self.objective(predictions, targets, taught)
+        sums.add({name: losses[name] for name in self._learning}, predictions, targets)
+        share = len(micro.keys) / micro.step
+        totals = {name: total(losses[name]) * share for name in self._learning}
+        # Losses are means over this process's clips, and torch takes the mean of the processes' gradients: together,
+        # with these factors, that is the gradient of the mean over all clips of the step.
         # targets of mutual learning and teachers are detached, so one backward pass serves all networks
-        # Losses are means over the share, and torch takes the mean of the processes' gradients: together, with this
-        # factor (1 for equal shares), that is the gradient of the mean over all clips.
-        factor = share * self.processes.count
-        scaled = [t.scaler.scale(loss * factor) for t, loss in zip(self.trainees.values(), losses.totals, strict=True)]
+        scaled = [self._scaler(name).scale(loss * self.processes.count) for name, loss in totals.items()]
         torch.stack(scaled).sum().backward()
-        rate = learning_rate_factor(config.schedule, position / self.steps, config.epochs)
-        for trainee in self.trainees.values():
-            self._update(trainee, rate)
-        sums.add(losses, predictions, targets)
-        totals = self.processes.sum(torch.stack([loss.detach() for loss in losses.totals]) * share)
-        return _Taken(progress.epoch, progress.step, totals, batch.video_ids)
+        return {name: loss.detach() for name, loss in totals.items()}
 
-    def _predict(self, batch: Batch) -> tuple[list[Prediction], list[Prediction]]:
-        """Return the predictions of the trained networks and those of the teachers."""
-        kinds = {member.modality: member.kind for member in (*self.trainees.values(), *self.teachers)}
-        inputs = {
-            modality: normalise(batch.inputs[modality].to(self.device, non_blocking=True), kind)
-            for modality, kind in kinds.items()
-        }
+    @property
+    def _learning(self) -> list[str]:
+        """Names of the networks of which something learns in this epoch."""
+        return list(dict.fromkeys(learner.network for learner in self.active.values()))
+
+    def _scaler(self, network: str) -> torch.amp.GradScaler:
+        return next(learner.scaler for learner in self.active.values() if learner.network == network)
+
+    def _rate(self, position: int) -> float:
+        """Return the learning rate at a step relative to the first one."""
+        factor = learning_rate_factor(self.config.schedule, position / self.steps, self.config.epochs)
+        return factor * self.progress.plateau[0]
+
+    def _predict(self, batch: Batch, *, last: bool) -> tuple[dict[str, Prediction], dict[str, Prediction]]:
+        """Return the predictions of the trained networks and those of the teachers, by name."""
+        levels = {name: values.to(self.device, non_blocking=True) for name, values in batch.inputs.items()}
+        inputs = normalised_inputs(levels, {name: member.inputs for name, member in self.members.all.items()})
+        learning, predictions = self._learning, {}
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
-            predictions = [self.models[name](inputs[trainee.modality]) for name, trainee in self.trainees.items()]
+            for name, model in self.models.items():
+                if name in learning:
+                    with gradients_kept(model, kept=not last):
+                        predictions[name] = model(*inputs[name])
+                else:
+                    with torch.no_grad():
+                        predictions[name] = self.networks[name](*inputs[name])
             with torch.no_grad():
-                return predictions, [teacher.network(inputs[teacher.modality]) for teacher in self.teachers]
-
-    def _update(self, trainee: Trainee, factor: float) -> None:
-        for group in trainee.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.learning_rate * factor * group["lr_scale"]
-        trainee.scaler.unscale_(trainee.optimizer)
-        if self.config.optimizer.clip_norm is not None:
-            clip_grad_norm_(trainee.network.parameters(), self.config.optimizer.clip_norm)
-        trainee.scaler.step(trainee.optimizer)
-        trainee.scaler.update()
-        trainee.optimizer.zero_grad(set_to_none=True)
+                return predictions, {
+                    name: teacher.network(*inputs[name]) for name, teacher in self.members.teachers.items()
+                }
 
     def _check_finite(self, taken: _Taken) -> None:
         losses = taken.losses.tolist()
         if all(math.isfinite(loss) for loss in losses):
             return
-        bad = [f"{name} {loss}" for name, loss in zip(self.trainees, losses, strict=True) if not math.isfinite(loss)]
+        bad = [f"{name} {loss}" for name, loss in zip(taken.names, losses, strict=True) if not math.isfinite(loss)]
         raise InputError(
             f"the loss is not finite at epoch {taken.epoch + 1}, step {taken.step + 1} ({', '.join(bad)}); "
             f"videos of the batch: {', '.join(taken.video_ids)}",
@@ -243,61 +244,49 @@ class Trainer:
 
     def _close_epoch(self) -> None:
         progress, config = self.progress, self.config
+        rate = self._rate(progress.epoch * self.steps)
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
-        scores = self._validate() if last or progress.epoch % config.validate_every == 0 else {}
-        factor = learning_rate_factor(config.schedule, progress.epoch - 1, config.epochs)
+        validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
         for name, sums in progress.sums.items():
-            clips = sums["clips"]
-            means = {key: value / clips for key, value in sums.items() if key != "clips"}
+            means = {key: round(value / sums["clips"], 6) for key, value in sums.items() if key != "clips"}
+            learner = next(one for one in self._learners_of(progress.epoch - 1) if one.network == name)
             progress.history.append(
                 {
                     "epoch": progress.epoch,
                     "step": progress.epoch * self.steps,
                     "network": name,
-                    "learning_rate": config.optimizer.learning_rate * factor,
-                    **{key: round(value, 6) for key, value in means.items()},
-                    "validation_top1": round(scores[name], 4) if name in scores else None,
+                    "learning_rate": learner.config.learning_rate * rate,
+                    **means,
+                    **{key: round(value, 6) for key, value in validation.get(name, {}).items()},
                     "seconds": round(progress.seconds, 2),
                 }
             )
         if self.processes.leads:
             self.record(progress.history[-len(progress.sums) :])
+        if config.watches_validation:
+            key = {"validation_loss": "validation_loss", "validation_accuracy": "validation_top1"}
+            values = [one[key[config.schedule.monitor]] for one in validation.values()]
+            progress.plateau = list(Plateau(*progress.plateau).after(sum(values) / len(values), config.schedule))
         progress.sums, progress.seconds = {}, 0.0
         self.save()
 
-    def _validate(self) -> dict[str, float]:
-        if not self.config.sync_batch_norm:
-            for network in self.networks.values():
-                self.processes.spread_buffers(network)
-        return self.validate(self.networks)
+    def _learners_of(self, epoch: int) -> list[Learner]:
+        turns = max(1, len(self.config.turns))
+        return [learner for learner in self.members.learners.values() if learner.turn == epoch % turns]
 
 
-class _Sums:
-    """Sums over the epoch's clips, a network at a time, kept on the device so that adding to them waits for nothing."""
-
-    PARTS = ("cross_entropy", "divergence", "distillation")
-    KEYS = ("clips", "loss", *PARTS, "train_top1")
-
-    def __init__(self, saved: Mapping[str, Mapping[str, float]], networks: Sequence[str], device: torch.device) -> None:
-        start = [[saved.get(name, {}).get(key, 0.0) for key in self.KEYS] for name in networks]
-        self.networks, self.values = networks, torch.tensor(start, dtype=torch.float64, device=device)
-
-    def add(self, losses: Losses, predictions: Sequence[Prediction], targets: Tensor) -> None:
-        """Add a batch: losses are means over its clips, `targets` class indices (B,) or several labels (B, N)."""
-        clips = len(targets)
-        rows = []
-        for total, parts, prediction in zip(losses.totals, losses.parts, predictions, strict=True):
-            zero = torch.zeros_like(total)
-            right = (prediction.logits.argmax(1) == targets).double().mean() * 100 if targets.ndim == 1 else zero
-            row = [torch.ones_like(total), total, *(parts.get(key, zero) for key in self.PARTS), right]
-            rows.append(torch.stack([value.detach().double() for value in row]) * clips)
-        self.values += torch.stack(rows)
-
-    def as_dict(self, processes: Processes) -> dict[str, dict[str, float]]:
-        """Return the sums over all processes by network and quantity."""
-        values = processes.sum(self.values.clone()).tolist()
-        return {name: dict(zip(self.KEYS, row, strict=True)) for name, row in zip(self.networks, values, strict=True)}
+def _processes_per_group(config: StageConfig, clips: int, processes: Processes) -> int:
+    """Return how many processes share a group; raises InputError where they cannot evenly."""
+    step = list(range(min(config.batch_size, clips)))
+    groups = cut([(0, index) for index in step], config.micro_batch_size)
+    try:
+        return processes_per_group([len(group) for group in groups], processes.count)
+    except ValueError as error:
+        raise InputError(
+            str(error),
+            hint="choose gpus up to the groups of a step (batch_size / micro_batch_size), or a multiple",
+        ) from error
 
 
 @contextmanager

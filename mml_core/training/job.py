@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from mml_core import __version__
@@ -25,8 +25,10 @@ from mml_core.clips import (
     input_channels,
     usable_videos,
 )
+from mml_core.clips.batches import make_target
 from mml_core.config.base import digest
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.networks import DOWNLOADED
 from mml_core.config.tables import ProtocolConfig
 from mml_core.data.quality import Quarantined, check_share
 from mml_core.data.stores import open_stores
@@ -36,10 +38,11 @@ from mml_core.networks import HandOver
 from mml_core.networks.predict import score_videos
 from mml_core.networks.stage_weights import download_sha256, sha256, stage_sha256, write_weights
 from mml_core.objectives import build_objective
-from mml_core.plan.stages import DOWNLOADED, STAGE_SPLITS, DataPlan, Init, StageDocument
+from mml_core.objectives.losses import classification_loss
+from mml_core.plan.stages import STAGE_SPLITS, DataPlan, Init, StageDocument
 from mml_core.shards import ModalityStore
-from mml_core.training.build import build_members
-from mml_core.training.engine import Trainee, Trainer, Validate
+from mml_core.training.build import FirstWeights, Member, build_members
+from mml_core.training.engine import Trainer, Validate
 from mml_core.training.history import write_history, write_tensorboard
 from mml_core.training.processes import ALONE, Processes
 
@@ -52,7 +55,7 @@ class StageFiles:
     """Where a stage's inputs and outputs are."""
 
     shards: Path  # folder with a folder of shards for each modality
-    first_weights: Mapping[str, Path]  # network -> file, for networks that do not start at random
+    first_weights: FirstWeights  # for networks, or parts of them, that do not start at random
     weights: Path
     history: Path
     config: Path
@@ -85,28 +88,22 @@ def train_stage(
 
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
-    if not document.config.sync_batch_norm and processes.count != document.config.gpus:
-        raise InputError(
-            f"{processes.count} process(es) would train what {document.config.gpus} should: "
-            "with sync_batch_norm: false the result depends on their number",
-            hint="give the run as many GPUs (--resources gpu=), or change the stage's gpus",
-        )
     data = open_stage_data(document, dataset, files.shards)
-    origins = {name: _origin(document.inits[name], path) for name, path in sorted(files.first_weights.items())}
+    origins = {
+        ".".join(filter(None, key)): _origin(document.inits[key[0]][key[1]], path)
+        for key, path in sorted(files.first_weights.items())
+    }
     fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])
     config = document.config
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
-    trainees = members.trainees
-    objective = build_objective(config.objective, multi_label=dataset.multi_label)
     trainer = Trainer(
-        trainees,
-        objective,
+        members,
+        build_objective(config.objective, multi_label=dataset.multi_label),
         config,
         data.training,
-        _validation(data, trainees, config.precision == "mixed", device, workers, processes),
+        _validation(data, members.trained, config.precision == "mixed", device, workers, processes),
         functools.partial(_record_epoch, files.history.parent / "tensorboard"),
-        teachers=list(members.teachers.values()),
         state_folder=files.state,
         fingerprint=fingerprint,
         device=device,
@@ -115,7 +112,7 @@ def train_stage(
     )
     where = describe(device) + (f", {processes.count} processes" if processes.count > 1 else "")
     print(
-        f"{len(trainees)} network(s) to train, {len(data.training)} training videos, "
+        f"{len(members.trained)} network(s) to train, {len(data.training)} training videos, "
         f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {where}",
         flush=True,
     )
@@ -129,7 +126,7 @@ def _write_outputs(
     document: StageDocument,
     files: StageFiles,
     data: StageData,
-    handed_over: Mapping[str, HandOver],
+    handed_over: Mapping[str, Mapping[str, HandOver]],
     origins: Mapping[str, str],
     trainer: Trainer,
     history: Sequence[Mapping[str, Any]],
@@ -165,7 +162,7 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
     Raises InputError where the data set is no longer the one that the stage was planned for.
     """
     plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
-    if plan.digest != document.data_digest:
+    if not _is_planned(plan, document):
         raise InputError(
             f"data set {dataset.name!r} changed since the workflow was planned", hint="run snakemake again"
         )
@@ -187,6 +184,12 @@ def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Pat
     )
 
 
+def _is_planned(plan: DataPlan, document: StageDocument) -> bool:
+    """Return whether the data set is the one that the stage was planned for."""
+    watched = document.validation_digest
+    return plan.digest == document.data_digest and watched in (None, plan.labels_digest("validation"))
+
+
 def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
     """Refuse to train on a data set of which too many videos are quarantined."""
     reasons = {video_id: reason for store in stores.values() for video_id, reason in store.quarantined.items()}
@@ -198,22 +201,21 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
 
 def _validation(
     data: StageData,
-    trainees: Mapping[str, Trainee],
+    trained: Mapping[str, Member],
     mixed: bool,
     device: torch.device,
     workers: int,
     processes: Processes,
 ) -> Validate:
-    """Return what measures the accuracy on the validation split: each process scores its part of the videos, once."""
-    inputs = {name: (trainee.modality, trainee.kind) for name, trainee in trainees.items()}
-    samples = data.validation.samples
-    single_label = not data.validation.multi_label
+    """Return what measures loss and accuracy on the validation split: each process scores its part of it, once."""
+    inputs = {name: member.inputs for name, member in trained.items()}
+    samples, multi_label = data.validation.samples, data.validation.multi_label
 
-    def validate(networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        if not samples or not single_label:
+    def validate(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
+        if not samples:
             return {}
         own = processes.share(range(len(samples)))
-        right = torch.zeros(len(networks), dtype=torch.float64)
+        sums = torch.zeros(len(networks), 2, dtype=torch.float64)
         if own:  # there may be fewer videos than processes
             logits = score_videos(
                 networks,
@@ -225,18 +227,28 @@ def _validation(
                 mixed=mixed,
                 progress=False,
             )
-            labels = torch.tensor([samples[index].labels[0] for index in own])
-            right += torch.stack([(values.mean(1).argmax(1) == labels).double().sum() for values in logits.values()])
-        shares = processes.sum(right) / len(samples) * 100
-        return dict(zip(networks, shares.tolist(), strict=True))
+            chosen = [samples[index].labels for index in own]
+            targets = torch.stack([make_target(one, len(data.classes), multi_label=multi_label) for one in chosen])
+            sums += torch.stack([_sums(values.mean(1), targets, multi_label=multi_label) for values in logits.values()])
+        means = processes.sum(sums) / len(samples)
+        names = ("validation_loss",) if multi_label else ("validation_loss", "validation_top1")
+        return {name: dict(zip(names, row, strict=False)) for name, row in zip(networks, means.tolist(), strict=True)}
 
     return validate
+
+
+def _sums(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
+    """Return the sums over videos of the loss and, with one label, of 100 where the best class is right: (2,)."""
+    loss = classification_loss(logits, targets, multi_label=multi_label).double() * len(logits)
+    right = torch.zeros(()) if multi_label else (logits.argmax(1) == targets).sum() * 100
+    return torch.stack([loss, right.double()])
 
 
 def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the history's `rows` of one epoch and add them to the TensorBoard log in `folder`, begun at epoch 1."""
     for row in rows:
-        values = {key: row[key] for key in ("loss", "train_top1", "validation_top1") if row[key] is not None}
+        shown = ("loss", "train_top1", "validation_loss", "validation_top1")
+        values = {key: row[key] for key in shown if key in row}
         told = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
         print(f"epoch {row['epoch']} {row['network']}: {told}", flush=True)
     if rows[0]["epoch"] == 1:
@@ -244,21 +256,21 @@ def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_tensorboard(folder, rows)
 
 
-def _about(name: str, document: StageDocument, data: StageData, handed_over: Mapping[str, HandOver]) -> dict[str, Any]:
+def _about(
+    name: str, document: StageDocument, data: StageData, handed_over: Mapping[str, Mapping[str, HandOver]]
+) -> dict[str, Any]:
     block, clip = document.config.networks[name], document.config.clip
-    info = data.stores[block.modality].info
+    kinds = {modality: data.stores[modality].info.kind for modality in block.modalities}
     return {
-        "architecture": block.architecture,
-        "backbone": block.backbone,
-        "modality": block.modality,
-        "kind": info.kind,
-        "channels": input_channels(info.kind, clip.stack),
+        **block.model_dump(mode="json"),
+        "kinds": kinds,
+        "channels": {modality: input_channels(kind, clip.stack) for modality, kind in kinds.items()},
         "frames": clip.frames,
+        "segments": clip.segments,
         "crop_px": clip.crop_px,
         "classes": len(data.classes),
-        "frozen": block.frozen,
-        "init": document.inits[name].model_dump(mode="json"),
-        "hand_over": handed_over[name]._asdict(),
+        "init": {part: init.model_dump(mode="json") for part, init in document.inits[name].items()},
+        "hand_over": {part: one._asdict() for part, one in handed_over[name].items()},
     }
 
 

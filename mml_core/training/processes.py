@@ -16,8 +16,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mml_core.training.batch_norm import synchronise_batch_norm
-
 Item = TypeVar("Item")
 
 
@@ -36,6 +34,13 @@ class Processes:
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return this process's part of `items`: each item is in one part, and parts differ in size by one at most."""
         return items[self.rank :: self.count]
+
+    def peers(self, size: int) -> dist.ProcessGroup | None:
+        """Return the group of `size` neighbouring processes that this one is of; None where that is itself alone."""
+        if size == 1:
+            return None
+        groups = [dist.new_group(list(range(first, first + size))) for first in range(0, self.count, size)]
+        return groups[self.rank // size]
 
     def sum(self, values: Tensor) -> Tensor:
         """Replace `values` by their sum over the processes, and return them."""
@@ -57,30 +62,33 @@ class Processes:
         """Return once every process has come here."""
         self.any(False)
 
-    def together(self, network: nn.Module, *, synchronised: bool) -> nn.Module:
+    def together(self, network: nn.Module) -> nn.Module:
         """Return what to call in training instead of `network`, so that all processes' clips count in its gradient.
 
-        `network` keeps its parameters; with `synchronised`, its batch normalisation is over all processes' clips.
+        `network` keeps its parameters, of which those that require a gradient now are the ones that can learn.
         """
         if self.count == 1:
             return network
-        if synchronised:
-            synchronise_batch_norm(network)
         device = next(network.parameters()).device
         return DistributedDataParallel(
             network,
             device_ids=[torch.cuda.current_device()] if device.type == "cuda" else None,
             broadcast_buffers=False,
-            # None are unused. But without it torch regroups the gradients after the first step, sums over more than two
-            # processes round differently then, and a training that was resumed would differ from one that was not.
+            # Parts may not learn in an epoch. And without it torch regroups the gradients after the first step, sums
+            # over more than two processes round differently then, and a training that was resumed would differ from
+            # one that was not.
             find_unused_parameters=True,
         )
 
-    def spread_buffers(self, network: nn.Module) -> None:
-        """Give `network` the buffers (statistics of batch normalisation) that it has in the first process."""
-        if self.count > 1:
-            for buffer in network.buffers():
-                dist.broadcast(buffer, src=0)
+
+@contextmanager
+def gradients_kept(model: nn.Module, *, kept: bool) -> Iterator[None]:
+    """For the duration of the block, and where `kept`, only add to a model's gradients: they are exchanged later."""
+    if kept and isinstance(model, DistributedDataParallel):
+        with model.no_sync():
+            yield
+    else:
+        yield
 
 
 #: Of a stage that one process trains.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from mml_core.config.learning import ScheduleConfig
 
@@ -28,9 +29,35 @@ def _base_factor(schedule: ScheduleConfig, epoch: float, epochs: int) -> float:
             return schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
         case "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * min(epoch / epochs, 1.0)))
+        case "plateau":
+            return 1.0  # its factor depends on the validation: see `Plateau`
 
 
 def _warmup_factor(schedule: ScheduleConfig, epoch: float) -> float:
     if epoch >= schedule.warmup_epochs:
         return 1.0
     return schedule.warmup_start + (1.0 - schedule.warmup_start) * epoch / schedule.warmup_epochs
+
+
+#: Relative change that counts as an improvement, torch's default.
+_THRESHOLD = 1e-4
+
+
+class Plateau(NamedTuple):
+    """What a plateau schedule remembers, as JSON values: torch's ReduceLROnPlateau with its defaults.
+
+    factor: of the learning rate so far. best: of the monitored value. waited: epochs without an improvement.
+    """
+
+    factor: float = 1.0
+    best: float | None = None
+    waited: int = 0
+
+    def after(self, value: float, schedule: ScheduleConfig) -> Plateau:
+        """Return the state after an epoch with the monitored `value`."""
+        sign = 1.0 if schedule.monitor == "validation_loss" else -1.0
+        if self.best is None or sign * value < sign * self.best * (1 - sign * _THRESHOLD):
+            return Plateau(self.factor, value, 0)
+        if self.waited < schedule.patience:
+            return Plateau(self.factor, self.best, self.waited + 1)
+        return Plateau(self.factor * schedule.factor, self.best, 0)

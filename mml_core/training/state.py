@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on exactly: weights, momentum, position and history so far.
+"""What an interrupted training needs to go on exactly: weights, optimisers, position and history so far.
 
 All randomness is a function of the seed and the position (epoch, step, clip), so that no generator state is kept.
 The file is safetensors: nothing that is loaded is unpickled.
@@ -19,10 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mml_core.io.files import replaced_on_success
+from mml_core.training.learners import Learner
+from mml_core.training.schedule import Plateau
 
 FILE_NAME = "state.safetensors"
 #: Raised whenever state written before can no longer be gone on from.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass
@@ -33,7 +35,8 @@ class Progress:
     step: int = 0  # within the epoch
     sums: dict[str, dict[str, float]] = field(default_factory=dict)  # network -> quantity -> sum over the epoch's clips
     history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch and network
-    scales: dict[str, dict[str, Any]] = field(default_factory=dict)  # network -> state of its gradient scaler
+    scales: dict[str, dict[str, Any]] = field(default_factory=dict)  # learner -> state of its gradient scaler
+    plateau: list[Any] = field(default_factory=lambda: list(Plateau()))  # what a schedule by plateaus remembers
     seconds: float = 0.0  # spent in the unfinished epoch
 
 
@@ -42,16 +45,15 @@ def save_state(
     fingerprint: str,
     progress: Progress,
     networks: Mapping[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.SGD],
+    learners: Mapping[str, Learner],
 ) -> None:
     """Write the whole state to `folder` in one step."""
     tensors: dict[str, Tensor] = {}
+    progress.scales = {name: learner.scaler.state_dict() for name, learner in learners.items()}
     for name, network in networks.items():
-        tensors |= {f"{name}/network/{key}": value for key, value in network.state_dict().items()}
-        for key, parameter in network.named_parameters():
-            momentum = optimizers[name].state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"{name}/momentum/{key}"] = momentum
+        tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
+    for name, learner in learners.items():
+        tensors |= _optimizer_tensors(f"optimizer/{name}", learner.optimizer)
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     position = json.dumps(asdict(progress))
     metadata = {
@@ -64,9 +66,9 @@ def save_state(
 
 
 def load_state(
-    folder: Path, fingerprint: str, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.SGD]
+    folder: Path, fingerprint: str, networks: Mapping[str, nn.Module], learners: Mapping[str, Learner]
 ) -> tuple[Progress | None, str]:
-    """Fill `networks` and `optimizers` from `folder` and return the progress, with a line that says what happened.
+    """Fill `networks` and `learners` from `folder` and return the progress, with a line that says what happened.
 
     The progress is None, and nothing is changed, where there is no state, or one of another fingerprint, or a damaged
     one: training then starts over.
@@ -87,13 +89,34 @@ def load_state(
         return None, f"the state in {folder} is damaged (its digest is another): starting over"
     progress = Progress(**json.loads(metadata["progress"]))
     for name, network in networks.items():
-        network.load_state_dict(_below(tensors, f"{name}/network/"))
-        momentum = _below(tensors, f"{name}/momentum/")
-        for key, parameter in network.named_parameters():
-            if key in momentum:
-                buffer = torch.empty_like(parameter).copy_(momentum[key])  # keeps the parameter's device and layout
-                optimizers[name].state[parameter]["momentum_buffer"] = buffer
+        network.load_state_dict(_below(tensors, f"network/{name}/"))
+    for name, learner in learners.items():
+        _restore_optimizer(_below(tensors, f"optimizer/{name}/"), learner.optimizer)
+        learner.scaler.load_state_dict(progress.scales[name])
     return progress, f"going on at epoch {progress.epoch + 1}, step {progress.step + 1}"
+
+
+def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return all that an optimiser of torch keeps of its parameters: momentum, moments, counts of steps."""
+    return {
+        f"{prefix}/{number}/{slot}": torch.as_tensor(value)
+        for number, slots in optimizer.state_dict()["state"].items()
+        for slot, value in slots.items()
+        if value is not None
+    }
+
+
+def _restore_optimizer(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """Give back to an optimiser what `_optimizer_tensors` returned, by names without the prefix."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, slot = key.split("/")
+        state.setdefault(int(number), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    for parameter, slots in optimizer.state.items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                slots[slot] = torch.empty_like(parameter).copy_(value)  # in the layout of its parameter
 
 
 def _digest(fingerprint: str, progress: str, tensors: Mapping[str, Tensor]) -> str:

@@ -93,7 +93,7 @@ def stage_files(folder: Path, shards: Path, first_weights: dict[str, Path] | Non
     """Return where a training in `folder` keeps its files."""
     return StageFiles(
         shards=shards,
-        first_weights=first_weights or {},
+        first_weights={name.partition(".")[::2]: path for name, path in (first_weights or {}).items()},
         weights=folder / "weights.safetensors",
         history=folder / "history.csv",
         config=folder / "config.json",

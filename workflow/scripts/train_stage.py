@@ -18,7 +18,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
     parser.add_argument(
-        "--first-weights", nargs="*", type=named_file, default=[], metavar="NETWORK=FILE", help="weights to start from"
+        "--first-weights",
+        nargs="*",
+        type=named_file,
+        default=[],
+        metavar="NETWORK[.PART]=FILE",
+        help="weights to start from",
     )
     parser.add_argument("--state", type=Path, required=True, help="folder for the state of an unfinished training")
     parser.add_argument("--code", default="", help="digest of the program: state of another one is not resumed")
@@ -78,7 +83,7 @@ def _train(arguments: argparse.Namespace, compute: Compute) -> None:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         files = StageFiles(
             shards=arguments.shards,
-            first_weights=dict(arguments.first_weights),
+            first_weights={name.partition(".")[::2]: path for name, path in arguments.first_weights},
             weights=arguments.weights,
             history=arguments.history,
             config=arguments.config,

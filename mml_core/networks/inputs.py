@@ -1,0 +1,33 @@
+"""What goes into networks: the modalities that each reads, at its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mml_core.clips import normalise
+from mml_core.config.networks import NetworkBase
+
+
+class Input(NamedTuple):
+    """One input of a network: a modality, its kind (rgb, flow, diff) and the scale that the network wants."""
+
+    modality: str
+    kind: str
+    scale: str
+
+
+def inputs_of(network: NetworkBase, kinds: Mapping[str, str]) -> tuple[Input, ...]:
+    """Return the inputs of `network` in the order in which its `forward` takes them; `kinds` by modality."""
+    return tuple(Input(name, kinds[name], network.scale) for name in network.modalities)
+
+
+def normalised_inputs(
+    levels: Mapping[str, Tensor], networks: Mapping[str, Sequence[Input]]
+) -> dict[str, tuple[Tensor, ...]]:
+    """Return what each of `networks` takes: 8-bit `levels` (B, T, C, H, W) by modality, normalised once a scale."""
+    wanted = {one for inputs in networks.values() for one in inputs}
+    made = {one: normalise(levels[one.modality], one.kind, one.scale) for one in wanted}
+    return {name: tuple(made[one] for one in inputs) for name, inputs in networks.items()}

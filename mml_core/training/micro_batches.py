@@ -1,0 +1,57 @@
+"""Micro-batches: how the clips of a step go through the networks, and which process takes which.
+
+A step's clips are cut into groups of `micro_batch_size`. Batch normalisation is over a group, gradients are summed over
+all of them. So the groups, and not the number of processes, decide what a step computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mml_core.clips import Key
+
+
+class MicroBatch(NamedTuple):
+    """The part of a group that this process takes.
+
+    keys: its clips. number: of the group within the step, from 0. member: of this process among those that share the
+    group, from 0. group, step: clips of the whole group, and of the whole step.
+    """
+
+    keys: list[Key]
+    number: int
+    member: int
+    group: int
+    step: int
+
+
+def cut(keys: Sequence[Key], size: int | None) -> list[list[Key]]:
+    """Return the groups of a step: `size` clips each, in order; the last one may have fewer. No size: one group."""
+    size = size or max(1, len(keys))
+    return [list(keys[first : first + size]) for first in range(0, len(keys), size)]
+
+
+def processes_per_group(sizes: Sequence[int], processes: int) -> int:
+    """Return how many of `processes` share a group: one where there are as many groups, of `sizes`, as processes.
+
+    Raises ValueError where the processes cannot share the groups evenly.
+    """
+    if processes <= len(sizes):
+        return 1
+    sharing, left = divmod(processes, len(sizes))
+    if left or sharing > min(sizes):
+        clips = ", ".join(map(str, sorted(set(sizes))))
+        raise ValueError(f"{processes} processes cannot share {len(sizes)} group(s) of {clips} clips")
+    return sharing
+
+
+def own_part(groups: Sequence[list[Key]], rank: int, processes: int) -> list[MicroBatch]:
+    """Return what process `rank` takes of a step's `groups`, at least one; errors as `processes_per_group`."""
+    clips = sum(map(len, groups))
+    sharing = processes_per_group([len(group) for group in groups], processes)
+    if sharing == 1:
+        chosen = list(enumerate(groups))[rank::processes]
+        return [MicroBatch(group, number, 0, len(group), clips) for number, group in chosen]
+    number, member = divmod(rank, sharing)
+    return [MicroBatch(groups[number][member::sharing], number, member, len(groups[number]), clips)]
