@@ -11,15 +11,15 @@ from mml_core.annotations.folders import read_folders
 from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.something import read_something_something
 from mml_core.annotations.types import Annotations
-from mml_core.config.base import Strict
-from mml_core.config.dataset import (
+from mml_core.config.annotations import (
     CharadesAnnotations,
-    DatasetConfig,
     EmbeddedAnnotations,
     FolderAnnotations,
     ManifestAnnotations,
     SomethingSomethingAnnotations,
 )
+from mml_core.config.base import Strict
+from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 
 
