@@ -73,6 +73,20 @@ class SomethingSomethingAnnotations(Strict):
     extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
+class SomethingSomethingV1Annotations(Strict):
+    """Something-Something-v1 as distributed: CSV files without a header, and a folder of frames `<id>/%05d.jpg` a video."""
+
+    format: Literal["something-something-v1"]
+    videos: FilePath = Field(description="folder of the folders of frames")
+    labels: FilePath = Field(
+        description="something-something-v1-labels.csv: a class a line, in the order of the outputs"
+    )
+    train: FilePath = Field(description="something-something-v1-train.csv: `id;class` lines")
+    validation: FilePath = Field(description="something-something-v1-validation.csv: `id;class` lines")
+    test: FilePath | None = Field(default=None, description="something-something-v1-test.csv (ids only)")
+    frames_per_sec: float = Field(default=12.0, gt=0, le=240, description="rate at which the frames were taken")
+
+
 class CharadesAnnotations(Strict):
     """Charades as distributed: two CSV files, a list of classes and a folder of `<id>.mp4`; needs `multi_label: true`.
 
@@ -88,6 +102,59 @@ class CharadesAnnotations(Strict):
     extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
+class Ucf101Annotations(Strict):
+    """UCF101 as distributed: the folder of the videos, a folder a class, and that of the lists of its three splits.
+
+    The videos of a test list become the split validation, since results on them are what is reported.
+    """
+
+    format: Literal["ucf101"]
+    videos: FilePath = Field(description="folder UCF-101, with the folders of the classes")
+    lists: FilePath = Field(description="folder ucfTrainTestlist: classInd.txt, trainlist0N.txt and testlist0N.txt")
+    split: Literal[1, 2, 3] = Field(default=1, description="which of the three official splits")
+
+
+class Hmdb51Annotations(Strict):
+    """HMDB51 as distributed: the folder of the videos, a folder a class, and that of the lists of its three splits.
+
+    The videos of a test list become the split validation, since results on them are what is reported.
+    """
+
+    format: Literal["hmdb51"]
+    videos: FilePath = Field(description="folder with the folders of the classes")
+    lists: FilePath = Field(description="folder testTrainMulti_7030_splits: <class>_test_splitN.txt for every class")
+    split: Literal[1, 2, 3] = Field(default=1, description="which of the three official splits")
+
+
+class KineticsSubset(Strict):
+    """Which of the videos of Kinetics are taken, by lists of YouTube ids, one a line: those of Mini-Kinetics, for example."""
+
+    train: FilePath = Field(description="ids of the videos for training, of those in the train list")
+    validation: FilePath = Field(description="ids of the videos for validation, of those in the validation list")
+
+
+class KineticsAnnotations(Strict):
+    """Kinetics-400, -600 or -700 as distributed: CSV files, and videos `<id>_<start, 6 digits>_<end, 6 digits>.mp4`.
+
+    The videos lie directly in their folder, or in folders of the classes, with blanks or `_` in their names. Where the
+    folder is there, videos that are missing in it are left out, and listed in data_quality.csv: many are no longer on
+    YouTube.
+    """
+
+    format: Literal["kinetics"]
+    videos: FilePath = Field(description="folder of the videos")
+    folders: dict[Split, str] = Field(
+        default={}, description="folder below `videos` of each split that has one, e.g. {train: train, validation: val}"
+    )
+    train: FilePath = Field(description="train.csv; its labels, sorted, are the classes")
+    validation: FilePath = Field(description="val.csv")
+    test: FilePath | None = Field(default=None, description="test.csv, with labels or without")
+    subset: KineticsSubset | None = Field(
+        default=None, description="lists of the videos that are taken (Mini-Kinetics); default: all"
+    )
+    extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
 class EmbeddedAnnotations(Strict):
     """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
 
@@ -99,6 +166,14 @@ class EmbeddedAnnotations(Strict):
 
 
 AnnotationsConfig = Annotated[
-    FolderAnnotations | ManifestAnnotations | SomethingSomethingAnnotations | CharadesAnnotations | EmbeddedAnnotations,
+    FolderAnnotations
+    | ManifestAnnotations
+    | SomethingSomethingAnnotations
+    | SomethingSomethingV1Annotations
+    | CharadesAnnotations
+    | Ucf101Annotations
+    | Hmdb51Annotations
+    | KineticsAnnotations
+    | EmbeddedAnnotations,
     Field(discriminator="format"),
 ]

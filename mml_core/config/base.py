@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from mml_core.errors import InputError, summarise
 
@@ -24,10 +32,32 @@ _MOST_VALUES = 200_000
 _MOST_PATH_BYTES, _MOST_NAME_BYTES = 4095, 255
 
 
+def added(neutral: Any, **about: Any) -> Any:
+    """Return the field of a key that came after the first results, with its default `neutral`.
+
+    A block that has the key at `neutral` is dumped without it, as if there were no such key. So neither its digest nor the
+    parameters of its jobs change when a key is added. The default is therefore for ever: another one renames results.
+    """
+    return Field(default=neutral, json_schema_extra={"neutral": neutral}, **about)
+
+
 class Strict(BaseModel):
-    """A model without room for misspelt keys, frozen once validated."""
+    """A model without room for misspelt keys, frozen once validated; dumped, it says what defines a result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_neutral_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = handler(self)
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and "neutral" in extra and getattr(self, name) == extra["neutral"]:
+                del content[name]
+        return self.identifying(content)
+
+    def identifying(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return what of this block's `content` defines a result: all of it, unless a model knows of keys that do not."""
+        return content
 
 
 def possible_path(path: Path) -> Path:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations
-from mml_core.config.base import NAME_PATTERN, Strict, digest, read_yaml, validate
+from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
+from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 
@@ -22,6 +22,9 @@ class RgbModality(Strict):
     kind: Literal["rgb"] = "rgb"
     short_side_px: int = Field(
         default=256, ge=16, le=2160, description="shorter side of the stored frames in pixels; aspect is kept"
+    )
+    frames_per_sec: float | None = added(
+        None, gt=0, le=240, description="frames are left out or repeated so that there are so many; null: as they are"
     )
     quality: Quality = 90
 
@@ -115,6 +118,24 @@ class DatasetConfig(Strict):
             raise ValueError("format charades needs multi_label: true, since a video may show several actions, or none")
         return self
 
+    @model_validator(mode="after")
+    def _coded_frames(self) -> DatasetConfig:
+        vectors = [n for n, m in self.modalities.items() if m.kind == "flow" and m.algorithm.method == "motion_vectors"]
+        rgb = self.modalities[self.rgb_name]
+        if vectors and (rgb.frames_per_sec is not None or self.folder_frames_per_sec is not None):
+            raise ValueError(
+                f"modalities.{vectors[0]}: motion vectors are those of a video file's own frames: they go with "
+                f"neither folders of frames nor modalities.{self.rgb_name}.frames_per_sec"
+            )
+        return self
+
+    @property
+    def folder_frames_per_sec(self) -> float | None:
+        """Frames a second of videos that are folders of frames; None where they are files, which state it themselves."""
+        return (
+            self.annotations.frames_per_sec if isinstance(self.annotations, SomethingSomethingV1Annotations) else None
+        )
+
     @property
     def rgb_name(self) -> str:
         """Name of the modality that the others are made from."""
@@ -125,6 +146,8 @@ class DatasetConfig(Strict):
         rgb = self.modalities[self.rgb_name]
         content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
+        if self.folder_frames_per_sec is not None:
+            content.append({"folder_frames_per_sec": self.folder_frames_per_sec})
         return f"{name}-{digest(content)}"
 
 
