@@ -42,11 +42,14 @@ def _segments(row: Row, index: Mapping[str, int]) -> tuple[Segment, ...]:
 
 
 def _check_unique(listing: Listing) -> list[Row]:
-    """Return the rows without repetitions. Ids are one-to-one with paths but for spelling, so paths are compared."""
+    """Return the rows without repetitions, of a path (ids may spell it in other ways) or of an id."""
     first: dict[str, Row] = {}
+    by_id: dict[str, Row] = {}
     for row in listing.rows:
-        known = first.setdefault(row.path, row)
-        if known is not row:
+        known = first.get(row.path) or by_id.setdefault(row.video_id, row)
+        if known is row:
+            first[row.path] = row
+        else:
             kind = Kind.TWICE if known.split == row.split else Kind.TWO_SPLITS
             splits = row.split if known.split == row.split else f"{row.split} here, {known.split} there"
             listing.problems.add(kind, row.place, f"{row.video_id!r} ({splits}) is also at {known.place}")

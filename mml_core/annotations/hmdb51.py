@@ -1,7 +1,7 @@
 """Annotations of HMDB51 as distributed: for each class and each of three splits a file `<class>_test_splitN.txt`.
 
-A line is `<name>.avi 1 `: 1 for training (70 a class), 2 for testing (30), 0 for neither. The class is that of the file's
-name, and the folder of the video. Names hold `!`, `[`, `(`, `#`, `;` and `&`.
+A line is `<name>.avi 1 `: 1 for training (70 a class), 2 for testing (30), 0 for neither. The class is that of the
+file's name, and the folder of the video. Names hold `!`, `[`, `(`, `#`, `;` and `&`.
 
 The videos for testing become the split validation, for the reasons given for UCF101 (`mml_core.annotations.ucf101`).
 """

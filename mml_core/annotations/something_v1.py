@@ -1,8 +1,8 @@
 """Annotations of Something-Something-v1 as distributed: lists of labels, train, validation and test without a header.
 
-A line of the labels is a class; of train and validation `100218;Something falling like a feather or paper`, id and class;
-of test an id. A video is a folder of frames, `<id>/00001.jpg` and on, 12 a second and 100 pixels high. Jester has this form
-too.
+A line of the labels is a class; of train and validation `100218;Something falling like a feather or paper`, id and
+class; of test an id. A video is a folder of frames, `<id>/00001.jpg` and on, 12 a second and 100 pixels high. Jester
+has this form too.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def _read_classes(file: Path) -> tuple[str, ...]:
     for place, name in text_lines(file, _HINT):
         if lines_by_name.setdefault(name, place.line) != place.line:
             faults.append(f"line {place.line}: {name!r} is also in line {lines_by_name[name]}")
-    if not lines_by_name:
-        faults.append("no class")
-    if faults:
+    if faults or not lines_by_name:
+        faults = faults or ["no class"]
         raise InputError(f"{len(faults)} fault(s):\n{summarise(faults)}", file=file, hint=_HINT)
     return tuple(lines_by_name)
