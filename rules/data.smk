@@ -104,6 +104,7 @@ rule data_quality:
     params:
         dataset=DATASET_FILE,
         folder=shard_folder,
+        missing=digest(DATA.annotations.missing),
         most=DATASET.limits.max_quarantined_share,
         code=code(["mml_core/data/quality.py"]),
     shell:

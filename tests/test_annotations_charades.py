@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mml_core.annotations import Annotations, Segment, Video, load_annotations
-from mml_core.config.dataset import CharadesAnnotations, DatasetConfig
+from mml_core.config.annotations import CharadesAnnotations
+from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 
 HEADER = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"

@@ -12,7 +12,8 @@ import pytest
 
 from mml_core.annotations import Annotations, Video, load_annotations
 from mml_core.annotations.something import read_entries
-from mml_core.config.dataset import DatasetConfig, EmbeddedAnnotations, SomethingSomethingAnnotations, load_dataset
+from mml_core.config.annotations import EmbeddedAnnotations, SomethingSomethingAnnotations
+from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.errors import InputError
 
 LABELS = {

@@ -13,7 +13,8 @@ from video_files import ffmpeg, numbered_frames, read_number, write_video
 from mml_core.config.dataset import Limits, RgbModality
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards import ShardReader
-from mml_core.video.decode import DecodedVideo, VideoError
+from mml_core.video.decode import DecodedVideo
+from mml_core.video.sources import VideoError
 
 SETTINGS = RgbModality(short_side_px=64)
 LIMITS = Limits(decode_timeout_sec=60)

@@ -15,7 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from mml_core.config.dataset import EmbeddedAnnotations
+from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo import motions, scene
 from mml_core.demo.catalogue import CLASSES, ClipId, clips
 from mml_core.demo.encode import encode

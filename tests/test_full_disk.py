@@ -29,7 +29,7 @@ from mml_core.runtime import devices, lock
 from mml_core.runtime.cli import Stopped
 from mml_core.training import job
 from mml_core.training.job import StageFiles, train_stage
-from mml_core.video.decode import VideoError, check_file
+from mml_core.video.sources import VideoError, check_file
 
 pytestmark = pytest.mark.stress
 

@@ -20,7 +20,8 @@ from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.networks.weights import read_weight_file
 from mml_core.shards import ModalityStore
-from mml_core.video.decode import DecodedVideo, VideoError
+from mml_core.video.decode import DecodedVideo
+from mml_core.video.sources import VideoError
 
 pytestmark = pytest.mark.stress
 

@@ -16,7 +16,8 @@ from video_files import ffmpeg, numbered_frames, read_number, set_rotation_flag,
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.video.decode import DecodedVideo, Stated, VideoError, _Messages
+from mml_core.video.decode import DecodedVideo, Stated, _Messages
+from mml_core.video.sources import VideoError
 
 
 def decode(path: Path, short_side_px: int = 64, **limits: float) -> tuple[list[np.ndarray], float]:

@@ -18,7 +18,7 @@ from mml_core.annotations.csv_rows import csv_rows
 from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.dataset import CharadesAnnotations
+from mml_core.config.annotations import CharadesAnnotations
 from mml_core.errors import InputError, summarise
 
 _HINT = "is it the file as distributed? See config/datasets/charades.yaml"

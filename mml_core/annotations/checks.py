@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 
 from mml_core.annotations.paths import check_files
 from mml_core.annotations.problems import SHOWN, Kind, Place
-from mml_core.annotations.types import Annotations, Listing, Row, Segment, Video
+from mml_core.annotations.types import Annotations, Listing, MissingVideo, Row, Segment, Video
 
 
 def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotations:
@@ -16,17 +17,20 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
     `with_files` also looks for every video on the disk; without it the disk is left alone.
     """
     index = {name: number for number, name in enumerate(listing.classes)}
-    rows = _check_unique(listing)
+    unique = _check_unique(listing)
+    rows = [row for row in unique if not row.missing]
+    missing = [MissingVideo(row.split, row.video_id, row.path, row.missing) for row in unique if row.missing]
     _check_labels(listing, rows, index, multi_label)
     _check_training(listing, rows)
+    _check_left(listing, rows, missing)
     if with_files and rows:
-        check_files(listing.root, rows, listing.problems)
+        check_files(listing.root, rows, listing.problems, folders=listing.frame_folders)
     listing.problems.raise_if_any(listing.source)
     videos = [
         Video(row.video_id, row.path, row.split, _indices(row.labels, index), _segments(row, index)) for row in rows
     ]
     videos.sort(key=lambda video: (video.split, video.video_id))
-    return Annotations(listing.classes, listing.root, tuple(videos))
+    return Annotations(listing.classes, listing.root, tuple(videos), tuple(sorted(missing)), listing.frame_folders)
 
 
 def _indices(labels: tuple[str, ...], index: Mapping[str, int]) -> tuple[int, ...]:
@@ -38,11 +42,14 @@ def _segments(row: Row, index: Mapping[str, int]) -> tuple[Segment, ...]:
 
 
 def _check_unique(listing: Listing) -> list[Row]:
-    """Return the rows without repetitions. Ids are one-to-one with paths but for spelling, so paths are compared."""
+    """Return the rows without repetitions, of a path (ids may spell it in other ways) or of an id."""
     first: dict[str, Row] = {}
+    by_id: dict[str, Row] = {}
     for row in listing.rows:
-        known = first.setdefault(row.path, row)
-        if known is not row:
+        known = first.get(row.path) or by_id.setdefault(row.video_id, row)
+        if known is row:
+            first[row.path] = row
+        else:
             kind = Kind.TWICE if known.split == row.split else Kind.TWO_SPLITS
             splits = row.split if known.split == row.split else f"{row.split} here, {known.split} there"
             listing.problems.add(kind, row.place, f"{row.video_id!r} ({splits}) is also at {known.place}")
@@ -62,6 +69,15 @@ def _check_labels(listing: Listing, rows: list[Row], index: Mapping[str, int], m
         near = difflib.get_close_matches(label, listing.classes, n=1) if number < SHOWN else []
         advice = f"; did you mean {near[0]!r}?" if near else ""
         listing.problems.add(Kind.UNKNOWN_LABEL, places[0], f"{label!r} ({len(places)} video(s)){advice}")
+
+
+def _check_left(listing: Listing, rows: list[Row], missing: list[MissingVideo]) -> None:
+    """Where all videos of a split are missing they are not gone, but somewhere else."""
+    left = {row.split for row in rows}
+    lost = Counter(video.split for video in missing if video.split not in left)
+    for split, count in lost.items():
+        place = Place(listing.root)
+        listing.problems.add(Kind.MISSING, place, f"none of the {count} videos of split {split} is there")
 
 
 def _check_training(listing: Listing, rows: list[Row]) -> None:

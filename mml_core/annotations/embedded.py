@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml_core.annotations.types import Annotations, Video
+from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.config.base import digest
-from mml_core.config.dataset import EmbeddedAnnotations
 from mml_core.demo.catalogue import CLASSES, RENDERER_VERSION, clips
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.dataset import FolderAnnotations
+from mml_core.config.annotations import FolderAnnotations
 from mml_core.errors import InputError
 
 

@@ -8,18 +8,26 @@ from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
 from mml_core.annotations.embedded import embedded_annotations
 from mml_core.annotations.folders import read_folders
+from mml_core.annotations.hmdb51 import read_hmdb51
+from mml_core.annotations.kinetics import read_kinetics
 from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.something import read_something_something
+from mml_core.annotations.something_v1 import read_something_something_v1
 from mml_core.annotations.types import Annotations
-from mml_core.config.base import Strict
-from mml_core.config.dataset import (
+from mml_core.annotations.ucf101 import read_ucf101
+from mml_core.config.annotations import (
     CharadesAnnotations,
-    DatasetConfig,
     EmbeddedAnnotations,
     FolderAnnotations,
+    Hmdb51Annotations,
+    KineticsAnnotations,
     ManifestAnnotations,
     SomethingSomethingAnnotations,
+    SomethingSomethingV1Annotations,
+    Ucf101Annotations,
 )
+from mml_core.config.base import Strict
+from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 
 
@@ -27,7 +35,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
-    a folder a class, the folders are the annotations). The clips of the embedded data set are never looked for.
+    a folder a class, the folders are the annotations; which videos of Kinetics are there is looked up always). The
+    clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
     _refuse_devices(dataset.annotations)
@@ -38,6 +47,14 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
             listing = read_manifest(config, multi_label=dataset.multi_label)
         case SomethingSomethingAnnotations() as config:
             listing = read_something_something(config)
+        case SomethingSomethingV1Annotations() as config:
+            listing = read_something_something_v1(config)
+        case Ucf101Annotations() as config:
+            listing = read_ucf101(config)
+        case Hmdb51Annotations() as config:
+            listing = read_hmdb51(config)
+        case KineticsAnnotations() as config:
+            listing = read_kinetics(config)
         case CharadesAnnotations() as config:
             listing = read_charades(config)
         case EmbeddedAnnotations() as config:

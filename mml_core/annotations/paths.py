@@ -39,8 +39,12 @@ def plain_path(text: str) -> str:
     return posixpath.normpath(text)
 
 
-def check_files(root: Path, rows: Iterable[Row], problems: Problems) -> None:
-    """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link."""
+def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders: bool = False) -> None:
+    """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link.
+
+    folders: whether the videos are folders of frames, not files; what is in them is left to the decoder.
+    """
+    wanted, kind = ("folder", "folder") if folders else ("file", "regular file")
     real_root = os.path.realpath(root)
     for folder, members in _by_folder(rows, lambda row: row.path):
         inside = _is_below(os.path.realpath(root / folder), real_root)
@@ -50,13 +54,18 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems) -> None:
             if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
                 problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
             elif entry is None:
-                problems.add(Kind.MISSING, row.place, f"no file {row.path!r} in {root}")
-            elif not entry.is_file():
-                problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no regular file")
+                problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}")
+            elif not (entry.is_dir() if folders else entry.is_file()):
+                problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no {kind}")
 
 
 def video_sizes(annotations: Annotations) -> dict[str, int]:
-    """Return the size in bytes of every video, by id; 0 where it is missing. Scans each folder once."""
+    """Return the size in bytes of every video, by id; 0 where it is missing. Scans each folder once.
+
+    That of a folder of frames is the number of its entries: the bytes of millions of frames would take too long.
+    """
+    if annotations.frame_folders:
+        return {video.video_id: len(_scan(annotations.root / video.path)) for video in annotations.videos}
     sizes = {}
     for folder, members in _by_folder(annotations.videos, lambda video: video.path):
         entries = _scan(annotations.root / folder)

@@ -15,7 +15,7 @@ from typing import Any
 from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.dataset import SomethingSomethingAnnotations
+from mml_core.config.annotations import SomethingSomethingAnnotations
 from mml_core.errors import InputError, summarise
 
 #: What stands before, between and after the entries of a list.

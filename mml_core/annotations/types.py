@@ -29,6 +29,15 @@ class Video:
     segments: tuple[Segment, ...] = ()
 
 
+class MissingVideo(NamedTuple):
+    """A video that the annotations list and that is not there, where that is no fault of the data set."""
+
+    split: str
+    video_id: str
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Annotations:
     """All videos of a data set: no id twice, no path outside `root`, every label known."""
@@ -36,6 +45,8 @@ class Annotations:
     classes: tuple[str, ...]  #: names in the order of a network's outputs
     root: Path
     videos: tuple[Video, ...]  #: sorted by (split, video_id)
+    missing: tuple[MissingVideo, ...] = ()  #: sorted; none of them is among `videos`
+    frame_folders: bool = False  #: whether a video is a folder of frames, not a file
 
 
 class Row(NamedTuple):
@@ -47,6 +58,7 @@ class Row(NamedTuple):
     labels: tuple[str, ...]
     place: Place
     segments: tuple[tuple[str, float, float], ...] = ()  #: (label, start, end) in seconds, of labels with times
+    missing: str = ""  #: why it is not there, where that is no fault
 
 
 @dataclass
@@ -58,3 +70,4 @@ class Listing:
     classes: tuple[str, ...]
     rows: list[Row]
     problems: Problems = field(default_factory=Problems)
+    frame_folders: bool = False  #: whether a video is a folder of frames, not a file

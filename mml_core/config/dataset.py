@@ -7,105 +7,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mml_core.config.base import NAME_PATTERN, FilePath, Strict, digest, read_yaml, validate
+from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
+from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Split = Literal["train", "validation", "test"]
-FileEnding = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,8}$")]
 Quality = Annotated[int, Field(ge=1, le=100, description="JPEG quality of the stored images, 1 to 100")]
-
-
-class FolderAnnotations(Strict):
-    """One folder a class: `videos/<split>/<class>/<file>`, or `videos/<class>/<file>` with a share held out."""
-
-    format: Literal["folders"]
-    videos: FilePath = Field(description="folder that holds the split or class folders, relative to the project's root")
-    splits: dict[Split, str] | None = Field(
-        default=None,
-        description="folder of each split, e.g. {train: train, validation: val}; without it, a split is drawn",
-    )
-    validation_share: float = Field(
-        default=0.2, gt=0, lt=1, description="share of each class held out for validation where `splits` is not given"
-    )
-    extensions: tuple[FileEnding, ...] = Field(
-        default=(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
-        min_length=1,
-        description="endings of the video files, in lower case; other files are left out",
-    )
-
-
-class ManifestColumns(Strict):
-    """Names of the manifest's columns."""
-
-    path: str = Field(default="path", description="column with the video's path below `videos`")
-    label: str = Field(default="label", description="column with the class, or classes parted by `label_separator`")
-    split: str = Field(default="split", description="column with the split")
-
-
-class ManifestAnnotations(Strict):
-    """A CSV file with a row a video."""
-
-    format: Literal["manifest"]
-    manifest: FilePath = Field(description="CSV file with a header line")
-    videos: FilePath = Field(description="folder that the manifest's paths are relative to")
-    columns: ManifestColumns = Field(default=ManifestColumns(), description="names of the columns")
-    splits: dict[str, Split] = Field(
-        default={"train": "train", "validation": "validation", "test": "test"},
-        description="meaning of each value of the split column; a value that is not listed is an error",
-    )
-    label_separator: str = Field(
-        default=";", min_length=1, max_length=3, description="parts the labels of a multi-label video"
-    )
-    exclude_labels: tuple[str, ...] = Field(default=(), description="videos with one of these labels are left out")
-    classes: FilePath | None = Field(
-        default=None,
-        description="text file with a class a line, in the order of the outputs; default: the labels, sorted",
-    )
-
-
-class SomethingSomethingAnnotations(Strict):
-    """Something-Something-v2 as distributed: four JSON files and a folder of `<id>.webm`."""
-
-    format: Literal["something-something-v2"]
-    videos: FilePath = Field(description="folder of the videos")
-    labels: FilePath = Field(description="labels.json: template to class index")
-    train: FilePath = Field(description="train.json")
-    validation: FilePath = Field(description="validation.json")
-    test: FilePath | None = Field(default=None, description="test.json (ids only)")
-    extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
-
-
-class CharadesAnnotations(Strict):
-    """Charades as distributed: two CSV files, a list of classes and a folder of `<id>.mp4`; needs `multi_label: true`.
-
-    The videos of Charades_v1_test.csv become the split validation, since results on them are what is reported. In
-    training, a clip's labels are those of the actions that it shows a part of; in evaluation, those of the whole video.
-    """
-
-    format: Literal["charades"]
-    videos: FilePath = Field(description="folder of the videos")
-    classes: FilePath = Field(description="Charades_v1_classes.txt: code and name of each class")
-    train: FilePath = Field(description="Charades_v1_train.csv")
-    test: FilePath = Field(description="Charades_v1_test.csv, which becomes the split validation")
-    extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
-
-
-class EmbeddedAnnotations(Strict):
-    """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
-
-    format: Literal["embedded"]
-    videos: FilePath = Field(default=Path("results/embedded"), description="folder to render the clips in")
-    seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
-    train_clips: int = Field(default=30, ge=1, le=10_000, description="clips a class for training")
-    validation_clips: int = Field(default=20, ge=1, le=10_000, description="clips a class for validation")
-
-
-AnnotationsConfig = Annotated[
-    FolderAnnotations | ManifestAnnotations | SomethingSomethingAnnotations | CharadesAnnotations | EmbeddedAnnotations,
-    Field(discriminator="format"),
-]
 
 
 class RgbModality(Strict):
@@ -114,6 +22,9 @@ class RgbModality(Strict):
     kind: Literal["rgb"] = "rgb"
     short_side_px: int = Field(
         default=256, ge=16, le=2160, description="shorter side of the stored frames in pixels; aspect is kept"
+    )
+    frames_per_sec: float | None = added(
+        None, gt=0, le=240, description="frames are left out or repeated so that there are so many; null: as they are"
     )
     quality: Quality = 90
 
@@ -207,6 +118,24 @@ class DatasetConfig(Strict):
             raise ValueError("format charades needs multi_label: true, since a video may show several actions, or none")
         return self
 
+    @model_validator(mode="after")
+    def _coded_frames(self) -> DatasetConfig:
+        vectors = [n for n, m in self.modalities.items() if m.kind == "flow" and m.algorithm.method == "motion_vectors"]
+        rgb = self.modalities[self.rgb_name]
+        if vectors and (rgb.frames_per_sec is not None or self.folder_frames_per_sec is not None):
+            raise ValueError(
+                f"modalities.{vectors[0]}: motion vectors are those of a video file's own frames: they go with "
+                f"neither folders of frames nor modalities.{self.rgb_name}.frames_per_sec"
+            )
+        return self
+
+    @property
+    def folder_frames_per_sec(self) -> float | None:
+        """Frames a second of videos that are folders of frames; None where they are files, which state it themselves."""
+        return (
+            self.annotations.frames_per_sec if isinstance(self.annotations, SomethingSomethingV1Annotations) else None
+        )
+
     @property
     def rgb_name(self) -> str:
         """Name of the modality that the others are made from."""
@@ -217,6 +146,8 @@ class DatasetConfig(Strict):
         rgb = self.modalities[self.rgb_name]
         content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
+        if self.folder_frames_per_sec is not None:
+            content.append({"folder_frames_per_sec": self.folder_frames_per_sec})
         return f"{name}-{digest(content)}"
 
 

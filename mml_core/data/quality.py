@@ -28,14 +28,15 @@ class Quarantined(NamedTuple):
 def write_quality_table(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path, output: Path) -> None:
     """Write a CSV row for every quarantined video in the rgb shards of `shard_folder`, sorted by split and id.
 
-    Raises InputError, after writing nothing, where `check_share` does.
+    Videos that the annotations list and that are not there, where that is no fault (Kinetics), have rows too; they do
+    not count for the share that may be quarantined. Raises InputError, after writing nothing, where `check_share` does.
     """
     rows = sorted(_quarantined(dataset, annotations, shard_folder))
     check_share(rows, Counter(video.split for video in annotations.videos), dataset.limits.max_quarantined_share)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Quarantined._fields)
-    writer.writerows(rows)
+    writer.writerows(sorted([*rows, *(Quarantined(*video) for video in annotations.missing)]))
     write_text(output, text.getvalue())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mml_core.config.dataset import EmbeddedAnnotations
+from mml_core.config.annotations import EmbeddedAnnotations
 
 #: Counts the changes of what is rendered from the same settings.
 RENDERER_VERSION = 1

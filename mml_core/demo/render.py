@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from mml_core.config.dataset import EmbeddedAnnotations
+from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo.catalogue import RENDERER_VERSION, SPLITS, ClipId, clips
 from mml_core.demo.encode import encode
 from mml_core.demo.scene import draw_clip

@@ -36,7 +36,8 @@ from mml_core.flow_command.outputs import check_output, open_output
 from mml_core.runtime import cli
 from mml_core.runtime.compute import prepare_compute
 from mml_core.runtime.parallel import progress
-from mml_core.video.decode import DecodedVideo, Stated, VideoError
+from mml_core.video.decode import DecodedVideo, Stated
+from mml_core.video.sources import VideoError
 
 #: Pairs in memory at a time: so many, or fewer where frames, fields and pictures of so many take more bytes than this.
 _BLOCK_PAIRS = 64

@@ -18,7 +18,7 @@ from mml_core.flow.api import optical_flow
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.grey import to_grey
 from mml_core.runtime.parallel import in_order
-from mml_core.video.decode import VideoError
+from mml_core.video.sources import VideoError
 
 #: Pairs between two reports of progress: on a GPU, and a thread on a processor.
 _STEP_PAIRS_GPU, _STEP_PAIRS = 64, 4

@@ -14,7 +14,7 @@ from mml_core.errors import InputError
 from mml_core.runtime.parallel import in_order, progress
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
-from mml_core.video.decode import VideoError
+from mml_core.video.sources import VideoError
 
 #: Encoded images of a video beyond this size wait on disk.
 _MEMORY_BYTES = 1 << 23

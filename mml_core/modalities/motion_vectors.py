@@ -20,7 +20,7 @@ from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_v
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
-from mml_core.video.decode import VideoError
+from mml_core.video.sources import VideoError
 
 
 class _Video(NamedTuple):

@@ -13,26 +13,46 @@ from mml_core.config.dataset import Limits, RgbModality
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
 from mml_core.shards.images import encode_rgb
 from mml_core.shards.schema import ShardInfo
-from mml_core.video.decode import DecodedVideo, VideoError
+from mml_core.video.decode import DecodedVideo
 from mml_core.video.ffmpeg import ffmpeg_version
+from mml_core.video.sources import VideoError
 
 
 def make_rgb_shard(
-    videos: Mapping[str, Path], modality: str, settings: RgbModality, limits: Limits, output: Path, threads: int
+    videos: Mapping[str, Path],
+    modality: str,
+    settings: RgbModality,
+    limits: Limits,
+    output: Path,
+    threads: int,
+    *,
+    folder_frames_per_sec: float | None = None,
 ) -> None:
     """Decode `videos` (id to file), `threads` at a time, into the shard `output`.
+
+    folder_frames_per_sec: given, the videos are folders of frames `00001.jpg`, …, of so many a second.
 
     A video that cannot be used is quarantined with the reason and does not affect the others.
     """
     software = {"mml_core": __version__, "torchvision": torchvision.__version__, "ffmpeg": ffmpeg_version()}
     info = ShardInfo("rgb", modality, settings.model_dump(mode="json"), software=software)
-    encode = functools.partial(_encode, settings=settings, limits=limits, folder=output.parent)
+    encode = functools.partial(
+        _encode, settings=settings, limits=limits, folder=output.parent, folder_frames_per_sec=folder_frames_per_sec
+    )
     write_videos(videos, encode, info, output, threads)
 
 
-def _encode(path: Path, *, settings: RgbModality, limits: Limits, folder: Path) -> EncodedVideo | VideoError:
+def _encode(
+    path: Path, *, settings: RgbModality, limits: Limits, folder: Path, folder_frames_per_sec: float | None
+) -> EncodedVideo | VideoError:
     """Decode and encode one video; what is wrong with it is returned, not raised."""
-    video = DecodedVideo(path, settings.short_side_px, limits)
+    video = DecodedVideo(
+        path,
+        settings.short_side_px,
+        limits,
+        frames_per_sec=settings.frames_per_sec,
+        folder_frames_per_sec=folder_frames_per_sec,
+    )
     height = width = 0
 
     def jpegs() -> Iterator[bytes]:

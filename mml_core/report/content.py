@@ -106,16 +106,24 @@ def sample_clips(stores: Mapping[str, ModalityStore], combined: Combined) -> lis
 
 
 def quality_part(annotations: Annotations, quality: Path) -> Quality:
-    """Return the number of videos a split, and the list of quarantined ones as the CSV file `quality` has it."""
+    """Return the number of videos a split, and the list of unusable ones as the CSV file `quality` has it.
+
+    Where videos that the annotations list are not there, they have a column of their own.
+    """
     try:
         listed = pd.read_csv(quality, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as a list of quarantined videos ({error})", file=quality) from error
     unusable = Counter(listed["split"]) if "split" in listed else Counter()
     splits = Counter(video.split for video in annotations.videos)
-    rows = [(split, str(count), str(unusable[split])) for split, count in sorted(splits.items())]
+    missing = Counter(video.split for video in annotations.missing)
+    head = ("Split", "Videos", "Quarantined", "Missing")[: 4 if missing else 3]
+    rows = [
+        (split, str(count), str(unusable[split] - missing[split]), str(missing[split]))[: len(head)]
+        for split, count in sorted(splits.items())
+    ]
     return Quality(
-        text_grid(("Split", "Videos", "Quarantined"), rows),
+        text_grid(head, rows),
         text_grid(list(listed.columns), listed.head(LISTED_VIDEOS).to_numpy().tolist()),
     )
 

@@ -1,5 +1,8 @@
 """Decoding: every frame of a video's first video stream exactly once, upright, with square pixels.
 
+Where another frame rate is asked for, ffmpeg's filter fps moves each frame to the nearest multiple of its new duration.
+Of several that fall together the last stays; where none falls, the one before is repeated. None are blended.
+
 ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage that
 ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
 quarantined with its reason, never silently shortened.
@@ -21,13 +24,10 @@ from numpy.typing import NDArray
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.io.files import disk_faults_told
 from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
+from mml_core.video.sources import Source, VideoError, frame_folder, video_file
 
-#: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
-#: other files.
-CONTAINERS = "mov,mp4,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,nut,gif,mxf,dv,rm"
 #: Largest coded frame in pixels (8192 x 8192), so that a forged header cannot ask for all memory.
 MOST_CODED_PIXELS = 1 << 26
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
@@ -36,10 +36,6 @@ _MESSAGE_LENGTH = 200
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
-
-
-class VideoError(Exception):
-    """A video cannot be used; the text is the short reason that the quality table shows."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ class DecodedVideo:
     """The frames of the video at `path`, scaled to a shorter side of `short_side_px`; may be iterated once.
 
     least_px: given, a video whose shorter side is between this and `short_side_px` keeps its size.
+    frames_per_sec: given, frames are left out or repeated so that there are so many a second; limits hold for these.
+    folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
 
     Iterating yields uint8 arrays (H, W, 3), RGB. Rotation flags and the sample aspect ratio are applied. One thread of
     ffmpeg does the work and nothing is kept, so memory does not depend on the video's length. The time limit includes
@@ -74,21 +72,34 @@ class DecodedVideo:
     from outside, which is no fault of the video.
     """
 
-    def __init__(self, path: Path, short_side_px: int, limits: Limits, *, least_px: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        short_side_px: int,
+        limits: Limits,
+        *,
+        least_px: int | None = None,
+        frames_per_sec: float | None = None,
+        folder_frames_per_sec: float | None = None,
+    ) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
         self._least_px = short_side_px if least_px is None else least_px
+        self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
         #: Known from the first frame on.
         self.stated = Stated()
 
     @property
     def frame_rate(self) -> float:
-        """Mean frames a second that the container states, NaN where it does not; known from the first frame on."""
-        return self.stated.frame_rate
+        """Frames a second: those asked for, else the mean that the container states, NaN where it does not.
+
+        Known from the first frame on.
+        """
+        return self._frames_per_sec or self._folder_rate or self.stated.frame_rate
 
     def __iter__(self) -> Generator[NDArray[np.uint8]]:
-        check_file(self._path)
+        source = self._source()
         messages, limit_sec, count = _Messages(), self._limits.decode_timeout_sec, 0
-        command = _command(self._path, self._least_px, self._short_side_px)
+        command = _command(source, self._least_px, self._short_side_px, self._frames_per_sec)
         memory_bytes = self._limits.decode_memory_bytes
         with child_process(command, limit_sec, messages.take, memory_bytes=memory_bytes) as child:
             for frame in self._checked(_ppm_images(child.stdout, _MOST_ASPECT * self._short_side_px)):
@@ -111,7 +122,18 @@ class DecodedVideo:
             if _OUT_OF_MEMORY.search(error):
                 raise VideoError(f"decoding needs more memory than {self._limits.decode_memory_gib:g} GiB")
             # where this machine keeps its files is nobody's business who reads the table of bad videos
-            raise VideoError(_reason(error.replace(f"file:{self._path.absolute()}: ", ""), count))
+            path = self._path.absolute()
+            raise VideoError(_reason(error.replace(f"file:{path}: ", "").replace(f"file:{path}/", ""), count))
+        self._check_count(source, count)
+
+    def _source(self) -> Source:
+        return video_file(self._path) if self._folder_rate is None else frame_folder(self._path, self._folder_rate)
+
+    def _check_count(self, source: Source, count: int) -> None:
+        """Raise VideoError where `count` decoded frames are too few, or not as many as the source has."""
+        expected = source.expected(self._frames_per_sec)
+        if expected is not None and abs(count - expected) >= 1:
+            raise VideoError(f"{count} frames were decoded, and {expected:.4g} are there")
         if count < self._limits.min_frames:
             raise VideoError(f"too short: {count} frames, at least {self._limits.min_frames} are needed")
 
@@ -127,36 +149,19 @@ class DecodedVideo:
             yield frame
 
 
-def check_file(path: Path) -> None:
-    """Raise VideoError where there is no file at `path`, or an empty one; InputError where we may not read it.
-
-    The latter is no fault of the video: quarantined, it would be missing for good.
-    """
-    with disk_faults_told(path):
-        there = path.exists()
-    if not there:
-        raise VideoError("no such file")
-    if not path.is_file():
-        raise VideoError("not a file")
-    if path.stat().st_size == 0:
-        raise VideoError("empty file")
-    with disk_faults_told(path), path.open("rb") as file:
-        file.read(1)
-
-
-def _command(path: Path, least_px: int, most_px: int) -> list[str]:
+def _command(source: Source, least_px: int, most_px: int, frames_per_sec: float | None) -> list[str]:
     """Return ffmpeg's command line: PPM images on its standard output, messages with their level on standard error."""
     limits: dict[str, Any] = {
         "protocol_whitelist": "file,pipe",
-        "format_whitelist": CONTAINERS,
         "max_pixels": MOST_CODED_PIXELS,
         "threads": 1,
     }
-    # "file:" keeps names with colons or leading dashes from being read as protocols or options.
-    video = ffmpeg.input(f"file:{path.absolute()}", **limits)
+    video = ffmpeg.input(source.address, **limits, **source.options)["V:0"]  # capital V: no cover pictures
+    if frames_per_sec is not None:
+        video = video.filter("fps", fps=frames_per_sec)
     upright = "lte(iw*sar,ih)"  # after rotation; sar is 1 where the file does not say
     side = most_px if least_px == most_px else f"clip(round(min(iw*sar,ih)),{least_px},{most_px})"
-    scaled = video["V:0"].filter(  # capital V: no cover pictures
+    scaled = video.filter(
         "scale",
         w=f"if({upright},{side},round({side}*iw*sar/ih))",
         h=f"if({upright},round({side}*ih/(iw*sar)),{side})",

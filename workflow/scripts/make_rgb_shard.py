@@ -36,6 +36,7 @@ def main() -> None:
             dataset.limits,
             arguments.output,
             arguments.threads,
+            folder_frames_per_sec=dataset.folder_frames_per_sec,
         )
         write_receipt(arguments.output)
 

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.config.base import validate
-from mml_core.config.dataset import EmbeddedAnnotations
 from mml_core.demo.render import SETTINGS_FILE, render_dataset
 from mml_core.io.files import write_text
 from mml_core.runtime.cli import run

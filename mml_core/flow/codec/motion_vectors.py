@@ -36,7 +36,8 @@ from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.flow.codec import export_vectors
 from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
-from mml_core.video.decode import CONTAINERS, MOST_CODED_PIXELS, VideoError, check_file
+from mml_core.video.decode import MOST_CODED_PIXELS
+from mml_core.video.sources import CONTAINERS, VideoError, check_file
 
 _MESSAGE_LENGTH = 200
 

@@ -1,0 +1,179 @@
+"""Where videos, labels and splits come from: the block `annotations` of a data set, a model a format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from mml_core.config.base import FilePath, Strict
+
+Split = Literal["train", "validation", "test"]
+FileEnding = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,8}$")]
+
+
+class FolderAnnotations(Strict):
+    """One folder a class: `videos/<split>/<class>/<file>`, or `videos/<class>/<file>` with a share held out."""
+
+    format: Literal["folders"]
+    videos: FilePath = Field(description="folder that holds the split or class folders, relative to the project's root")
+    splits: dict[Split, str] | None = Field(
+        default=None,
+        description="folder of each split, e.g. {train: train, validation: val}; without it, a split is drawn",
+    )
+    validation_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of each class held out for validation where `splits` is not given"
+    )
+    extensions: tuple[FileEnding, ...] = Field(
+        default=(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+        min_length=1,
+        description="endings of the video files, in lower case; other files are left out",
+    )
+
+
+class ManifestColumns(Strict):
+    """Names of the manifest's columns."""
+
+    path: str = Field(default="path", description="column with the video's path below `videos`")
+    label: str = Field(default="label", description="column with the class, or classes parted by `label_separator`")
+    split: str = Field(default="split", description="column with the split")
+
+
+class ManifestAnnotations(Strict):
+    """A CSV file with a row a video."""
+
+    format: Literal["manifest"]
+    manifest: FilePath = Field(description="CSV file with a header line")
+    videos: FilePath = Field(description="folder that the manifest's paths are relative to")
+    columns: ManifestColumns = Field(default=ManifestColumns(), description="names of the columns")
+    splits: dict[str, Split] = Field(
+        default={"train": "train", "validation": "validation", "test": "test"},
+        description="meaning of each value of the split column; a value that is not listed is an error",
+    )
+    label_separator: str = Field(
+        default=";", min_length=1, max_length=3, description="parts the labels of a multi-label video"
+    )
+    exclude_labels: tuple[str, ...] = Field(default=(), description="videos with one of these labels are left out")
+    classes: FilePath | None = Field(
+        default=None,
+        description="text file with a class a line, in the order of the outputs; default: the labels, sorted",
+    )
+
+
+class SomethingSomethingAnnotations(Strict):
+    """Something-Something-v2 as distributed: four JSON files and a folder of `<id>.webm`."""
+
+    format: Literal["something-something-v2"]
+    videos: FilePath = Field(description="folder of the videos")
+    labels: FilePath = Field(description="labels.json: template to class index")
+    train: FilePath = Field(description="train.json")
+    validation: FilePath = Field(description="validation.json")
+    test: FilePath | None = Field(default=None, description="test.json (ids only)")
+    extension: str = Field(default=".webm", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
+class SomethingSomethingV1Annotations(Strict):
+    """Something-Something-v1 as distributed: CSV files without a header, and a folder of frames `<id>/%05d.jpg` a video."""
+
+    format: Literal["something-something-v1"]
+    videos: FilePath = Field(description="folder of the folders of frames")
+    labels: FilePath = Field(
+        description="something-something-v1-labels.csv: a class a line, in the order of the outputs"
+    )
+    train: FilePath = Field(description="something-something-v1-train.csv: `id;class` lines")
+    validation: FilePath = Field(description="something-something-v1-validation.csv: `id;class` lines")
+    test: FilePath | None = Field(default=None, description="something-something-v1-test.csv (ids only)")
+    frames_per_sec: float = Field(default=12.0, gt=0, le=240, description="rate at which the frames were taken")
+
+
+class CharadesAnnotations(Strict):
+    """Charades as distributed: two CSV files, a list of classes and a folder of `<id>.mp4`; needs `multi_label: true`.
+
+    The videos of Charades_v1_test.csv become the split validation, since results on them are what is reported. In
+    training, a clip's labels are those of the actions that it shows a part of; in evaluation, those of the whole video.
+    """
+
+    format: Literal["charades"]
+    videos: FilePath = Field(description="folder of the videos")
+    classes: FilePath = Field(description="Charades_v1_classes.txt: code and name of each class")
+    train: FilePath = Field(description="Charades_v1_train.csv")
+    test: FilePath = Field(description="Charades_v1_test.csv, which becomes the split validation")
+    extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
+class Ucf101Annotations(Strict):
+    """UCF101 as distributed: the folder of the videos, a folder a class, and that of the lists of its three splits.
+
+    The videos of a test list become the split validation, since results on them are what is reported.
+    """
+
+    format: Literal["ucf101"]
+    videos: FilePath = Field(description="folder UCF-101, with the folders of the classes")
+    lists: FilePath = Field(description="folder ucfTrainTestlist: classInd.txt, trainlist0N.txt and testlist0N.txt")
+    split: Literal[1, 2, 3] = Field(default=1, description="which of the three official splits")
+
+
+class Hmdb51Annotations(Strict):
+    """HMDB51 as distributed: the folder of the videos, a folder a class, and that of the lists of its three splits.
+
+    The videos of a test list become the split validation, since results on them are what is reported.
+    """
+
+    format: Literal["hmdb51"]
+    videos: FilePath = Field(description="folder with the folders of the classes")
+    lists: FilePath = Field(description="folder testTrainMulti_7030_splits: <class>_test_splitN.txt for every class")
+    split: Literal[1, 2, 3] = Field(default=1, description="which of the three official splits")
+
+
+class KineticsSubset(Strict):
+    """Which of the videos of Kinetics are taken, by lists of YouTube ids, one a line: those of Mini-Kinetics, for example."""
+
+    train: FilePath = Field(description="ids of the videos for training, of those in the train list")
+    validation: FilePath = Field(description="ids of the videos for validation, of those in the validation list")
+
+
+class KineticsAnnotations(Strict):
+    """Kinetics-400, -600 or -700 as distributed: CSV files, and videos `<id>_<start, 6 digits>_<end, 6 digits>.mp4`.
+
+    The videos lie directly in their folder, or in folders of the classes, with blanks or `_` in their names. Where the
+    folder is there, videos that are missing in it are left out, and listed in data_quality.csv: many are no longer on
+    YouTube.
+    """
+
+    format: Literal["kinetics"]
+    videos: FilePath = Field(description="folder of the videos")
+    folders: dict[Split, str] = Field(
+        default={}, description="folder below `videos` of each split that has one, e.g. {train: train, validation: val}"
+    )
+    train: FilePath = Field(description="train.csv; its labels, sorted, are the classes")
+    validation: FilePath = Field(description="val.csv")
+    test: FilePath | None = Field(default=None, description="test.csv, with labels or without")
+    subset: KineticsSubset | None = Field(
+        default=None, description="lists of the videos that are taken (Mini-Kinetics); default: all"
+    )
+    extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+
+
+class EmbeddedAnnotations(Strict):
+    """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
+
+    format: Literal["embedded"]
+    videos: FilePath = Field(default=Path("results/embedded"), description="folder to render the clips in")
+    seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
+    train_clips: int = Field(default=30, ge=1, le=10_000, description="clips a class for training")
+    validation_clips: int = Field(default=20, ge=1, le=10_000, description="clips a class for validation")
+
+
+AnnotationsConfig = Annotated[
+    FolderAnnotations
+    | ManifestAnnotations
+    | SomethingSomethingAnnotations
+    | SomethingSomethingV1Annotations
+    | CharadesAnnotations
+    | Ucf101Annotations
+    | Hmdb51Annotations
+    | KineticsAnnotations
+    | EmbeddedAnnotations,
+    Field(discriminator="format"),
+]
