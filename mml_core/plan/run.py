@@ -21,7 +21,8 @@ class RunPlan:
     """The project's settings, the chosen data set, and by name what its chosen recipes make of it."""
 
     project: ProjectConfig
-    data: DataPlan
+    data: DataPlan  # the run's own data set, which its tables are about
+    all_data: Mapping[str, DataPlan]  # by name: the run's own, and those that stages are trained on besides
     recipes: Mapping[str, RecipeConfig]
     runs: Mapping[str, list[dict[str, Stage]]]  # recipe -> run -> stages by name
     published: Mapping[str, Mapping[str, list[PublishedRow]]]  # recipe -> table -> rows
@@ -40,9 +41,7 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
     Raises InputError, naming file, key and a hint, for whatever is wrong.
     """
     project = project_config(config)
-    dataset = load_dataset(root / "config" / "datasets" / f"{project.dataset}.yaml")
-    annotations = load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None)
-    data = DataPlan(dataset, annotations)
+    data = plan_data(root / "config" / "datasets" / f"{project.dataset}.yaml", check_files=check_files)
     recipes, runs, published, claims = {}, {}, {}, {}
     for name in project.recipe:
         file = root / "config" / "recipes" / f"{name}.yaml"
@@ -52,7 +51,13 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
         published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)
-    return RunPlan(project, data, recipes, runs, published, claims)
+    return RunPlan(project, data, {data.config.name: data}, recipes, runs, published, claims)
+
+
+def plan_data(file: Path, *, check_files: bool) -> DataPlan:
+    """Return the data set described by `file` with its annotations; `check_files` and errors as in `plan_run`."""
+    dataset = load_dataset(file)
+    return DataPlan(dataset, load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None))
 
 
 def missing_videos(dataset: DatasetConfig) -> Path | None:

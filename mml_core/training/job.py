@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Subset
 
 from mml_core import __version__
-from mml_core.annotations import load_annotations, swap_direction_labels
+from mml_core.annotations import swap_direction_labels
 from mml_core.clips import (
     EvaluationClips,
     Sample,
@@ -26,7 +26,6 @@ from mml_core.clips import (
     usable_videos,
 )
 from mml_core.config.base import digest
-from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.data.quality import Quarantined, check_share
 from mml_core.data.stores import open_stores
@@ -71,7 +70,7 @@ class StageData:
 
 def train_stage(
     document: StageDocument,
-    dataset: DatasetConfig,
+    plan: DataPlan,
     files: StageFiles,
     *,
     device: torch.device,
@@ -91,14 +90,14 @@ def train_stage(
             "with sync_batch_norm: false the result depends on their number",
             hint="give the run as many GPUs (--resources gpu=), or change the stage's gpus",
         )
-    data = open_stage_data(document, dataset, files.shards)
+    data = open_stage_data(document, plan, files.shards)
     origins = {name: _origin(document.inits[name], path) for name, path in sorted(files.first_weights.items())}
     fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])
     config = document.config
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
     trainees = members.trainees
-    objective = build_objective(config.objective, multi_label=dataset.multi_label)
+    objective = build_objective(config.objective, multi_label=plan.config.multi_label)
     trainer = Trainer(
         trainees,
         objective,
@@ -159,12 +158,12 @@ def _origin(init: Init, path: Path) -> str:
     return download_sha256(path) if init.source in DOWNLOADED else sha256(path)
 
 
-def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Path) -> StageData:
+def open_stage_data(document: StageDocument, plan: DataPlan, shards: Path) -> StageData:
     """Open the shards of the stage's modalities and return its clips.
 
     Raises InputError where the data set is no longer the one that the stage was planned for.
     """
-    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    dataset = plan.config
     if plan.digest != document.data_digest:
         raise InputError(
             f"data set {dataset.name!r} changed since the workflow was planned", hint="run snakemake again"
