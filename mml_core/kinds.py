@@ -26,8 +26,8 @@ def _imagenet(mean: float, deviation: float) -> tuple[float, float]:
     return 255 * mean, 255 * deviation
 
 
-#: rgb: networks get about -2.1 … 2.6. flow: x (to the right), y (downwards); about ±2.2, the deviation being the mean of
-#: ImageNet's three (TSM). diff: the difference of two frames in -1 … 1.
+#: rgb: networks get about -2.1 … 2.6. flow: x (to the right), y (downwards); about ±2.2, the deviation being the mean
+#: of ImageNet's three (TSM). diff: the difference of two frames in -1 … 1.
 KINDS: Mapping[str, Kind] = {
     "rgb": Kind(
         channels=3,

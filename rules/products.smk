@@ -13,7 +13,7 @@ def sources(recipe, name):
 
 
 def of_table(wildcards):
-    """Return recipe and name of the table that a rule is about: a page is about the ensemble table."""
+    """Return the recipe and the name of the table that a job, or for the ensemble table a page, is about."""
     return wildcards.recipe, wildcards.get("table", "ensemble_table")
 
 
@@ -33,7 +33,7 @@ def named(names, paths):
 
 
 def published_values(wildcards):
-    """Return the files with the values that papers print, of the table that a rule is about."""
+    """Return the files with the values that papers print, of a table."""
     names = published_names(RECIPES[wildcards.recipe], wildcards.table)
     return [published_file(Path(), name).as_posix() for name in names]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -218,20 +218,6 @@ class DatasetConfig(Strict):
         content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
         return f"{name}-{digest(content)}"
-
-
-Modality = TypeVar("Modality", RgbModality, FlowModality, DiffModality)
-
-
-def modality_of(dataset: DatasetConfig, name: str, kind: type[Modality]) -> Modality:
-    """Return the modality `name` of `dataset`; raises InputError where it has none of that name and kind."""
-    modality = dataset.modalities.get(name)
-    if not isinstance(modality, kind):
-        raise InputError(
-            f"data set {dataset.name!r} has no modality {name!r} of kind {kind.model_fields['kind'].default}",
-            hint="the data set changed since the workflow was planned: run snakemake again",
-        )
-    return modality
 
 
 def load_dataset(path: Path) -> DatasetConfig:
