@@ -27,8 +27,8 @@ inputflags:
 
 
 include: "rules/common.smk"
-include: "rules/code.smk"
 include: "rules/inputs.smk"
+include: "rules/products.smk"
 include: "rules/data.smk"
 include: "rules/modalities.smk"
 include: "rules/train.smk"

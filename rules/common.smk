@@ -1,31 +1,43 @@
 """What all rules share: the validated configuration, the plan made from it, and constraints on wildcards.
 
 REQUIRED INPUTS:
-    config/config.yaml, config/datasets/*.yaml, config/recipes/*.yaml, annotation files of the data set
+    config/config.yaml, config/datasets/*.yaml, config/recipes/*.yaml, annotation files of the data sets
 OUTPUTS:
     none: nothing is written here
 """
 
+import re
 import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from mml_core.annotations import video_sizes
-from mml_core.plan.claims import claimed_networks
-from mml_core.plan.code_digest import code_digest
 from mml_core.config.base import canonical_json, digest
-from mml_core.config.tables import split_members
 from mml_core.errors import InputError
-from mml_core.plan.stages import (
-    DOWNLOADED,
-    STAGE_SPLITS,
-    protocol_key,
-    stages_of,
-    table_references,
+from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
+from mml_core.plan.data_file import plan_digest
+from mml_core.plan.places import (
+    first_weights,
+    rgb_paths,
+    score_path,
+    shard_paths,
+    stage_folder,
+    table_path,
 )
+from mml_core.plan.products import (
+    published_names,
+    read_modalities,
+    submission_sources,
+    table_names,
+    table_request,
+    table_script,
+    table_sources,
+)
+from mml_core.plan.program import program_digest, scoring_program, training_program
 from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
+from mml_core.plan.stages import STAGE_SPLITS, protocol_key
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
 # some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.
@@ -38,26 +50,15 @@ shell.prefix(
 
 ROOT = Path(workflow.basedir)
 
-
-def require_videos():
-    """Stop where the folder of the videos is missing."""
-    if folder := missing_videos(DATASET):
-        raise WorkflowError(
-            f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
-            f"  Hint: put the videos there, or correct annotations.videos in {DATASET_FILE}"
-        )
-
-
 try:
     # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
     PLAN = plan_run(config, Path(), check_files=workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-PROJECT, DATA, RECIPES, RUNS = PLAN.project, PLAN.data, PLAN.recipes, PLAN.runs
-PUBLISHED_ROWS, CLAIMS = PLAN.published, PLAN.claims
-DATASET = DATA.config
-DATASET_FILE = f"config/datasets/{DATASET.name}.yaml"
+PROJECT, RECIPES, RUNS, CLAIMS = PLAN.project, PLAN.recipes, PLAN.runs, PLAN.claims
+#: The run's own data set, which tables and pages are about, and all data sets, by name, that stages are trained on.
+DATASET, DATASETS = PLAN.data.config.name, PLAN.all_data
 #: Stages by name of a recipe's first run, which pages are about.
 STAGES = {name: runs[0] for name, runs in RUNS.items()}
 STAGE_BY_KEY = {
@@ -66,8 +67,12 @@ STAGE_BY_KEY = {
     for stages in runs
     for stage in stages.values()
 }
-EMBEDDED = DATASET.annotations.format == "embedded"
-SPLITS = sorted({video.split for video in DATA.annotations.videos})
+#: Folders of videos that the workflow renders, with the data sets that they are of.
+EMBEDDED = {
+    data.annotations.root.as_posix(): data
+    for data in DATASETS.values()
+    if data.config.annotations.format == "embedded"
+}
 PROTOCOLS = {
     protocol_key(name, protocol): protocol
     for recipe in RECIPES.values()
@@ -75,9 +80,25 @@ PROTOCOLS = {
 }
 TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables})
 PUBLISHED = sorted({name for recipe in RECIPES.values() for name in recipe.published})
-SUBMISSIONS = sorted(
-    {name for recipe in RECIPES.values() for name in recipe.submissions}
-)
+#: The recipe that has each submission.
+SUBMISSIONS = {
+    name: key for key, recipe in RECIPES.items() for name in recipe.submissions
+}
+
+
+def require_videos():
+    """Stop where the folder of a data set's videos is missing."""
+    for name, data in DATASETS.items():
+        if folder := missing_videos(data.config):
+            raise WorkflowError(
+                f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
+                f"  Hint: put the videos there, or correct annotations.videos in config/datasets/{name}.yaml"
+            )
+
+
+def code(script, more=(), kinds=()):
+    """Return a digest of the program text that defines what a script of workflow/scripts makes."""
+    return program_digest(ROOT, script, tuple(more), tuple(sorted(set(kinds))))
 
 
 def growing(amount):
@@ -91,34 +112,14 @@ def growing(amount):
 
 def alternatives(names):
     """Return a wildcard constraint that matches exactly `names` (nothing where there are none)."""
-    return "|".join(names) or "(?!x)x"
+    return "|".join(re.escape(name) for name in names) or "(?!x)x"
 
 
-def keys_of_kind(kind):
-    """Return the shard folders of the data set's modalities of one kind."""
+def modality_keys(derived):
+    """Return the shard folders of all derived modalities, or those of decoded frames."""
     return [
-        DATASET.modality_key(name)
-        for name, modality in DATASET.modalities.items()
-        if modality.kind == kind
+        data.config.modality_key(name)
+        for data in DATASETS.values()
+        for name in data.config.modalities
+        if (name != data.config.rgb_name) == derived
     ]
-
-
-def flow_keys(from_videos):
-    """Return the shard folders of the flow modalities that come from the videos themselves, or of all others."""
-    return [
-        DATASET.modality_key(name)
-        for name, modality in DATASET.modalities.items()
-        if modality.kind == "flow"
-        and (modality.algorithm.method == "motion_vectors") == from_videos
-    ]
-
-
-def modality_name(wildcards):
-    """Return the name of the modality whose shard folder the wildcard names."""
-    return wildcards.modality.rsplit("-", 1)[0]
-
-
-def modality_settings(wildcards):
-    """Return the settings of a modality as canonical JSON."""
-    block = DATASET.modalities[modality_name(wildcards)]
-    return canonical_json(block.model_dump(mode="json"))

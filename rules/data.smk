@@ -3,29 +3,51 @@
 REQUIRED INPUTS:
     the data set's videos (the embedded data set is rendered here)
 OUTPUTS:
+    results/<dataset>/plan.json           the data set as it was planned: what jobs read
     results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
     results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
     (verify_shards writes nothing but its log)
 """
 
 
+rule data_plan:
+    """Write what jobs know of a data set, its settings and videos: they read no configuration and no annotations.
+
+    It is an `ancient` input of theirs: what has to be made anew is told by names and parameters, and not by this file.
+    """
+    output:
+        plan="<results>/{dataset}/plan.json",
+    log:
+        "<logs>/{dataset}/plan.log",
+    wildcard_constraints:
+        dataset=alternatives(DATASETS),
+    localrule: True
+    conda:
+        "../envs/mml.yaml"
+    params:
+        dataset="config/datasets/{dataset}.yaml",
+        digest=data_digest,
+        code=code("data_plan"),
+    shell:
+        """
+        exec python workflow/scripts/data_plan.py \
+            --dataset {params.dataset:q} \
+            --digest {params.digest:q} \
+            --output {output.plan:q} >{log:q} 2>&1
+        """
+
+
 rule render_embedded:
     """Render the embedded data set: clips whose class is what moves how."""
     output:
-        videos=directory(
-            DATA.annotations.root.as_posix()
-            if EMBEDDED
-            else "<results>/no_embedded_videos"
-        ),
-        receipt=(
-            DATA.annotations.root.as_posix() + ".json"
-            if EMBEDDED
-            else "<results>/no_embedded_videos.json"
-        ),
+        videos=directory("{embedded}"),
+        receipt="{embedded}.json",
     log:
-        "<logs>/render_embedded.log",
+        "<logs>/{embedded}.log",
     benchmark:
-        "<benchmarks>/render_embedded.tsv"
+        "<benchmarks>/{embedded}.tsv"
+    wildcard_constraints:
+        embedded=alternatives(EMBEDDED),
     conda:
         "../envs/mml.yaml"
     threads: 8
@@ -33,9 +55,8 @@ rule render_embedded:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        # and not the data set's name: all that have the same clips share them
-        annotations=canonical_json(DATASET.annotations.model_dump(mode="json")),
-        code=code(["mml_core/demo"]),
+        annotations=embedded_settings,
+        code=code("render_demo"),
     shell:
         """
         exec python workflow/scripts/render_demo.py \
@@ -48,6 +69,7 @@ rule render_embedded:
 rule make_rgb_shard:
     """Decode the videos of one shard; those that fail are quarantined with the reason."""
     input:
+        plan=ancient("<results>/{dataset}/plan.json"),
         videos=rendered_videos,
     output:
         shard="<results>/{dataset}/shards/{modality}/{shard}.h5",
@@ -57,8 +79,8 @@ rule make_rgb_shard:
     benchmark:
         "<benchmarks>/{dataset}/{modality}/{shard}.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
-        modality=alternatives(keys_of_kind("rgb")),
+        dataset=alternatives(DATASETS),
+        modality=alternatives(modality_keys(derived=False)),
     conda:
         "../envs/mml.yaml"
     threads: 4
@@ -66,15 +88,17 @@ rule make_rgb_shard:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        dataset=DATASET_FILE,
+        modality=modality_name,
         settings=modality_settings,
         limits=shard_limits,
         video_sizes=shard_video_sizes,
-        code=code(RGB_CODE + EMBEDDED * ["mml_core/demo"]),
+        code=rgb_code,
     shell:
         """
         exec python workflow/scripts/make_rgb_shard.py \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
+            --modality {params.modality:q} \
+            --settings {params.settings:q} \
             --shard {wildcards.shard:q} \
             --threads {threads} \
             --output {output.shard:q} >{log:q} 2>&1
@@ -84,6 +108,7 @@ rule make_rgb_shard:
 rule data_quality:
     """List the quarantined videos; stop where they are more than the data set allows."""
     input:
+        plan=ancient("<results>/{dataset}/plan.json"),
         shards=ancient(rgb_shards("h5")),
         receipts=rgb_shards("json"),
     output:
@@ -93,7 +118,7 @@ rule data_quality:
     benchmark:
         "<benchmarks>/{dataset}/data_quality.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
+        dataset=alternatives(DATASETS),
     # before flow is computed for videos that will be refused
     priority: 50
     conda:
@@ -102,15 +127,14 @@ rule data_quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        dataset=DATASET_FILE,
-        folder=shard_folder,
-        missing=digest(DATA.annotations.missing),
-        most=DATASET.limits.max_quarantined_share,
-        code=code(["mml_core/data/quality.py"]),
+        folder=folder_above(1),
+        missing=missing_digest,
+        most=largest_share,
+        code=code("data_quality"),
     shell:
         """
         exec python workflow/scripts/data_quality.py \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
             --shard-folder {params.folder:q} \
             --output {output.table:q} >{log:q} 2>&1
         """
@@ -118,8 +142,10 @@ rule data_quality:
 
 rule verify_shards:
     """Compare every byte of the data set's shards that are there with their checksums: a check, made when asked for."""
+    input:
+        plan=ancient(f"<results>/{DATASET}/plan.json"),
     log:
-        f"<logs>/{DATASET.name}/verify_shards.log",
+        f"<logs>/{DATASET}/verify_shards.log",
     conda:
         "../envs/mml.yaml"
     threads: 4
@@ -127,12 +153,11 @@ rule verify_shards:
         mem_mb=4000,
         runtime=720,
     params:
-        dataset=DATASET_FILE,
-        shards=workflow.pathvars.apply(f"<results>/{DATASET.name}/shards"),
+        shards=workflow.pathvars.apply(f"<results>/{DATASET}/shards"),
     shell:
         """
         python workflow/scripts/verify_shards.py \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
             --shards {params.shards:q} \
             --threads {threads} 2>&1 | tee {log:q}
         """
@@ -141,7 +166,7 @@ rule verify_shards:
 rule selected_data_quality:
     """Copy the list of quarantined videos of the data set that config/config.yaml chooses."""
     input:
-        table=f"<results>/{DATASET.name}/data_quality.csv",
+        table=f"<results>/{DATASET}/data_quality.csv",
     output:
         table="<results>/data_quality.csv",
     log:

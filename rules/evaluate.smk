@@ -5,7 +5,7 @@ REQUIRED INPUTS:
     results/<dataset>/shards/<modality>/<shard>.h5 of the split to score
 OUTPUTS:
     results/<dataset>/scores/<stage>/<split>-<protocol>.h5    logits of every network, video and view
-    results/<dataset>/tables/<recipe>/<table>.csv and .md     a recipe's table
+    results/<dataset>/tables/<recipe>/<table>.csv and .md     a recipe's table, published table, or claims
     results/<table>.csv and .md                               the tables of all chosen recipes as one
 """
 
@@ -15,6 +15,7 @@ rule score_stage:
     input:
         weights=ancient("<results>/{dataset}/stages/{stage}/weights.safetensors"),
         weights_receipt="<results>/{dataset}/stages/{stage}/config.json",
+        plan=ancient("<results>/{dataset}/plan.json"),
         shards=ancient(score_shards("h5")),
         receipts=score_shards("json"),
     output:
@@ -24,7 +25,7 @@ rule score_stage:
     benchmark:
         "<benchmarks>/{dataset}/scores/{stage}/{split}-{protocol}.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
+        dataset=DATASET,
         stage=alternatives(STAGE_BY_KEY),
         split="train|validation|test",
         protocol=alternatives(PROTOCOLS),
@@ -38,16 +39,15 @@ rule score_stage:
         # a resource, since another machine should not score again what is there
         device=PROJECT.device,
     params:
-        dataset=DATASET_FILE,
-        shards=shards_folder,
+        shards=folder_above(2),
         protocol=protocol_json,
         labels=split_labels,
-        code=code(SCORE_CODE),
+        code=stage_code(scoring_program),
     shell:
         """
         exec python workflow/scripts/score_stage.py \
             --weights {input.weights:q} \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
             --shards {params.shards:q} \
             --split {wildcards.split:q} \
             --protocol {params.protocol:q} \
@@ -58,9 +58,10 @@ rule score_stage:
 
 
 rule recipe_table:
-    """Make a recipe's table from scores: single networks and ensembles."""
+    """Make a table of a recipe from scores: networks and ensembles, a published one beside ours, or claims tested."""
     input:
-        scores=table_scores,
+        scores=score_files,
+        published=published_values,
         quality="<results>/{dataset}/data_quality.csv",
     output:
         table="<results>/{dataset}/tables/{recipe}/{table}.csv",
@@ -70,22 +71,24 @@ rule recipe_table:
     benchmark:
         "<benchmarks>/{dataset}/tables/{recipe}/{table}.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
+        dataset=DATASET,
         recipe=alternatives(RECIPES),
-        table=alternatives(TABLES),
+        table=alternatives([*TABLES, *PUBLISHED, "claims"]),
     conda:
         "../envs/mml.yaml"
+    threads: 2
     resources:
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(120),
     params:
-        request=table_request,
+        script=script_of_table,
+        request=request,
         scores=score_arguments,
-        code=code(TABLE_CODE),
+        code=table_code,
     shell:
         """
-        exec python workflow/scripts/ensemble_table.py \
-            --table {params.request:q} \
+        exec python workflow/scripts/{params.script}.py \
+            --request {params.request:q} \
             --scores {params.scores:q} \
             --output {output.table:q} \
             --markdown {output.markdown:q} >{log:q} 2>&1
@@ -95,7 +98,7 @@ rule recipe_table:
 rule combined_table:
     """Stack a table of all recipes that config/config.yaml chooses."""
     input:
-        tables=recipe_tables,
+        tables=tables_of_recipes("csv"),
     output:
         table=report(
             "<results>/{table}.csv",
@@ -113,7 +116,7 @@ rule combined_table:
     conda:
         "../envs/mml.yaml"
     params:
-        code=code(TABLE_CODE),
+        code=code("combine_tables"),
     shell:
         """
         exec python workflow/scripts/combine_tables.py \

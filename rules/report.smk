@@ -13,9 +13,10 @@ rule recipe_report:
     """Render the page of one recipe."""
     input:
         table="<results>/{dataset}/tables/{recipe}/ensemble_table.csv",
-        scores=report_scores,
+        scores=score_files,
         histories=stage_files("history.csv"),
         configs=stage_files("config.json"),
+        plan=ancient("<results>/{dataset}/plan.json"),
         quality="<results>/{dataset}/data_quality.csv",
         shards=ancient(sample_shards("h5")),
         receipts=sample_shards("json"),
@@ -33,7 +34,7 @@ rule recipe_report:
     benchmark:
         "<benchmarks>/{dataset}/tables/{recipe}/report.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
+        dataset=DATASET,
         recipe=alternatives(RECIPES),
     conda:
         "../envs/mml.yaml"
@@ -41,7 +42,6 @@ rule recipe_report:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        dataset=DATASET_FILE,
         scores=score_arguments,
         histories=stage_arguments("histories"),
         configs=stage_arguments("configs"),
@@ -49,11 +49,11 @@ rule recipe_report:
         published=page_published_arguments,
         titles=page_titles,
         matrices=page_matrix_arguments,
-        code=code(REPORT_CODE),
+        code=report_code,
     shell:
         """
         exec python workflow/scripts/report.py \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
             --table {input.table:q} \
             --history {params.histories:q} \
             --configs {params.configs:q} \
@@ -82,7 +82,7 @@ rule combined_report:
     conda:
         "../envs/mml.yaml"
     params:
-        code=code(REPORT_CODE),
+        code=code("combined_report"),
     shell:
         """
         exec python workflow/scripts/combined_report.py \

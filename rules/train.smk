@@ -26,6 +26,8 @@ rule pretrained_weights:
     localrule: True
     conda:
         "../envs/mml.yaml"
+    params:
+        code=code("pretrained_weights"),
     shell:
         """
         exec python workflow/scripts/pretrained_weights.py \
@@ -39,6 +41,7 @@ rule train_stage:
     """Train the networks of a stage together; an interrupted training goes on where it was."""
     input:
         # large files are only asked to be there; what is in them is in their receipts, which are compared by content
+        plan=ancient("<results>/{dataset}/plan.json"),
         shards=ancient(stage_shards("h5")),
         receipts=stage_shards("json"),
         first_weights=ancient(first_weight_files),
@@ -52,7 +55,7 @@ rule train_stage:
     benchmark:
         "<benchmarks>/{dataset}/stages/{stage}.tsv"
     wildcard_constraints:
-        dataset=DATASET.name,
+        dataset=alternatives(DATASETS),
         stage=alternatives(STAGE_BY_KEY),
     conda:
         "../envs/mml.yaml"
@@ -73,18 +76,17 @@ rule train_stage:
         device=PROJECT.device,
     params:
         document=stage_document,
-        dataset=DATASET_FILE,
-        shards=shards_folder,
+        shards=folder_above(2),
         first_weights=first_weight_arguments,
         supplied_weights=supplied_weights,
         # undeclared on purpose: Snakemake deletes the outputs of a job that failed, and this must outlive it
         state=state_folder,
-        code=code(TRAIN_CODE),
+        code=stage_code(training_program),
     shell:
         """
         exec python workflow/scripts/train_stage.py \
             --document {params.document:q} \
-            --dataset {params.dataset:q} \
+            --plan {input.plan:q} \
             --shards {params.shards:q} \
             --first-weights {params.first_weights:q} \
             --state {params.state:q} \

@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetConf
     dataset = toy.make_dataset(folder, train=4, validation=2)
     stages = toy.plan(dataset, STAGES)
     files = stage_files(folder, folder / "first")
-    train_stage(stages["first"].document, dataset, files, device=CPU, workers=0, code="")
+    train_stage(stages["first"].document, toy.data_plan(dataset), files, device=CPU, workers=0, code="")
     return folder, dataset, stages, files
 
 
@@ -107,12 +107,14 @@ def test_nothing_is_trained_or_scored_from_changed_weights(
     rewrite(first, change, receipt=receipt)
     second = stage_files(folder, tmp_path / "second", {"flow": first})
     with pytest.raises(InputError, match=complaint) as caught:
-        train_stage(stages["second"].document, dataset, second, device=CPU, workers=0, code="")
+        train_stage(stages["second"].document, toy.data_plan(dataset), second, device=CPU, workers=0, code="")
     assert first.name in str(caught.value)
     assert not second.weights.exists()
     scores, protocol = tmp_path / "scores.h5", ProtocolConfig(dense=0, uniform=1, crop="center")
     with pytest.raises(InputError, match=complaint):
-        score_stage(first, dataset, folder / "shards", "validation", protocol, scores, device=CPU, workers=0)
+        score_stage(
+            first, toy.data_plan(dataset), folder / "shards", "validation", protocol, scores, device=CPU, workers=0
+        )
     assert not scores.exists()
 
 
@@ -121,7 +123,7 @@ def test_undamaged_weights_are_scored(
 ) -> None:
     folder, dataset, _, _ = trained
     scores, protocol = tmp_path / "scores.h5", ProtocolConfig(dense=0, uniform=1, crop="center")
-    score_stage(first, dataset, folder / "shards", "validation", protocol, scores, device=CPU, workers=0)
+    score_stage(first, toy.data_plan(dataset), folder / "shards", "validation", protocol, scores, device=CPU, workers=0)
     assert len(read_scores(scores).video_ids) == 2
 
 

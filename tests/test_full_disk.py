@@ -197,7 +197,7 @@ def train(stage: Stage, toy_data: tuple[DatasetConfig, Path]) -> Train:
             config=folder / "config.json",
             state=folder / "state",
         )
-        train_stage(stage.document, dataset, where, device=torch.device("cpu"), workers=0, code="")
+        train_stage(stage.document, toy.data_plan(dataset), where, device=torch.device("cpu"), workers=0, code="")
         return where.weights
 
     return run
@@ -299,7 +299,7 @@ def test_read_only_inputs_are_enough(
     where = StageFiles(
         shards, {}, tmp_path / "weights.safetensors", tmp_path / "h.csv", tmp_path / "c.json", tmp_path / "state"
     )
-    train_stage(stage.document, toy_data[0], where, device=torch.device("cpu"), workers=0, code="")
+    train_stage(stage.document, toy.data_plan(toy_data[0]), where, device=torch.device("cpu"), workers=0, code="")
     assert where.weights.exists()
 
 

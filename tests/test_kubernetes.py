@@ -29,7 +29,7 @@ KUBERNETES += ("--seconds-between-status-checks", "1", "--max-status-checks-per-
 KUBERNETES += ("--envvars", "OMP_NUM_THREADS")
 
 #: Rules whose pods are lost, one after the other, in the full form of the tests.
-VICTIMS = ("make_rgb_shard", "make_diff_shard", "train_stage", "score_stage")
+VICTIMS = ("make_rgb_shard", "make_derived_shard", "train_stage", "score_stage")
 
 PLUGINS = ("snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_fs")
 _MISSING = [name for name in PLUGINS if not importlib.util.find_spec(name)]
@@ -163,7 +163,7 @@ def test_jobs_ask_for_what_their_rules_do(ran: Ran) -> None:
     assert ran.asked("make_rgb_shard", "ephemeral-storage") == "20000M"
     assert [ran.asked("train_stage", name) for name in ("memory", "nvidia.com/gpu")] == ["32000M", "1"]
     assert [ran.asked("score_stage", name) for name in ("memory", "nvidia.com/gpu")] == ["24000M", "1"]
-    for rule in ("make_rgb_shard", "make_diff_shard", "recipe_table"):
+    for rule in ("make_rgb_shard", "make_derived_shard", "recipe_table"):
         assert ran.asked(rule, "nvidia.com/gpu") == ""
     for job in ran.cluster.jobs:
         resources = container_of(job)["resources"]
@@ -171,7 +171,7 @@ def test_jobs_ask_for_what_their_rules_do(ran: Ran) -> None:
 
 
 def test_light_rules_run_where_snakemake_does(ran: Ran) -> None:
-    heavy = {"make_rgb_shard", "make_diff_shard", "data_quality", "train_stage", "score_stage", "recipe_table"}
+    heavy = {"make_rgb_shard", "make_derived_shard", "data_quality", "train_stage", "score_stage", "recipe_table"}
     assert {rule_of(job) for job in ran.cluster.jobs} == heavy
     assert "localrule combined_table:" in ran.finished
 

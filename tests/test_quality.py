@@ -17,6 +17,9 @@ from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import Quarantined, check_share, write_quality_table
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.plan.data_file import plan_digest
+from mml_core.plan.run import plan_data
+from mml_core.plan.stages import DataPlan
 from mml_core.runtime import compute
 from mml_core.shards.reader import ModalityStore
 
@@ -69,7 +72,7 @@ def test_table_of_quarantined_videos(videos: Path) -> None:
     dataset = load_dataset(dataset_file(videos, 0.5))
     make_all(dataset, videos / "rgb")
     annotations = load_annotations(dataset, check_files=False)
-    write_quality_table(dataset, annotations, videos / "rgb", videos / "out" / "quality.csv")
+    write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "out" / "quality.csv")
     header, first, second = table(videos / "out" / "quality.csv")
     assert header == ["split", "video_id", "path", "reason"]
     assert first == ["train", first[1], "ä 3.mp4", "empty file"]
@@ -83,7 +86,7 @@ def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
     make_all(dataset, videos / "rgb")
     annotations = load_annotations(dataset, check_files=False)
     with pytest.raises(InputError) as caught:
-        write_quality_table(dataset, annotations, videos / "rgb", videos / "quality.csv")
+        write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "quality.csv")
     message = str(caught.value)
     assert "1 of 2 videos of split validation (50.0%)" in message
     assert "ä 9.mp4: cannot be opened as a video" in message
@@ -118,7 +121,9 @@ def test_header_alone_where_all_is_well(videos: Path) -> None:
     write_video(videos / "ä 9.mp4", numbered_frames(2, 32, 48))
     dataset = load_dataset(dataset_file(videos, 0))
     make_all(dataset, videos / "rgb")
-    write_quality_table(dataset, load_annotations(dataset, check_files=True), videos / "rgb", videos / "quality.csv")
+    write_quality_table(
+        DataPlan(dataset, load_annotations(dataset, check_files=True)), videos / "rgb", videos / "quality.csv"
+    )
     assert (videos / "quality.csv").read_text() == "split,video_id,path,reason\n"
 
 
@@ -130,7 +135,7 @@ def test_shards_of_another_data_set_are_refused(videos: Path) -> None:
             {"x": videos / "ä 1.mp4"}, "rgb", dataset.modalities["rgb"], dataset.limits, videos / f"{name}.h5", 1
         )
     with pytest.raises(InputError, match=r"\.h5: holds other videos"):
-        write_quality_table(dataset, annotations, videos, videos / "quality.csv")
+        write_quality_table(DataPlan(dataset, annotations), videos, videos / "quality.csv")
 
 
 @pytest.fixture
@@ -150,32 +155,35 @@ def script(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
 
 def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     config = dataset_file(videos, 1)
-    dataset = load_dataset(config)
-    shards = assign_shards(load_annotations(dataset, check_files=True).videos, dataset.videos_per_shard)
-    name = next(name for name in shards if name.startswith("validation"))
-    common = ("--dataset", config, "--threads", "2")
-    assert script("make_rgb_shard", *common, "--shard", name, "--output", videos / "rgb.h5") == 0
-    for modality, of_shard in (("flow", ()), ("diff", ()), ("vectors", ("--shard", name))):
-        arguments = ("--modality", modality, "--rgb", videos / "rgb.h5", "--output", videos / f"{modality}.h5")
-        kind = {"vectors": "motion_vector"}.get(modality, modality)
-        assert script(f"make_{kind}_shard", *common, *arguments, *of_shard) == 0
+    plan = plan_data(config, check_files=True)
+    dataset, file = plan.config, videos / "plan.json"
+    assert script("data_plan", "--dataset", config, "--digest", "0", "--output", file) == 1
+    assert "own.yaml: the data set changed since the workflow was planned" in capsys.readouterr().err
+    assert script("data_plan", "--dataset", config, "--digest", plan_digest(plan), "--output", file) == 0
+    config.unlink()  # the plan is all that is read
+    name = next(name for name in plan.shards if name.startswith("validation"))
+
+    def make(modality: str, output: str, *more: str | Path, shard: str = name, rule: str = "make_derived_shard") -> int:
+        settings = ("--modality", modality, "--settings", dataset.modalities[modality].model_dump_json())
+        common = ("--plan", file, "--threads", "2", "--shard", shard, "--output", videos / f"{output}.h5")
+        return script(rule, *common, *settings, *more)
+
+    rgb = ("--rgb", videos / "rgb.h5")
+    assert make("rgb", "rgb", rule="make_rgb_shard") == 0
+    for modality in ("flow", "diff", "vectors"):
+        assert make(modality, modality, *rgb) == 0
         assert json.loads((videos / f"{modality}.json").read_text())["videos"] == 1
     stores = {name: ModalityStore([videos / f"{name}.h5"]) for name in ("rgb", "flow", "diff", "vectors")}
     found = {kind: len(store.videos) + len(store.quarantined) for kind, store in stores.items()}
-    assert set(found.values()) == {len(shards[name])}
+    assert set(found.values()) == {len(plan.shards[name])}
     assert stores["flow"].info.settings["algorithm"]["warps"] == 1
     capsys.readouterr()
-    assert script("make_rgb_shard", *common, "--shard", "train-000000000000", "--output", videos / "x.h5") == 1
+    assert make("rgb", "x", shard="train-000000000000", rule="make_rgb_shard") == 1
     assert "it changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err
-    arguments = ("--modality", "flow", "--rgb", videos / "rgb.h5", "--output", videos / "x.h5")
-    assert script("make_diff_shard", *common, *arguments) == 1
-    assert "no modality 'flow' of kind diff" in capsys.readouterr().err
-    assert script("make_flow_shard", *common, *arguments, "--engine", "triton") == 1
+    assert make("flow", "x", *rgb, "--engine", "triton") == 1
     assert "engine triton needs a GPU" in capsys.readouterr().err
-    assert script("data_quality", "--dataset", config, "--shard-folder", videos, "--output", videos / "q.csv") == 1
+    assert script("data_quality", "--plan", file, "--shard-folder", videos, "--output", videos / "q.csv") == 1
     assert "no such shard" in capsys.readouterr().err
     make_all(dataset, videos / "rgb")
-    assert (
-        script("data_quality", "--dataset", config, "--shard-folder", videos / "rgb", "--output", videos / "q.csv") == 0
-    )
+    assert script("data_quality", "--plan", file, "--shard-folder", videos / "rgb", "--output", videos / "q.csv") == 0
     assert len(table(videos / "q.csv")) == 3

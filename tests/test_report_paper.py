@@ -162,7 +162,7 @@ def test_missing_title_is_named(files: ReportFiles) -> None:
 @pytest.mark.parametrize("shown", [True, False])
 def test_script_passes_them_on(files: ReportFiles, plain: ReportFiles, project: Path, shown: bool) -> None:
     chosen = files if shown else plain
-    arguments = ["--dataset", chosen.dataset, "--table", chosen.table, "--quality", chosen.quality]
+    arguments = ["--plan", chosen.plan, "--table", chosen.table, "--quality", chosen.quality]
     for option in ("scores", "published", "matrices"):
         arguments += [f"--{option}", *(f"{name}={path}" for name, path in getattr(chosen, option).items())]
     # as the rule does where a recipe has none: the option without a value

@@ -225,8 +225,7 @@ def test_the_whole_demo_runs_on_slurm(slurm: LoopbackSlurm, tmp_path: Path, in_f
         "--set-threads",
         "train_stage=1",
         "score_stage=1",
-        "make_flow_shard=1",
-        "make_diff_shard=1",
+        "make_derived_shard=1",
         "make_rgb_shard=1",
     )
     command = [sys.executable, "-m", "snakemake", *threads, *PROFILE, *chosen, "--", "all"]

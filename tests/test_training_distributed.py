@@ -55,7 +55,7 @@ class Toy:
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder, self.project = folder, project
         self.dataset = toy.make_dataset(folder, validation=5)
-        self.file = toy.write_dataset(self.dataset, folder)
+        self.file = toy.write_plan(self.dataset, folder)
 
     def plan(self, **more: Any) -> Stage:
         return toy.plan(self.dataset, {"pair": {**PAIR, **more}})["pair"]
@@ -81,7 +81,7 @@ class Toy:
 
     def train_alone(self, stage: Stage, name: str) -> StageFiles:
         where = self.files(name)
-        train_stage(stage.document, self.dataset, where, device=torch.device("cpu"), workers=0, code="")
+        train_stage(stage.document, toy.data_plan(self.dataset), where, device=torch.device("cpu"), workers=0, code="")
         return where
 
 

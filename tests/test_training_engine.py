@@ -36,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetConfig, Pa
 
 
 def train(stage: Stage, dataset: DatasetConfig, where: StageFiles, *, workers: int = 0, code: str = "") -> None:
-    train_stage(stage.document, dataset, where, device=torch.device("cpu"), workers=workers, code=code)
+    train_stage(stage.document, toy.data_plan(dataset), where, device=torch.device("cpu"), workers=workers, code=code)
 
 
 def trained(stage: Stage, dataset: tuple[DatasetConfig, Path], folder: Path, **more: Any) -> StageFiles:
@@ -219,16 +219,21 @@ def test_a_data_set_that_changed_after_planning_is_refused(
     document = pair.document.model_copy(update={"data_digest": "other"})
     with pytest.raises(InputError, match="changed since the workflow was planned"):
         train_stage(
-            document, dataset[0], toy.stage_files(tmp_path, dataset[1]), device=torch.device("cpu"), workers=0, code=""
+            document,
+            toy.data_plan(dataset[0]),
+            toy.stage_files(tmp_path, dataset[1]),
+            device=torch.device("cpu"),
+            workers=0,
+            code="",
         )
 
 
 @pytest.fixture
 def long_run(tmp_path: Path) -> tuple[Stage, DatasetConfig, Path, Path]:
-    """A stage of 60 steps, a data set file for the script, and the folder of its shards."""
+    """A stage of 60 steps, the data set's plan for the script, and the folder of its shards."""
     dataset = toy.make_dataset(tmp_path)
     stage = toy.plan(dataset, {"long": {**PAIR, "epochs": 30}})["long"]
-    return stage, dataset, toy.write_dataset(dataset, tmp_path), tmp_path / "shards"
+    return stage, dataset, toy.write_plan(dataset, tmp_path), tmp_path / "shards"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])

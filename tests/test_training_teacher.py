@@ -110,7 +110,7 @@ def test_only_the_student_is_scored_and_its_modality_read(
     output = tmp_path / "scores.h5"
     score_stage(
         where.weights,
-        dataset[0],
+        toy.data_plan(dataset[0]),
         rgb_alone,
         "validation",
         ProtocolConfig(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -180,8 +181,52 @@ def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> 
     manifest = finished.root / "videos/manifest.csv"
     manifest.write_text(manifest.read_text().replace("train_02.mp4,down", "train_02.mp4,right"))
     jobs = finished.planned()
-    assert "train_stage:ce_a" in jobs
+    assert "train_stage:ce_a" in jobs and "data_plan" in jobs
     assert not any(job.startswith("make_") for job in jobs)
+
+
+def test_a_reworded_error_runs_nothing(finished: Checkout) -> None:
+    for name in ("training/job", "shards/reader", "clips/datasets", "errors"):
+        file = finished.root / f"mml_core/{name}.py"
+        text = file.read_text()
+        assert name == "errors" or "raise InputError(" in text
+        file.write_text(re.sub(r'(raise InputError\(\s*f?")', r"\1In other words: ", text))
+    assert finished.planned() == []
+
+
+EDITED = """
+import runpy
+from pathlib import Path
+{before}
+try:
+    runpy.run_path("workflow/scripts/original.py", run_name="__main__")
+finally:
+    {after}
+"""
+EDIT = (
+    'file = Path("config/datasets/tiny.yaml"); '
+    'file.write_text(file.read_text().replace("short_side_px: 32", "short_side_px: 48"))'
+)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_edit_while_it_runs_makes_no_shards_of_other_settings_under_the_old_name(tmp_path: Path, when: str) -> None:
+    """The data set's file is edited by a stand-in for a person, just before or after the plan for jobs is written."""
+    checkout = Checkout.create(tmp_path / "edited")
+    make_videos(checkout.root / "videos", train=2, validation=1)
+    script = checkout.root / "workflow/scripts/data_plan.py"
+    script.rename(script.with_name("original.py"))
+    script.write_text(EDITED.format(**{"before": "pass", "after": "pass"} | {when: EDIT}))
+    output = checkout.run("--until", "make_rgb_shard", "--", TABLE, expect=1 if when == "before" else 0)
+    assert "short_side_px: 48" in (checkout.root / "config/datasets/tiny.yaml").read_text()
+    if when == "before":
+        assert "the data set changed since the workflow was planned" in output
+        assert checkout.shards("rgb") == []
+    else:
+        for path in checkout.shards("rgb"):
+            with ShardReader(path) as shard:
+                assert shard.info.settings["short_side_px"] == 32
+        assert checkout.planned("--until", "make_rgb_shard", "--", TABLE).count("make_rgb_shard") == 2
 
 
 def test_a_corrected_label_of_a_scored_split_scores_again(finished: Checkout) -> None:
@@ -219,7 +264,7 @@ def test_a_replaced_video_is_decoded_again_and_alone_with_its_shard(finished: Ch
     (finished.root / "videos/train_01.mp4").write_bytes(whole)
     jobs = finished.planned()
     assert jobs.count("make_rgb_shard") == 1
-    assert jobs.count("make_flow_shard") == 1
+    assert jobs.count("make_derived_shard") == 1
     finished.run("--", "results/data_quality.csv")
     reasons = {row["video_id"] for row in read_rows(finished.root / "results/data_quality.csv")}
     assert reasons == {"train_00.mp4", "validation_00.mp4"}
@@ -236,7 +281,8 @@ def test_more_videos_make_the_shards_that_they_fall_into_and_no_others(finished:
     videos = [Video(row["path"], row["path"], "train", (0,)) for row in rows]
     new = set(assign_shards(videos, DATASET["videos_per_shard"])) - {path.stem for path in finished.shards("rgb")}
     jobs = finished.planned()
-    assert jobs.count("make_rgb_shard") == jobs.count("make_flow_shard") == len(new) > 0
+    assert jobs.count("make_rgb_shard") == jobs.count("make_derived_shard") == len(new) > 0
+    assert jobs.count("data_plan") == 1
 
 
 def test_removed_weights_come_back_the_same(finished: Checkout, _finished: Checkout) -> None:
@@ -274,7 +320,7 @@ def _flows(_finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Che
     checkout.recipe("two", one_stage(*list(FLOWS)[1:]))
     jobs = made(checkout.planned())
     shards = checkout.shards("rgb")
-    assert jobs == ["make_flow_shard"] * (2 * len(shards)) + ["make_motion_vector_shard"] * len(shards)
+    assert jobs == ["make_derived_shard"] * (3 * len(shards))
     checkout.run("--", "all")
     return checkout
 
@@ -308,26 +354,31 @@ def test_another_flow_makes_its_own_shards_and_no_others(flows: Checkout) -> Non
     faster = {"kind": "flow", "algorithm": {"method": "dis", "preset": "fast"}}
     shards = len(flows.shards("rgb"))
     flows.dataset({**DATASET, "modalities": {**FLOWS, "flow_fast": faster}})
-    assert flows.planned() == [], "no recipe reads it"
+    assert flows.planned() == ["data_plan"], "no recipe reads it"
     flows.recipe("two", one_stage("flow_dis", "flow_fast"))
-    assert made(flows.planned()) == ["make_flow_shard"] * shards
+    assert made(flows.planned()) == ["make_derived_shard"] * shards
     flows.recipe("two", one_stage(*list(FLOWS)[1:]))
     flows.dataset({**DATASET, "modalities": {**FLOWS, "flow_dis": faster}})
-    assert made(flows.planned()) == ["make_flow_shard"] * shards
+    assert made(flows.planned()) == ["make_derived_shard"] * shards
 
 
 def test_an_edit_of_an_engine_makes_its_flows_anew(flows: Checkout) -> None:
-    shards = len(flows.shards("rgb"))
-    for name, flow, vectors in (
-        ("command", 0, 0),
-        ("export_vectors", 0, 1),
-        ("numba_engine", 1, 1),  # edits add up
-        ("opencv", 3, 1),
+    everything = set()
+    for name, expected in (
+        ("flow_command/command", set()),
+        ("flow/engines", set()),
+        ("flow/codec/export_vectors", {"flow_mv"}),
+        ("flow/numba/engine", {"flow"}),
+        ("flow/opencv", {"flow", "flow_dis", "flow_farneback"}),
     ):
-        with (flows.root / f"mml_core/flow/{name}.py").open("a") as file:
+        with (flows.root / f"mml_core/{name}.py").open("a") as file:
             file.write("\nANOTHER = 1\n")
-        expected = ["make_flow_shard"] * (shards * flow) + ["make_motion_vector_shard"] * (shards * vectors)
-        assert made(flows.planned()) == expected, name
+        everything |= expected  # edits add up
+        output = flows.run("-n")
+        jobs = [block for block in output.split("\n\n") if "rule make_derived_shard:" in block]
+        assert {re.search(r"modality=(\w+)-", job)[1] for job in jobs} == everything, name
+        assert len(jobs) == len(everything) * len(flows.shards("rgb"))
+        assert "rule make_rgb_shard:" not in output
 
 
 def test_another_engine_or_device_runs_nothing(finished: Checkout) -> None:
@@ -350,8 +401,8 @@ def test_data_sets_of_the_same_embedded_clips_share_them(tmp_path: Path) -> None
             script = checkout.root / "workflow/scripts/render_demo.py"
             script.write_text(STAND_IN_FOR_RENDERING)
             checkout.run("--until", "render_embedded")
-    assert jobs.count("make_motion_vector_shard") == jobs.count("make_rgb_shard") == 5
-    assert jobs.count("make_flow_shard") == 15
+    assert jobs.count("make_rgb_shard") == 5
+    assert jobs.count("make_derived_shard") == 20, "four flows"
 
 
 STAND_IN_FOR_RENDERING = """

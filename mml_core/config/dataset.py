@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -149,20 +149,6 @@ class DatasetConfig(Strict):
         if self.folder_frames_per_sec is not None:
             content.append({"folder_frames_per_sec": self.folder_frames_per_sec})
         return f"{name}-{digest(content)}"
-
-
-Modality = TypeVar("Modality", RgbModality, FlowModality, DiffModality)
-
-
-def modality_of(dataset: DatasetConfig, name: str, kind: type[Modality]) -> Modality:
-    """Return the modality `name` of `dataset`; raises InputError where it has none of that name and kind."""
-    modality = dataset.modalities.get(name)
-    if not isinstance(modality, kind):
-        raise InputError(
-            f"data set {dataset.name!r} has no modality {name!r} of kind {kind.model_fields['kind'].default}",
-            hint="the data set changed since the workflow was planned: run snakemake again",
-        )
-    return modality
 
 
 def load_dataset(path: Path) -> DatasetConfig:

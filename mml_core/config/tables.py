@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.annotations import Split
-from mml_core.config.base import Strict
+from mml_core.config.base import Strict, added
 from mml_core.config.dataset import Name
 from mml_core.config.references import REFERENCE_PATTERN, NetworkRef
 
@@ -71,21 +72,34 @@ class PublishedTable(Strict):
     split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
 
+    def rows(self) -> list[list[str]]:
+        """Return the networks of each row that is made of scores."""
+        raise NotImplementedError
+
+    def references(self) -> list[str]:
+        """Return the networks that the table needs."""
+        return list(dict.fromkeys(reference for row in self.rows() for reference in row))
+
 
 class PublishedNetworks(PublishedTable):
     """A row a network or ensemble; published rows that have no model here are printed without a value of ours."""
 
     kind: Literal["networks"]
-    models: dict[str, Members] = Field(
-        min_length=1, description="label of a published row: our network, or several joined by ` + `"
+    labels: tuple[str, ...] = added(
+        ("label",), min_length=1, description="columns whose values, joined by ` / `, are the label of a published row"
+    )
+    models: dict[str, Members | tuple[Members, ...]] = Field(
+        min_length=1,
+        description="label of a published row: our network, several joined by ` + `, or a list of these whose mean it is "
+        "(official splits)",
     )
     row_protocols: dict[str, Name] = Field(
         default={}, description="label of a row that is about fewer views: a protocol that is part of the table's"
     )
 
-    def references(self) -> list[str]:
-        """Return the networks that the table needs."""
-        return [reference for members in self.models.values() for reference in split_members(members)]
+    def rows(self) -> list[list[str]]:
+        """Return the networks of each of its rows; of a mean, those of what it is over."""
+        return [split_members(one) for members in self.models.values() for one in averaged(members)]
 
 
 class PublishedSampling(PublishedTable):
@@ -94,9 +108,9 @@ class PublishedSampling(PublishedTable):
     kind: Literal["sampling"]
     models: dict[str, NetworkRef] = Field(min_length=1, description="published train_sampling: our network")
 
-    def references(self) -> list[str]:
-        """Return the networks that the table needs."""
-        return list(self.models.values())
+    def rows(self) -> list[list[str]]:
+        """Return the network of each row."""
+        return [[network] for network in self.models.values()]
 
 
 class PublishedPairs(PublishedTable):
@@ -108,9 +122,9 @@ class PublishedPairs(PublishedTable):
     )
     baseline: dict[Name, str] = Field(description="published column: label; the pair that others are compared with")
 
-    def references(self) -> list[str]:
-        """Return the networks that the table needs."""
-        return [reference for group in self.models.values() for reference in group.values()]
+    def rows(self) -> list[list[str]]:
+        """Return the networks of all its ensembles."""
+        return [list(row) for row in itertools.product(*(group.values() for group in self.models.values()))]
 
     @model_validator(mode="after")
     def _known_baseline(self) -> PublishedPairs:
@@ -129,9 +143,9 @@ class PublishedPositions(PublishedTable):
         min_length=3, max_length=3, description="published modality: its models by label"
     )
 
-    def references(self) -> list[str]:
-        """Return the networks that the table needs."""
-        return [reference for group in self.models.values() for reference in group.values()]
+    def rows(self) -> list[list[str]]:
+        """Return the networks of all its ensembles."""
+        return [list(row) for row in itertools.product(*(group.values() for group in self.models.values()))]
 
 
 PublishedConfig = Annotated[
@@ -190,6 +204,11 @@ class SubmissionConfig(Strict):
     split: Split = Field(default="test", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
     members: Members = Field(description="our network, or several joined by ` + `, whose logits are summed")
+
+
+def averaged(members: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a row is the mean of: itself, or what it lists."""
+    return (members,) if isinstance(members, str) else members
 
 
 def split_members(members: str) -> list[str]:

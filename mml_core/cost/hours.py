@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from mml_core.config.dataset import DatasetConfig
 from mml_core.cost.counts import Counts
-from mml_core.cost.needs import ScoreFile, Table
+from mml_core.cost.needs import Table
 from mml_core.cost.rates import Estimate, Rate, Setting, estimate
 from mml_core.cost.work import Work, scoring_work, trained_clips, training_work
+from mml_core.plan.products import ScoreFile
 
 
 class Hours(NamedTuple):

@@ -1,25 +1,17 @@
-"""What each table of a recipe is made from: score files, and the stages behind them."""
+"""What each table of a recipe needs: score files, and the stages behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.tables import ProtocolConfig, split_members
-from mml_core.plan.claims import claimed_networks, resolve_claims
+from mml_core.config.tables import ProtocolConfig
+from mml_core.plan.claims import resolve_claims
+from mml_core.plan.products import ScoreFile, Source, submission_sources, table_names, table_sources
 from mml_core.plan.published import published_rows
-from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references, with_ancestors
-
-
-class ScoreFile(NamedTuple):
-    """A score file: all networks of a stage, on one split by one protocol."""
-
-    stage: str  # key
-    split: str
-    protocol: str  # key
+from mml_core.plan.stages import Stage, with_ancestors
 
 
 @dataclass(frozen=True)
@@ -43,40 +35,19 @@ def needed_tables(recipe: RecipeConfig, runs: Sequence[Mapping[str, Stage]], *, 
 
     Raises InputError where published tables or claims do not fit their data.
     """
-
-    def table(
-        name: str, groups: Iterable[tuple[Iterable[str], str, str]], among: Sequence[Mapping[str, Stage]]
-    ) -> Table:
-        stages: dict[str, Stage] = {}
-        scores: dict[ScoreFile, ProtocolConfig] = {}
-        for references, split, protocol in groups:
-            settings = recipe.protocols[protocol]
-            key = protocol_key(protocol, settings)
-            for run in among:
-                names = stages_of(references, run)
-                scores |= {ScoreFile(run[stage].key, split, key): settings for stage in names}
-                stages |= {run[stage].key: run[stage] for stage in with_ancestors(names, run)}
-        return Table(recipe.name, name, stages, scores)
-
-    tables = [
-        table(name, [(table_references(block, runs[0]), block.split, block.protocol)], runs)
-        for name, block in recipe.tables.items()
-    ]
-    tables += [
-        table(name, [(block.references(), block.split, block.protocol)], runs)
-        for name, block in recipe.published.items()
-    ]
     rows = published_rows(recipe.published, recipe.protocols, file=file, root=root)
-    if recipe.claims:
-        networks = claimed_networks(resolve_claims(recipe.claims, recipe.protocols, rows, file=file))
-        groups = [(references, recipe.claims.split, protocol) for protocol, references in networks.items()]
-        tables.append(table("claims", groups, runs))
-    # a submission is made by the first run
-    tables += [
-        table(f"submission {name}", [(split_members(block.members), block.split, block.protocol)], runs[:1])
-        for name, block in recipe.submissions.items()
-    ]
-    return tables
+    claims = resolve_claims(recipe.claims, recipe.protocols, rows, file=file) if recipe.claims else None
+    sources = {name: table_sources(recipe, runs, claims, name) for name in table_names(recipe)}
+    sources |= {f"submission {name}": submission_sources(recipe, runs, name) for name in recipe.submissions}
+    return [_table(recipe.name, name, needed, runs) for name, needed in sources.items()]
+
+
+def _table(recipe: str, name: str, sources: Sequence[Source], runs: Sequence[Mapping[str, Stage]]) -> Table:
+    stages: dict[str, Stage] = {}
+    for run, planned in enumerate(runs):
+        names = [source.stage.name for source in sources if source.run == run]
+        stages |= {planned[stage].key: planned[stage] for stage in with_ancestors(names, planned)}
+    return Table(recipe, name, stages, {source.file: source.settings for source in sources})
 
 
 def joined(tables: Sequence[Table]) -> Table:

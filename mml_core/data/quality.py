@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mml_core.annotations import Annotations, assign_shards
-from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError, summarise
 from mml_core.io.files import write_text
+from mml_core.plan.stages import DataPlan
 from mml_core.shards.reader import ShardReader
 
 
@@ -25,14 +24,16 @@ class Quarantined(NamedTuple):
     reason: str
 
 
-def write_quality_table(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path, output: Path) -> None:
+def write_quality_table(plan: DataPlan, shard_folder: Path, output: Path) -> None:
     """Write a CSV row for every quarantined video in the rgb shards of `shard_folder`, sorted by split and id.
 
     Videos that the annotations list and that are not there, where that is no fault (Kinetics), have rows too; they do
     not count for the share that may be quarantined. Raises InputError, after writing nothing, where `check_share` does.
     """
-    rows = sorted(_quarantined(dataset, annotations, shard_folder))
-    check_share(rows, Counter(video.split for video in annotations.videos), dataset.limits.max_quarantined_share)
+    rows = sorted(_quarantined(plan, shard_folder))
+    check_share(
+        rows, Counter(video.split for video in plan.annotations.videos), plan.config.limits.max_quarantined_share
+    )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Quarantined._fields)
@@ -40,8 +41,8 @@ def write_quality_table(dataset: DatasetConfig, annotations: Annotations, shard_
     write_text(output, text.getvalue())
 
 
-def _quarantined(dataset: DatasetConfig, annotations: Annotations, shard_folder: Path) -> Iterator[Quarantined]:
-    for name, videos in assign_shards(annotations.videos, dataset.videos_per_shard).items():
+def _quarantined(plan: DataPlan, shard_folder: Path) -> Iterator[Quarantined]:
+    for name, videos in plan.shards.items():
         paths = {video.video_id: (video.split, video.path) for video in videos}
         with ShardReader(shard_folder / f"{name}.h5") as shard:
             if {*shard.videos, *shard.quarantined} != set(paths):

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from mml_core.annotations import load_annotations
 from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
-from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
@@ -25,7 +23,7 @@ from mml_core.plan.stages import DataPlan, StageDocument
 
 def score_stage(
     weights: Path,
-    dataset: DatasetConfig,
+    plan: DataPlan,
     shards: Path,
     split: str,
     protocol: ProtocolConfig,
@@ -39,16 +37,17 @@ def score_stage(
     about = read_about(weights)
     document = _document(about, weights)
     clip = document.config.clip
-    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
     stores = open_stores(plan, shards, document.scored_modalities(), [split])
     videos = plan.videos(split)
     samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
     if not samples:
         raise InputError(
-            f"no usable video of split {split!r} in data set {dataset.name!r}", hint="see data_quality.csv"
+            f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
         )
     classes = tuple(about["classes"])
-    clips = EvaluationClips(stores, samples, clip, protocol, class_count=len(classes), multi_label=dataset.multi_label)
+    clips = EvaluationClips(
+        stores, samples, clip, protocol, class_count=len(classes), multi_label=plan.config.multi_label
+    )
     networks, inputs, gflops = {}, {}, {}
     side = clips[0].inputs[next(iter(stores))].shape[-1]
     for name in document.config.trained:
@@ -82,7 +81,7 @@ def score_stage(
         crop_px=clip.crop_px,
         classes=classes,
         video_ids=tuple(sample.video_id for sample in samples),
-        labels=_labels(samples, len(classes), multi_label=dataset.multi_label),
+        labels=_labels(samples, len(classes), multi_label=plan.config.multi_label),
         quarantined=len(videos) - len(samples),
         networks={
             name: NetworkScores(

@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 from mml_core import __version__
 from mml_core.config.dataset import DiffModality
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
+from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import difference_to_levels
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
 _BLOCK_PAIRS = 32
+
+
+def make(making: Making) -> None:
+    """Make a shard of differences."""
+    make_diff_shard(making.rgb, making.modality, making.settings, making.output, making.threads)
 
 
 def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Path, threads: int) -> None:

@@ -25,6 +25,7 @@ from mml_core.flow import PairEngine, choose_engine, optical_flow
 from mml_core.flow.faults import gpu_faults_told
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
+from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
@@ -35,6 +36,19 @@ _CPU_BLOCK_PAIRS = 8
 _GPU_BLOCK_PAIRS = 32
 _GPU_BATCH_PIXELS = 1 << 25
 _ON_PROCESSOR = "`device: cpu` in config/config.yaml"
+
+
+def make(making: Making) -> None:
+    """Make a shard of optical flow."""
+    make_flow_shard(
+        making.rgb,
+        making.modality,
+        making.settings,
+        making.output,
+        making.threads,
+        engine=making.engine,
+        device=making.device,
+    )
 
 
 def make_flow_shard(

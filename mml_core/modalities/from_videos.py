@@ -8,9 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mml_core.annotations import assign_shards, load_annotations
-from mml_core.config.dataset import DatasetConfig
-from mml_core.errors import InputError
 from mml_core.runtime.parallel import in_order, progress
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
@@ -20,18 +17,6 @@ from mml_core.video.sources import VideoError
 _MEMORY_BYTES = 1 << 23
 
 Source = TypeVar("Source")
-
-
-def shard_videos(dataset: DatasetConfig, shard: str) -> dict[str, Path]:
-    """Return the files of the videos of a shard by id; raises InputError where the data set has no such shard."""
-    annotations = load_annotations(dataset, check_files=False)
-    shards = assign_shards(annotations.videos, dataset.videos_per_shard)
-    if shard not in shards:
-        raise InputError(
-            f"data set {dataset.name!r} has no shard {shard!r}: it changed since the workflow was planned",
-            hint="run snakemake again",
-        )
-    return {video.video_id: annotations.root / video.path for video in shards[shard]}
 
 
 class SpooledImages:

@@ -17,6 +17,7 @@ from mml_core.errors import InputError
 from mml_core.flow.codec.motion_vectors import motion_vectors
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
+from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
@@ -28,6 +29,19 @@ class _Video(NamedTuple):
 
     path: Path
     frames: VideoEntry | str
+
+
+def make(making: Making) -> None:
+    """Make a shard of the motion vectors that videos carry."""
+    make_motion_vector_shard(
+        making.rgb,
+        making.videos,
+        making.modality,
+        making.settings,
+        making.limits,
+        making.output,
+        making.threads,
+    )
 
 
 def make_motion_vector_shard(

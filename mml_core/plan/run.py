@@ -21,7 +21,8 @@ class RunPlan:
     """The project's settings, the chosen data set, and by name what its chosen recipes make of it."""
 
     project: ProjectConfig
-    data: DataPlan
+    data: DataPlan  # the run's own data set
+    all_data: Mapping[str, DataPlan]  # by name: the run's own, and those that stages are trained on besides
     recipes: Mapping[str, RecipeConfig]
     runs: Mapping[str, list[dict[str, Stage]]]  # recipe -> run -> stages by name
     published: Mapping[str, Mapping[str, list[PublishedRow]]]  # recipe -> table -> rows
@@ -40,19 +41,28 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
     Raises InputError, naming file, key and a hint, for whatever is wrong.
     """
     project = project_config(config)
-    dataset = load_dataset(root / "config" / "datasets" / f"{project.dataset}.yaml")
-    annotations = load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None)
-    data = DataPlan(dataset, annotations)
-    recipes, runs, published, claims = {}, {}, {}, {}
-    for name in project.recipe:
+    recipes = {name: load_recipe(root / "config" / "recipes" / f"{name}.yaml") for name in project.recipe}
+    named = {stage.dataset for recipe in recipes.values() for stage in recipe.stages.values() if stage.dataset}
+    all_data = {
+        name: plan_data(root / "config" / "datasets" / f"{name}.yaml", check_files=check_files)
+        for name in (project.dataset, *sorted(named - {project.dataset}))
+    }
+    data = all_data[project.dataset]
+    runs, published, claims = {}, {}, {}
+    for name, recipe in recipes.items():
         file = root / "config" / "recipes" / f"{name}.yaml"
-        recipes[name] = recipe = load_recipe(file)
-        runs[name] = plan_runs(data, recipe, file)
-        check_tables(data, recipe, file)
+        runs[name] = plan_runs(data, recipe, file, all_data)
+        check_tables(all_data, runs[name][0], recipe, file)
         published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)
-    return RunPlan(project, data, recipes, runs, published, claims)
+    return RunPlan(project, data, all_data, recipes, runs, published, claims)
+
+
+def plan_data(file: Path, *, check_files: bool) -> DataPlan:
+    """Return the data set described by `file` with its annotations; `check_files` and errors as in `plan_run`."""
+    dataset = load_dataset(file)
+    return DataPlan(dataset, load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None))
 
 
 def missing_videos(dataset: DatasetConfig) -> Path | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from mml_core.config.networks import DOWNLOADED, NetworkBase
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
-from mml_core.config.tables import ProtocolConfig, TableConfig
+from mml_core.config.tables import ProtocolConfig, TableConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.checks import check_network
 
@@ -179,23 +179,52 @@ def _check_teacher(
             )
 
 
-def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
-    """Raise InputError where a table's split has no videos, or none with labels, and a submission's has no videos."""
-    blocks = {f"tables.{name}": (table.split, True) for name, table in recipe.tables.items()}
-    blocks |= {f"published.{name}": (table.split, True) for name, table in recipe.published.items()}
-    blocks |= {f"submissions.{name}": (block.split, False) for name, block in recipe.submissions.items()}
+def check_tables(
+    all_data: Mapping[str, DataPlan], stages: Mapping[str, Stage], recipe: RecipeConfig, file: Path
+) -> None:
+    """Raise InputError for a table's row over several data sets, or whose split has no videos (with labels).
+
+    A network is scored on the data set that its stage was trained on, one of `all_data` by name.
+    """
+    for where, split, with_labels, rows in _rows(recipe, stages):
+        for members in rows:
+            names = sorted({stages[split_reference(member)[0]].document.dataset for member in members})
+            if len(names) > 1:
+                raise InputError(
+                    f"{where}: {' + '.join(members)} joins networks for {' and '.join(names)}",
+                    file=file,
+                    hint="a row is about the videos of one data set",
+                )
+            for name in names:
+                _check_split(where, all_data[name], split, file, with_labels=with_labels)
+
+
+def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, str, bool, list[list[str]]]]:
+    """Yield (key, split, whether it needs labels, networks of each row) for all that is made of scores."""
+    for name, table in recipe.tables.items():
+        rows = [[reference] for reference in table_networks(table, stages)]
+        yield f"tables.{name}", table.split, True, rows + [list(row.members) for row in table.ensembles.values()]
+    for name, published in recipe.published.items():
+        yield f"published.{name}", published.split, True, published.rows()
+    for name, block in recipe.submissions.items():
+        yield f"submissions.{name}", block.split, False, [split_members(block.members)]
     if recipe.claims:
-        blocks["claims"] = (recipe.claims.split, True)
-    for where, (split, with_labels) in blocks.items():
-        videos = data.videos(split)
-        labelled = data.config.multi_label or any(video.labels for video in videos)
-        if not videos or (with_labels and not labelled):
-            raise InputError(
-                f"{where}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
-                f"videos of split {split!r}",
-                file=file,
-                hint=f"its videos are of {', '.join(sorted({video.split for video in data.annotations.videos}))}",
-            )
+        pairs = [pair for claim in recipe.claims.tested for pair in claim.comparisons]
+        sides = [side for pair in pairs for side in (pair.better, pair.worse)]
+        yield "claims", recipe.claims.split, True, [split_members(side) for side in sides if isinstance(side, str)]
+
+
+def _check_split(where: str, data: DataPlan, split: str, file: Path, *, with_labels: bool) -> None:
+    """Raise InputError where a data set has no videos of `split`, or none with labels."""
+    videos = data.videos(split)
+    labelled = data.config.multi_label or any(video.labels for video in videos)
+    if not videos or (with_labels and not labelled):
+        raise InputError(
+            f"{where}.split: data set {data.config.name!r} has no {'labelled ' if videos else ''}"
+            f"videos of split {split!r}",
+            file=file,
+            hint=f"its videos are of {', '.join(sorted({video.split for video in data.annotations.videos}))}",
+        )
 
 
 def protocol_key(name: str, protocol: ProtocolConfig) -> str:
@@ -203,17 +232,16 @@ def protocol_key(name: str, protocol: ProtocolConfig) -> str:
     return f"{name}-{digest(protocol.model_dump(mode='json'), 6)}"
 
 
-def table_networks(table: TableConfig, stages: Mapping[str, Stage], dataset: str) -> list[str]:
-    """Return the single networks (`stage.network`) that `table` lists: all that were trained on the run's data set."""
+def table_networks(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the single networks (`stage.network`) that `table` lists."""
     if table.networks != "all":
         return list(table.networks)
-    own = {name: stage for name, stage in stages.items() if stage.document.dataset == dataset}
-    return [f"{name}.{network}" for name, stage in own.items() for network in stage.document.config.trained]
+    return [f"{name}.{network}" for name, stage in stages.items() for network in stage.document.config.trained]
 
 
-def table_references(table: TableConfig, stages: Mapping[str, Stage], dataset: str) -> list[str]:
+def table_references(table: TableConfig, stages: Mapping[str, Stage]) -> list[str]:
     """Return all networks (`stage.network`, or `stage.network.part`) whose scores `table` needs."""
-    return table_networks(table, stages, dataset) + [ref for row in table.ensembles.values() for ref in row.members]
+    return table_networks(table, stages) + [ref for row in table.ensembles.values() for ref in row.members]
 
 
 def stages_of(references: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:

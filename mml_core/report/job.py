@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from mml_core.annotations import load_annotations
-from mml_core.config.dataset import load_dataset
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
 from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.table import JOINT, best_row, read_table, row_scores
+from mml_core.plan.data_file import read_data_plan
 from mml_core.report.clips import colour_wheel
 from mml_core.report.content import (
     chance_percent,
@@ -39,7 +38,7 @@ HEADER = ("Data set", "Recipe")
 class ReportFiles:
     """The files that the page is made from; stages, modalities and published tables by their names."""
 
-    dataset: Path
+    plan: Path  # of the data set
     table: Path  # of one recipe
     history: Mapping[str, Path]
     configs: Mapping[str, Path]
@@ -54,7 +53,7 @@ class ReportFiles:
 
 def make_page(files: ReportFiles) -> Page:
     """Return the content of the page; raises InputError naming the file that is at fault."""
-    dataset = load_dataset(files.dataset)
+    plan = read_data_plan(files.plan)
     table = read_table(files.table)
     if table.empty:
         raise InputError("has no rows to show", file=files.table)
@@ -63,7 +62,6 @@ def make_page(files: ReportFiles) -> Page:
     combined = row_scores(row, load_runs(_scores_of_row(row, files))[0])
     grid, common = table_grid(table, best)
     stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
-    annotations = load_annotations(dataset, check_files=False)
     return Page(
         dataset=row["dataset"],
         recipe=row["recipe"],
@@ -74,13 +72,13 @@ def make_page(files: ReportFiles) -> Page:
         published=_paper_tables(files),
         claims=claims_part(files.claims) if files.claims else None,
         curves=[
-            stage_curves(stage, read_history(path), multi_label=dataset.multi_label)
+            stage_curves(stage, read_history(path), multi_label=plan.config.multi_label)
             for stage, path in files.history.items()
         ],
-        confusion=None if dataset.multi_label else confusion_part(row["name"], combined),
+        confusion=None if plan.config.multi_label else confusion_part(row["name"], combined),
         clips=sample_clips(stores, combined),
         wheel_uri=image_uri(colour_wheel(WHEEL_PX)),
-        quality=quality_part(annotations, files.quality),
+        quality=quality_part(plan.annotations, files.quality),
         settings=[(stage, settings_text(path)) for stage, path in files.configs.items()],
     )
 

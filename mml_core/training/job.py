@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from mml_core import __version__
-from mml_core.annotations import load_annotations, swap_direction_labels
+from mml_core.annotations import swap_direction_labels
 from mml_core.clips import (
     EvaluationClips,
     Sample,
@@ -27,7 +27,6 @@ from mml_core.clips import (
 )
 from mml_core.clips.batches import make_target
 from mml_core.config.base import digest
-from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED
 from mml_core.config.tables import ProtocolConfig
 from mml_core.data.quality import Quarantined, check_share
@@ -74,7 +73,7 @@ class StageData:
 
 def train_stage(
     document: StageDocument,
-    dataset: DatasetConfig,
+    plan: DataPlan,
     files: StageFiles,
     *,
     device: torch.device,
@@ -88,7 +87,7 @@ def train_stage(
 
     Raises InputError for inputs that do not fit the document, Stopped where the process was asked to stop.
     """
-    data = open_stage_data(document, dataset, files.shards)
+    data = open_stage_data(document, plan, files.shards)
     origins = {
         ".".join(filter(None, key)): _origin(document.inits[key[0]][key[1]], path)
         for key, path in sorted(files.first_weights.items())
@@ -99,7 +98,7 @@ def train_stage(
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
     trainer = Trainer(
         members,
-        build_objective(config.objective, multi_label=dataset.multi_label),
+        build_objective(config.objective, multi_label=plan.config.multi_label),
         config,
         data.training,
         _validation(data, members.trained, config.precision == "mixed", device, workers, processes),
@@ -156,12 +155,12 @@ def _origin(init: Init, path: Path) -> str:
     return download_sha256(path) if init.source in DOWNLOADED else sha256(path)
 
 
-def open_stage_data(document: StageDocument, dataset: DatasetConfig, shards: Path) -> StageData:
+def open_stage_data(document: StageDocument, plan: DataPlan, shards: Path) -> StageData:
     """Open the shards of the stage's modalities and return its clips.
 
     Raises InputError where the data set is no longer the one that the stage was planned for.
     """
-    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    dataset = plan.config
     if not _is_planned(plan, document):
         raise InputError(
             f"data set {dataset.name!r} changed since the workflow was planned", hint="run snakemake again"

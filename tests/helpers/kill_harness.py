@@ -18,7 +18,7 @@ TARGETS = ("results/ensemble_table.csv", "results/data_quality.csv")
 #: Products that have to be the same bit for bit. Histories hold seconds, and are compared without them.
 PRODUCTS = ("shards/*/*.h5", "shards/*/*.json", "stages/*/weights.safetensors", "stages/*/config.json", "scores/*/*.h5")
 #: So that two jobs run at a time.
-_ONE_THREAD = [f"{rule}=1" for rule in ("make_rgb_shard", "make_flow_shard", "make_diff_shard", "score_stage")]
+_ONE_THREAD = [f"{rule}=1" for rule in ("make_rgb_shard", "make_derived_shard", "score_stage")]
 _POLL_SEC = 0.02
 #: Loader processes of torch look for their parent every five seconds.
 _SURVIVAL_SEC = 20.0
@@ -30,8 +30,7 @@ VICTIMS = {
     "process group": 12.0,
     "make_rgb_shard": 1.5,
     "ffmpeg": 0.03,
-    "make_flow_shard": 2.5,
-    "make_diff_shard": 1.5,
+    "make_derived_shard": 2.5,
     "train_stage": 5.0,
     "loader": 0.5,
     "score_stage": 3.0,

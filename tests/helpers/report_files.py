@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mml_core.annotations import load_annotations
+from mml_core.config.base import validate
+from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import EnsembleConfig, ProtocolConfig, TableConfig
 from mml_core.evaluation.members import members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.table import TableRequest, build_table, write_table
+from mml_core.plan.data_file import write_data_plan
+from mml_core.plan.stages import DataPlan
 from mml_core.report.job import ReportFiles
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import ShardInfo
@@ -63,11 +68,13 @@ def make_files(folder: Path, *, multi_label: bool) -> ReportFiles:
     rows = [f"{video_id},{CLASSES[label]},validation" for video_id, label in zip(IDS, LABELS, strict=True)]
     rows += [f"train/{index}.mp4,{name},train" for index, name in enumerate(CLASSES)]
     (folder / "manifest.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n")
-    dataset = {
+    document = {
+        "name": "toy",
         "annotations": {"format": "manifest", "manifest": str(folder / "manifest.csv"), "videos": str(folder)},
         "multi_label": multi_label,
     }
-    (folder / "toy.yaml").write_text(json.dumps(dataset))  # JSON is YAML
+    dataset = validate(DatasetConfig, document, folder / "toy.yaml")
+    write_data_plan(folder / "plan.json", DataPlan(dataset, load_annotations(dataset, check_files=False)))
     scores = make_scores(multi_label=multi_label)
     write_scores(folder / "mml.h5", scores)
     table = TableConfig(protocol="one", ensembles=ENSEMBLES)
@@ -83,7 +90,7 @@ def make_files(folder: Path, *, multi_label: bool) -> ReportFiles:
     for kind, count in (("rgb", 9), ("flow", 8), ("diff", 8)):
         write_shard(folder / f"{kind}.h5", kind, count)
     return ReportFiles(
-        dataset=folder / "toy.yaml",
+        plan=folder / "plan.json",
         table=folder / "table.csv",
         history={"mml": folder / "history.csv"},
         configs={"mml": folder / "config.json"},

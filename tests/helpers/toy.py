@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from mml_core.annotations import load_annotations
 from mml_core.config.base import merge, validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.recipe import RecipeConfig
+from mml_core.plan.data_file import write_data_plan
 from mml_core.plan.stages import DataPlan, Stage, plan_stages
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import ShardInfo
@@ -41,7 +41,7 @@ def make_dataset(folder: Path, *, train: int = 10, validation: int = 4) -> Datas
     annotations = {"format": "manifest", "manifest": folder / "manifest.csv", "videos": folder / "videos"}
     document = {"name": "toy", "annotations": annotations, "videos_per_shard": 4}
     dataset = validate(DatasetConfig, document, folder / "toy.yaml")
-    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    plan = data_plan(dataset)
     for name, modality in dataset.modalities.items():
         for shard, videos in plan.shards.items():
             info = ShardInfo(modality.kind, name, modality.model_dump(mode="json"))
@@ -54,11 +54,15 @@ def make_dataset(folder: Path, *, train: int = 10, validation: int = 4) -> Datas
     return dataset
 
 
-def write_dataset(dataset: DatasetConfig, folder: Path) -> Path:
-    """Write the file of `dataset` into `folder`, for scripts, and return its path."""
-    file = folder / "toy.yaml"
-    file.write_text(json.dumps(dataset.model_dump(mode="json", exclude={"name"})))
-    return file
+def data_plan(dataset: DatasetConfig) -> DataPlan:
+    """Return `dataset` with its annotations."""
+    return DataPlan(dataset, load_annotations(dataset, check_files=False))
+
+
+def write_plan(dataset: DatasetConfig, folder: Path) -> Path:
+    """Write the plan of `dataset` into `folder`, for scripts, and return its path."""
+    write_data_plan(folder / "plan.json", data_plan(dataset))
+    return folder / "plan.json"
 
 
 def _encoded(image: torch.Tensor, kind: str) -> bytes:
@@ -85,8 +89,7 @@ def plan(dataset: DatasetConfig, stages: Mapping[str, Any]) -> dict[str, Stage]:
         "tables": {"ensemble_table": {"protocol": "one_view"}},
     }
     recipe = validate(RecipeConfig, document, Path("toy.yaml"))
-    data = DataPlan(dataset, load_annotations(dataset, check_files=False))
-    return plan_stages(data, recipe, Path("toy.yaml"))
+    return plan_stages(data_plan(dataset), recipe, Path("toy.yaml"))
 
 
 def stage_files(folder: Path, shards: Path, first_weights: dict[str, Path] | None = None) -> StageFiles:
@@ -101,12 +104,12 @@ def stage_files(folder: Path, shards: Path, first_weights: dict[str, Path] | Non
     )
 
 
-def train_command(stage: Stage, dataset_file: Path, where: StageFiles, project: Path, *more: str) -> list[str]:
+def train_command(stage: Stage, plan_file: Path, where: StageFiles, project: Path, *more: str) -> list[str]:
     """Return the command that trains `stage` on the CPU, from random weights, with the arguments `more`."""
     script = project / "workflow" / "scripts" / "train_stage.py"
     options = {
         "--document": stage.document.to_json(),
-        "--dataset": dataset_file,
+        "--plan": plan_file,
         "--shards": where.shards,
         "--state": where.state,
         "--device": "cpu",

@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
     request = ClaimsRequest.model_validate_json(arguments.request)
     file = Path(f"config/recipes/{request.recipe}.yaml")
-    tables = published_rows(request.published, request.protocols, file=file, root=Path.cwd())
+    tables = published_rows(request.published, request.protocols, file=file, root=Path())
     pairs = resolve_claims(request.claims, request.protocols, tables, file=file)
     table = build_claims(request, pairs, arguments.scores)
     write_table(arguments.output, table)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.annotations import load_annotations
-from mml_core.config.dataset import load_dataset
 from mml_core.data.quality import write_quality_table
+from mml_core.plan.data_file import read_data_plan
 from mml_core.runtime.cli import run
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shard-folder", type=Path, required=True, help="folder of the shards of decoded frames")
     parser.add_argument("--output", type=Path, required=True, help="table, CSV")
     return parser.parse_args()
@@ -22,9 +21,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Write the table that the command line names."""
     arguments = _arguments()
-    dataset = load_dataset(arguments.dataset)
-    annotations = load_annotations(dataset, check_files=False)
-    write_quality_table(dataset, annotations, arguments.shard_folder, arguments.output)
+    write_quality_table(read_data_plan(arguments.plan), arguments.shard_folder, arguments.output)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from mml_core.runtime.cli import named_file, run
 def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, metavar="JSON", help="recipe, dataset, name, table and protocol")
+    parser.add_argument("--request", required=True, metavar="JSON", help="recipe, dataset, name, table and protocol")
     parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
-    request = TableRequest.model_validate_json(arguments.table)
+    request = TableRequest.model_validate_json(arguments.request)
     table = build_table(request, load_runs(dict(arguments.scores)))
     write_table(arguments.output, table)
     write_text(arguments.markdown, to_markdown(table))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.config.dataset import load_dataset
+from mml_core.config.dataset import RgbModality
 from mml_core.io.files import disk_faults_told
-from mml_core.modalities.from_videos import shard_videos
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.plan.data_file import read_data_plan, shard_files
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent
 from mml_core.shards.receipt import write_receipt
@@ -16,7 +16,9 @@ from mml_core.shards.receipt import write_receipt
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
+    parser.add_argument("--modality", required=True, help="its name")
+    parser.add_argument("--settings", required=True, metavar="JSON", help="the modality's block of the data set")
     parser.add_argument("--shard", required=True, help="name of the shard: its split and a digest of its videos")
     parser.add_argument("--threads", type=int, default=1, help="videos decoded at a time")
     parser.add_argument("--output", type=Path, required=True, help="shard, HDF5; its receipt ends in .json")
@@ -27,16 +29,16 @@ def main() -> None:
     """Make the shard that the command line names."""
     arguments = _arguments()
     end_with_parent()
-    dataset = load_dataset(arguments.dataset)
+    plan = read_data_plan(arguments.plan)
     with disk_faults_told(arguments.output):
         make_rgb_shard(
-            shard_videos(dataset, arguments.shard),
-            dataset.rgb_name,
-            dataset.modalities[dataset.rgb_name],
-            dataset.limits,
+            shard_files(plan, arguments.shard),
+            arguments.modality,
+            RgbModality.model_validate_json(arguments.settings),
+            plan.config.limits,
             arguments.output,
             arguments.threads,
-            folder_frames_per_sec=dataset.folder_frames_per_sec,
+            folder_frames_per_sec=plan.config.folder_frames_per_sec,
         )
         write_receipt(arguments.output)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, paper_markdown
 from mml_core.evaluation.table import write_table
 from mml_core.io.files import write_text
-from mml_core.plan.published import read_published
+from mml_core.plan.published import published_file, read_published
 from mml_core.runtime.cli import named_file, run
 
 
@@ -16,13 +16,13 @@ def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--request", required=True, metavar="JSON", help="recipe, dataset, name, table and protocols")
-    parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="what the paper prints")
     parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
     request = PublishedRequest.model_validate_json(arguments.request)
-    table = build_paper_table(request, read_published(arguments.published), arguments.scores)
+    published = read_published(published_file(Path(), request.table.published))
+    table = build_paper_table(request, published, arguments.scores)
     write_table(arguments.output, table)
     write_text(arguments.markdown, paper_markdown(request.name, request.table.title, table))
 

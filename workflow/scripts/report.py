@@ -15,7 +15,7 @@ from mml_core.runtime.cli import named_file, run
 def main() -> None:
     """Parse the arguments and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, type=Path, metavar="YAML")
+    parser.add_argument("--plan", required=True, type=Path, metavar="JSON", help="of the data set")
     parser.add_argument("--table", required=True, type=Path, metavar="CSV", help="table of one recipe")
     parser.add_argument("--history", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
     parser.add_argument("--configs", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="HTML")
     arguments = parser.parse_args()
     files = ReportFiles(
-        dataset=arguments.dataset,
+        plan=arguments.plan,
         table=arguments.table,
         history=dict(arguments.history),
         configs=dict(arguments.configs),

@@ -12,7 +12,7 @@ from mml_core.runtime.compute import end_with_parent, prepare_compute
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="weights of the stage, safetensors")
-    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
     parser.add_argument("--split", required=True, choices=("train", "validation", "test"))
     parser.add_argument("--protocol", required=True, help="test protocol as JSON (ProtocolConfig)")
@@ -27,13 +27,13 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     with prepare_compute(arguments.threads, arguments.device) as compute:
-        from mml_core.config.dataset import load_dataset
         from mml_core.config.tables import ProtocolConfig
         from mml_core.evaluation.job import score_stage
+        from mml_core.plan.data_file import read_data_plan
 
         score_stage(
             arguments.weights,
-            load_dataset(arguments.dataset),
+            read_data_plan(arguments.plan),
             arguments.shards,
             arguments.split,
             ProtocolConfig.model_validate_json(arguments.protocol),

@@ -15,7 +15,7 @@ from mml_core.runtime.compute import Compute, end_with_parent, prepare_compute, 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--document", required=True, help="the stage as canonical JSON (plan.stages.StageDocument)")
-    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
     parser.add_argument(
         "--first-weights",
@@ -73,7 +73,7 @@ def main() -> None:
 
 def _train(arguments: argparse.Namespace, compute: Compute) -> None:
     """Train the stage, alone or as one of several processes, of which the first tells how it goes."""
-    from mml_core.config.dataset import load_dataset
+    from mml_core.plan.data_file import read_data_plan
     from mml_core.plan.stages import StageDocument
     from mml_core.training.job import StageFiles, train_stage
     from mml_core.training.processes import joined
@@ -91,7 +91,7 @@ def _train(arguments: argparse.Namespace, compute: Compute) -> None:
         )
         train_stage(
             StageDocument.from_json(arguments.document),
-            load_dataset(arguments.dataset),
+            read_data_plan(arguments.plan),
             files,
             device=compute.device,
             workers=compute.workers,

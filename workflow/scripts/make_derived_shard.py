@@ -1,22 +1,26 @@
-"""Make a shard of optical flow from a shard of decoded frames, with its receipt."""
+"""Make a shard of a modality that is derived from decoded frames, with its receipt."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import get_args
 
-from mml_core.config.dataset import FlowModality, load_dataset, modality_of
 from mml_core.config.flow import Tvl1Engine
 from mml_core.io.files import disk_faults_told
+from mml_core.modalities.maker import Making, can_use_gpu, maker, modality_from_json
+from mml_core.plan.data_file import read_data_plan, shard_files
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent, prepare_compute
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="data set file, config/datasets/NAME.yaml")
-    parser.add_argument("--modality", required=True, help="name of the modality in the data set's file")
+    parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
+    parser.add_argument("--modality", required=True, help="its name")
+    parser.add_argument("--settings", required=True, metavar="JSON", help="the modality's block of the data set")
+    parser.add_argument("--shard", required=True, help="name of the shard: its split and a digest of its videos")
     parser.add_argument("--rgb", type=Path, required=True, help="shard of decoded frames, HDF5")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1")
@@ -29,22 +33,24 @@ def main() -> None:
     """Make the shard that the command line names."""
     arguments = _arguments()
     end_with_parent()
-    settings = modality_of(load_dataset(arguments.dataset), arguments.modality, FlowModality)
-    device = arguments.device if settings.can_use_gpu(arguments.engine) else "cpu"
+    plan, settings = read_data_plan(arguments.plan), modality_from_json(arguments.settings)
+    device = arguments.device if can_use_gpu(settings, arguments.engine) else "cpu"
     with prepare_compute(arguments.threads, device, may_fall_back=False) as compute:
-        from mml_core.modalities.flow import make_flow_shard
         from mml_core.shards.receipt import write_receipt
 
+        making = Making(
+            arguments.modality,
+            settings,
+            arguments.rgb,
+            shard_files(plan, arguments.shard),
+            plan.config.limits,
+            arguments.output,
+            arguments.threads,
+            arguments.engine,
+            compute.device,
+        )
         with disk_faults_told(arguments.output):
-            make_flow_shard(
-                arguments.rgb,
-                arguments.modality,
-                settings,
-                arguments.output,
-                arguments.threads,
-                engine=arguments.engine,
-                device=compute.device,
-            )
+            importlib.import_module(maker(settings)).make(making)
             write_receipt(arguments.output)
 
 

@@ -1,0 +1,67 @@
+"""The kinds of modalities: what each of them stores for a video, and how networks are fed with it. One row a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is stored for each item (a frame, or what belongs to a frame) of a video, in levels from 0 to 255."""
+
+    channels: int  # of an item
+    fewer: int  # how many items fewer than frames a video has
+    stacked: bool  # whether an input frame takes several neighbouring items, and not one
+    spatial: bool  # whether items are pictures, which are cropped and mirrored
+    codec: Literal["colour", "planes"]  # colour JPEG, or grey JPEG of the channels one below the other
+    zero_level: int | None  # level that stands for exactly 0; None where no level does
+    mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror
+    scale: tuple[tuple[float, float], ...]  # by channel: networks get (level - first) / second
+
+
+def _imagenet(mean: float, deviation: float) -> tuple[float, float]:
+    """Return in levels what ImageNet's mean and standard deviation are for values in 0 … 1."""
+    return 255 * mean, 255 * deviation
+
+
+#: rgb: networks get about -2.1 … 2.6. flow: x (to the right), y (downwards); about ±2.2, the deviation being the mean
+#: of ImageNet's three (TSM). diff: the difference of two frames in -1 … 1.
+KINDS: Mapping[str, Kind] = {
+    "rgb": Kind(
+        channels=3,
+        fewer=0,
+        stacked=False,
+        spatial=True,
+        codec="colour",
+        zero_level=None,
+        mirrored_sign=(),
+        scale=(_imagenet(0.485, 0.229), _imagenet(0.456, 0.224), _imagenet(0.406, 0.225)),
+    ),
+    "flow": Kind(
+        channels=2,
+        fewer=1,
+        stacked=True,
+        spatial=True,
+        codec="planes",
+        zero_level=128,
+        mirrored_sign=(0,),
+        scale=((128, 255 * 0.226), (128, 255 * 0.226)),
+    ),
+    "diff": Kind(
+        channels=3,
+        fewer=1,
+        stacked=True,
+        spatial=True,
+        codec="planes",
+        zero_level=128,
+        mirrored_sign=(),
+        scale=((128, 127.5), (128, 127.5), (128, 127.5)),
+    ),
+}
+
+
+def kind_rows(names: Iterable[str]) -> dict[str, Any]:
+    """Return the rows of the kinds `names` as plain data: they are part of the program that works with these kinds."""
+    return {name: asdict(KINDS[name]) for name in sorted(set(names))}

@@ -1,0 +1,65 @@
+"""Where results are. Paths begin with `<results>`, which the workflow replaces by the folder of all results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from mml_core.config.networks import DOWNLOADED
+from mml_core.plan.products import ScoreFile
+from mml_core.plan.stages import DataPlan, Stage
+
+
+class FirstWeights(NamedTuple):
+    """The file of weights that a network, or a part of one, starts from."""
+
+    network: str  # `network` or `network.part`
+    file: str
+    receipt: str | None  # small file with the digest of the weights; None for a file from outside of the workflow
+
+
+def stage_folder(stage: Stage) -> str:
+    """Return the folder of a stage's results, which is among those of the data set that it is trained on."""
+    return f"<results>/{stage.document.dataset}/stages/{stage.key}"
+
+
+def score_path(file: ScoreFile) -> str:
+    """Return where a score file is."""
+    return f"<results>/{file.dataset}/scores/{file.stage}/{file.split}-{file.protocol}.h5"
+
+
+def table_path(dataset: str, recipe: str, name: str) -> str:
+    """Return where what a recipe makes of a run on `dataset` is, `name` being that of the file."""
+    return f"<results>/{dataset}/tables/{recipe}/{name}"
+
+
+def shard_paths(data: DataPlan, folders: Iterable[str], splits: Iterable[str], ending: str = "h5") -> list[str]:
+    """Return the shards of `splits` in the folders of some modalities, or with ending `json` their receipts."""
+    names = data.shard_names(splits)
+    return [f"<results>/{data.config.name}/shards/{folder}/{name}.{ending}" for folder in folders for name in names]
+
+
+def rgb_paths(data: DataPlan, ending: str = "h5") -> list[str]:
+    """Return all shards of decoded frames of a data set, or their receipts."""
+    splits = {video.split for video in data.annotations.videos}
+    return shard_paths(data, [data.config.modality_key(data.config.rgb_name)], splits, ending)
+
+
+def first_weights(stage: Stage, stages: Mapping[str, Stage]) -> list[FirstWeights]:
+    """Return what the networks of `stage` start from, but for those that start at random; `stages` are all, by key."""
+    inits = {
+        ".".join(filter(None, (network, part))): init
+        for network, parts in stage.document.inits.items()
+        for part, init in parts.items()
+    }
+    found = []
+    for network, init in inits.items():
+        if init.source == "stage":
+            folder = stage_folder(stages[init.stage])
+            found.append(FirstWeights(network, f"{folder}/weights.safetensors", f"{folder}/config.json"))
+        elif init.source in DOWNLOADED:
+            name = f"<results>/{init.source}/{init.name}"
+            found.append(FirstWeights(network, f"{name}.safetensors", f"{name}.json"))
+        elif init.source == "file":
+            found.append(FirstWeights(network, init.file, None))
+    return found

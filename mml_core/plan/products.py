@@ -1,0 +1,106 @@
+"""What the tables, claims and submissions of a recipe are made from: score files, and what their scripts are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mml_core.config.recipe import RecipeConfig
+from mml_core.config.tables import ProtocolConfig, split_members
+from mml_core.plan.claims import Pair, claimed_networks
+from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references
+
+#: Name of the table of a recipe's claims.
+CLAIMS = "claims"
+Runs = Sequence[Mapping[str, Stage]]  # of each run, the stages by name
+
+
+class ScoreFile(NamedTuple):
+    """A score file: all networks of a stage, on one split of the data set that it was trained on, by one protocol."""
+
+    dataset: str
+    stage: str  # key
+    split: str
+    protocol: str  # key
+
+
+class Source(NamedTuple):
+    """A score file that a product is made from."""
+
+    run: int
+    stage: Stage
+    file: ScoreFile
+    settings: ProtocolConfig
+
+    @property
+    def label(self) -> str:
+        """What scripts call it: STAGE, or STAGE@RUN for another run than the first."""
+        return f"{self.stage.name}@{self.run}" if self.run else self.stage.name
+
+
+def table_names(recipe: RecipeConfig) -> list[str]:
+    """Return the names of all that `recipe` makes in a folder of its own: tables, published tables, and claims."""
+    return [*recipe.tables, *recipe.published, *([CLAIMS] if recipe.claims else [])]
+
+
+def table_script(recipe: RecipeConfig, name: str) -> str:
+    """Return the name of the script that makes the table `name`."""
+    if name in recipe.tables:
+        return "ensemble_table"
+    return "published_table" if name in recipe.published else "claims_table"
+
+
+def table_sources(
+    recipe: RecipeConfig, runs: Runs, claims: Mapping[str, Sequence[Pair]] | None, name: str
+) -> list[Source]:
+    """Return the score files of all `runs` that the table `name` is made from; `claims` are the recipe's, resolved."""
+    if name in recipe.tables:
+        table = recipe.tables[name]
+        return _sources(recipe, runs, table_references(table, runs[0]), table.split, table.protocol)
+    if name in recipe.published:
+        published = recipe.published[name]
+        return _sources(recipe, runs, published.references(), published.split, published.protocol)
+    needed = claimed_networks(claims or {})
+    split = recipe.claims.split if recipe.claims else "validation"
+    return [one for protocol, refs in needed.items() for one in _sources(recipe, runs, refs, split, protocol)]
+
+
+def submission_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:
+    """Return the score files that the submission `name` is made from: those of the first run."""
+    block = recipe.submissions[name]
+    return _sources(recipe, runs[:1], split_members(block.members), block.split, block.protocol)
+
+
+def table_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, Any]:
+    """Return what the script of the table `name` is asked: the recipe's blocks with their defaults, as plain data."""
+    content = recipe.model_dump(mode="json", include={"protocols", "tables", "published", "claims"})
+    about = {"recipe": recipe.name, "dataset": dataset}
+    if name in recipe.tables:
+        protocol = content["protocols"][recipe.tables[name].protocol]
+        return {**about, "name": name, "table": content["tables"][name], "protocol": protocol}
+    if name in recipe.published:
+        return {**about, "name": name, "table": content["published"][name], "protocols": content["protocols"]}
+    return {**about, **{key: content[key] for key in ("claims", "published", "protocols")}}
+
+
+def published_names(recipe: RecipeConfig, name: str) -> list[str]:
+    """Return the names of the published values (files of `config/published`) that the table `name` is about."""
+    if name == CLAIMS:
+        return sorted({table.published for table in recipe.published.values()})
+    return [recipe.published[name].published] if name in recipe.published else []
+
+
+def read_modalities(stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the modalities that `stages` read."""
+    return sorted({name for stage in stages.values() for name in stage.document.modalities})
+
+
+def _sources(recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str) -> list[Source]:
+    """Return the score files of the networks `references` in each of `runs`."""
+    references, settings = list(references), recipe.protocols[protocol]
+    key = protocol_key(protocol, settings)
+    return [
+        Source(run, stages[name], ScoreFile(stages[name].document.dataset, stages[name].key, split, key), settings)
+        for run, stages in enumerate(runs)
+        for name in stages_of(references, stages)
+    ]
