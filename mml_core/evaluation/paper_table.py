@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member
-from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
+from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
-from mml_core.evaluation.table import JOINT, metric_values
+from mml_core.evaluation.table import BEST_CLASSES, JOINT, metric_values, percent
 from mml_core.plan.published import METRICS, POSITIONS, PublishedRow, join_models
 
 #: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
@@ -66,7 +67,7 @@ def build_paper_table(request: PublishedRequest, published: Sequence[Mapping[str
         runs = load_rows(rows, request.protocols, files)
         ours = [_row_values(row, runs) for row in rows]
     records = [
-        {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": JOINT.join(row.members)}
+        {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": _members(row)}
         | _beside(row, values)
         for row, values in zip(rows, ours, strict=True)
     ]
@@ -117,7 +118,7 @@ def load_rows(rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConf
         stored.setdefault(read_protocol(path), {})[key] = path
     needed: dict[tuple[str, ProtocolConfig], set[str]] = {}
     for row in rows:
-        needed.setdefault((row.stored, row.protocol), set()).update(row.members)
+        needed.setdefault((row.stored, row.protocol), set()).update(row.members, *row.others)
     return {
         (name, protocol): load_runs(stored.get(protocols[name], {}), references=references, protocol=protocol)
         for (name, protocol), references in needed.items()
@@ -130,12 +131,18 @@ def row_scores(row: PublishedRow, runs: RunsByViews) -> list[Combined]:
     return combine_runs(runs[row.stored, row.protocol], row.members)
 
 
+def _members(row: PublishedRow) -> str:
+    """Return the networks of a row as text; of a mean, those of what it is over, one after the other."""
+    return "; ".join(JOINT.join(members) for members in (row.members, *row.others))
+
+
 def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
     """Return our values of a row as text: each metric that the paper prints, with its uncertainty."""
     if not row.members:
         return {}
-    combined = row_scores(row, runs)
-    values = {"seeds": str(len(combined)), "videos": str(len(combined[0].video_ids))}
+    parts = [combine_runs(runs[row.stored, row.protocol], members) for members in (row.members, *row.others)]
+    combined = parts[0]
+    values = {"seeds": str(len(combined)), "videos": str(sum(len(part[0].video_ids) for part in parts))}
     multi_label = combined[0].labels.ndim == 2
     for metric in row.values:
         if multi_label != (metric == "map"):
@@ -144,8 +151,17 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
                 f"{'several labels' if multi_label else 'one label'} a video, is measured by",
                 hint="choose the data set that the table is about",
             )
-        values |= metric_values(metric, combined)
+        values |= metric_values(metric, combined) if len(parts) == 1 else _mean_values(metric, parts)
     return values
+
+
+def _mean_values(metric: str, parts: Sequence[Sequence[Combined]]) -> dict[str, str]:
+    """Return the mean of a metric over `parts` in percent, and its deviation over the runs: none has an interval."""
+    count = BEST_CLASSES[metric]
+    by_part = np.array([hits_of_runs(combined, count).mean(axis=1) for combined in parts])  # (parts, runs)
+    by_run = by_part.mean(axis=0)
+    deviation = float(by_run.std(ddof=1)) if len(by_run) > 1 else math.nan
+    return {metric: percent(float(by_run.mean())), f"{metric}_std": percent(deviation)}
 
 
 def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: Files) -> list[dict[str, str]]:

@@ -48,7 +48,7 @@ def _pairs(
     pairs = []
     for comparison in claim.comparisons:
         better, worse = (
-            [PublishedRow({}, {}, tuple(split_members(side)), stored, protocol)]
+            [PublishedRow({}, {}, tuple(split_members(side)), (), stored, protocol)]
             if isinstance(side, str)
             else _rows(side, tables)
             for side in (comparison.better, comparison.worse)
@@ -81,6 +81,8 @@ def _rows(reference: Sequence[str], tables: Mapping[str, Sequence[PublishedRow]]
         raise ValueError(f"{table} has no row {wanted}; it has {known}, …")
     if EVERY not in wanted and len(found) > 1:
         raise ValueError(f"{table} has {len(found)} rows {wanted}")
+    if any(row.others for row in found):
+        raise ValueError(f"{table}: row {wanted} is a mean over several data sets, which has no differences by video")
     with_networks = [row for row in found if row.members]
     if not with_networks:
         raise ValueError(f"{table}: row {wanted} has no network here")

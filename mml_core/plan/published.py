@@ -14,6 +14,7 @@ from mml_core.config.tables import (
     PublishedPairs,
     PublishedPositions,
     PublishedSampling,
+    averaged,
     split_members,
 )
 from mml_core.errors import InputError
@@ -21,7 +22,6 @@ from mml_core.errors import InputError
 #: Columns that hold a share in percent; every other column says what a row is about.
 METRICS = ("top1", "top5", "map")
 POSITIONS = "sum_of_positions"
-LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class PublishedRow:
     about: Mapping[str, str]  # what the row is about, by column
     values: Mapping[str, float | None]  # printed values by metric; None for an empty cell
     members: tuple[str, ...]  # networks (stage.network) whose logits are summed; empty: none here
+    others: tuple[tuple[str, ...], ...]  # further such ensembles, where the row is the mean over several
     stored: str  # name of the recipe's protocol that its networks are scored with
     protocol: ProtocolConfig  # that protocol, or the part of its views that the row is about
 
@@ -61,17 +62,18 @@ def join_models(
     """
     joined, unused = [], _labels(table)
     for row in rows:
-        members, used = _members(table, row)
+        ensembles, used = _ensembles(table, row)
         unused -= used
         protocol = protocols[table.protocol]
         if isinstance(table, PublishedNetworks):
-            protocol = protocols[table.row_protocols.get(row[LABEL], table.protocol)]
+            protocol = protocols[table.row_protocols.get(_label(table, row), table.protocol)]
         if isinstance(table, PublishedSampling):
             counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
             protocol = ProtocolConfig(**counts, crop=protocol.crop, views=protocol.views)
         values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
         about = {name: text for name, text in row.items() if name not in values}
-        joined.append(PublishedRow(about, values, members, table.protocol, protocol))
+        members, *others = ensembles or [()]
+        joined.append(PublishedRow(about, values, members, tuple(others), table.protocol, protocol))
     if unused:
         raise ValueError(f"models: no published row is about {', '.join(map(repr, sorted(unused)))}")
     return joined
@@ -104,20 +106,26 @@ def _labels(table: PublishedConfig) -> set[tuple[str, ...]]:
             return {(group, label) for group, models in table.models.items() for label in models}
 
 
-def _members(table: PublishedConfig, row: Mapping[str, str]) -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
-    """Return a row's networks, and which labels of the table's models it uses."""
+def _label(table: PublishedNetworks, row: Mapping[str, str]) -> str:
+    """Return what the recipe calls a published row."""
+    return " / ".join(row[column] for column in table.labels)
+
+
+def _ensembles(table: PublishedConfig, row: Mapping[str, str]) -> tuple[list[tuple[str, ...]], set[tuple[str, ...]]]:
+    """Return a row's networks, in several ensembles where it is a mean, and which labels of the models it uses."""
     match table:
         case PublishedNetworks():
-            label = row[LABEL]
-            return (tuple(split_members(table.models[label])) if label in table.models else ()), {(label,)}
+            label = _label(table, row)
+            found = averaged(table.models[label]) if label in table.models else ()
+            return [tuple(split_members(members)) for members in found], {(label,)}
         case PublishedSampling():
             label = row["train_sampling"]
-            return ((table.models[label],) if label in table.models else ()), {(label,)}
+            return [(table.models[label],)] if label in table.models else [], {(label,)}
         case PublishedPairs():
             used = {(column, row[column]) for column in table.models}
             found = [models.get(row[column]) for column, models in table.models.items()]
-            return (tuple(filter(None, found)) if all(found) else ()), used
+            return [tuple(filter(None, found))] if all(found) else [], used
         case PublishedPositions():
             label = (row["modality"], row["model"])
             reference = table.models[label[0]].get(label[1])
-            return ((reference,) if reference else ()), {label}
+            return [(reference,)] if reference else [], {label}
