@@ -53,7 +53,7 @@ def flip_policy(setting: Literal["never", "plain", "swap_direction"], swapped: S
 def mirror(levels: Tensor, kind: str) -> Tensor:
     """Return stored `levels` (..., C, H, W), uint8, as the mirrored video would have them.
 
-    Every plane is mirrored. What changes its sign in the mirror, as horizontal flow (channels 0, 2, 4 … of x1 y1 x2 y2 …)
+    Every plane is mirrored. What changes its sign in the mirror, as horizontal flow (channels 0, 2, … of x1 y1 x2 y2 …)
     does, is negated as well, which about the zero level 128 is 256 - level: levels are 1 to 255, and a 0 that JPEG made
     is taken as 1.
     """
