@@ -26,7 +26,6 @@ from mml_core.flow import choose_engine, optical_flow
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, levels_to_difference, levels_to_flow
 from mml_core.shards.images import decode_image, encode_planes, encode_rgb
-from mml_core.shards.schema import Kind
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.ffmpeg import ffmpeg_version
 
@@ -58,7 +57,7 @@ def _middle_frames(path: Path, short_side_px: int, count: int) -> list[Array]:
     return frames[first : first + count]
 
 
-def _decoded(images: list[bytes], kind: Kind, height: int, width: int) -> Array:
+def _decoded(images: list[bytes], kind: str, height: int, width: int) -> Array:
     tensors = [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
     return torch.stack([decode_image(tensor, kind, height, width) for tensor in tensors]).numpy()
 
@@ -78,7 +77,7 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[Row]:
         path.name,
     )
 
-    def row(kind: Kind, images: list[bytes], psnr_db: float, error: Array) -> Row:
+    def row(kind: str, images: list[bytes], psnr_db: float, error: Array) -> Row:
         size = round(np.mean([len(image) for image in images]))
         mean, p95 = float(np.abs(error).mean()), float(np.percentile(np.abs(error), 95))
         rest = (len(images), size, round(psnr_db, 2), round(mean, 4), round(p95, 4))

@@ -62,6 +62,13 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+def kind_of(name: str) -> Kind:
+    """Return the row of the kind `name`; raises ValueError where there is none."""
+    if name not in KINDS:
+        raise ValueError(f"unknown kind of modality: {name!r}; there are {', '.join(KINDS)}")
+    return KINDS[name]
+
+
 def kind_rows(names: Iterable[str]) -> dict[str, Any]:
     """Return the rows of the kinds `names` as plain data: they are part of the program that works with these kinds."""
-    return {name: asdict(KINDS[name]) for name in sorted(set(names))}
+    return {name: asdict(kind_of(name)) for name in sorted(set(names))}

@@ -11,23 +11,23 @@ import torch
 
 from mml_core.clips import FlipPolicy, Sample, TrainingClips, epoch_batches, training_loader
 from mml_core.config.clips import ClipConfig
+from mml_core.kinds import KINDS
 from mml_core.shards import ModalityStore
 from mml_core.shards.images import encode_planes, encode_rgb
-from mml_core.shards.schema import CHANNELS, Kind, ShardInfo
+from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 
-KINDS: tuple[Kind, ...] = ("rgb", "flow", "diff")
 FRAMES = {"a": 14, "b": 25, "c": 3}
 #: Levels between the numbers of neighbouring images: more than JPEG can change an even picture.
 STEP = 8
 
 
-def write_shard(path: Path, kind: Kind) -> Path:
+def write_shard(path: Path, kind: str) -> Path:
     with ShardWriter(path, ShardInfo(kind=kind, modality=kind, settings={"quality": 90, "bound_px": 20.0})) as writer:
         for video, frames in FRAMES.items():
             images = []
             for number in range(frames if kind == "rgb" else frames - 1):
-                levels = np.full((CHANNELS[kind], 34, 45), 16 + STEP * number, np.uint8)
+                levels = np.full((KINDS[kind].channels, 34, 45), 16 + STEP * number, np.uint8)
                 encoded = encode_rgb(levels.transpose(1, 2, 0), 90) if kind == "rgb" else encode_planes(levels, 90)
                 images.append(encoded)
             writer.add(video, images, height=34, width=45, frame_rate=12.0)

@@ -20,6 +20,7 @@ from mml_core.clips.time_labels import clip_span, labels_between
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError, summarise
+from mml_core.kinds import kind_of
 
 if TYPE_CHECKING:
     from mml_core.shards import ModalityStore
@@ -144,7 +145,7 @@ def _check_videos(stores: Mapping[str, ModalityStore], samples: Sequence[Sample]
             continue
         shapes = {
             # n frames have n - 1 fields or differences
-            name: (entry.height, entry.width, entry.count + (stores[name].info.kind != "rgb"))
+            name: (entry.height, entry.width, entry.count + kind_of(stores[name].info.kind).fewer)
             for name, entry in entries.items()
             if entry is not None
         }

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from mml_core.kinds import kind_of
+
 
 @dataclass(frozen=True)
 class FlipPolicy:
@@ -51,11 +53,13 @@ def flip_policy(setting: Literal["never", "plain", "swap_direction"], swapped: S
 def mirror(levels: Tensor, kind: str) -> Tensor:
     """Return stored `levels` (..., C, H, W), uint8, as the mirrored video would have them.
 
-    Every plane is mirrored. Horizontal flow (channels 0, 2, 4 … of x1 y1 x2 y2 …) changes its sign as well, which in
-    levels is 256 - level: levels are 1 to 255, and a 0 that JPEG made is taken as 1.
+    Every plane is mirrored. What changes its sign in the mirror, as horizontal flow (channels 0, 2, … of x1 y1 x2 y2 …)
+    does, is negated as well, which about the zero level 128 is 256 - level: levels are 1 to 255, and a 0 that JPEG made
+    is taken as 1.
     """
     mirrored = levels.flip(-1)
-    if kind == "flow":
-        horizontal = mirrored[..., 0::2, :, :]
-        horizontal.copy_(255 - horizontal.clamp(min=1) + 1)
+    row = kind_of(kind)
+    for channel in row.mirrored_sign:
+        signed = mirrored[..., channel :: row.channels, :, :]
+        signed.copy_(255 - signed.clamp(min=1) + 1)
     return mirrored

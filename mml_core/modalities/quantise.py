@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-#: The level that means zero.
+#: The level that means zero, as `mml_core.kinds` has it for both.
 ZERO_LEVEL = 128
 #: Distance of the largest flow level from zero.
 _FLOW_LEVELS = 127

@@ -43,6 +43,7 @@ def counted(root: Path, roots: Iterable[str], without: Mapping[str, str]) -> lis
     ]
 
 
+@cache
 def normalised(source: str) -> str:
     """Return `source` without comments, docstrings, help texts and what errors say, in a uniform layout."""
     return ast.unparse(_Wordless().visit(ast.parse(source)))

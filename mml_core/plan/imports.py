@@ -49,9 +49,8 @@ def source_file(root: Path, module: str) -> Path:
 @cache
 def imports_of(root: Path, module: str) -> tuple[str, ...]:
     """Return the project's modules that one module or script imports itself; raises ValueError for relative imports."""
-    tree = ast.parse(source_file(root, module).read_text(encoding="utf-8"))
     known = modules_of(root)
-    names = (name for node in _statements(tree) for name in _imported(node, module))
+    names = _names(source_file(root, module).read_text(encoding="utf-8"), module)
     found = (name if name in known else f"{name}.{_INIT}" for name in names)
     return tuple(dict.fromkeys(name for name in found if name in known))
 
@@ -61,6 +60,12 @@ def _named(root: Path, name: str) -> list[str]:
         return [name]
     known = modules_of(root)
     return [name] if name in known else [module for module in known if module.startswith(f"{name}.")]
+
+
+@cache
+def _names(source: str, module: str) -> tuple[str, ...]:
+    """Return the names that the text `source` of a module imports, which may also be of what is in modules."""
+    return tuple(name for node in _statements(ast.parse(source)) for name in _imported(node, module))
 
 
 def _imported(node: ast.AST, module: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
-from mml_core.shards.schema import CHANNELS, Kind
+from mml_core.kinds import kind_of
 
 _BLOCK_PX = 8
 
@@ -29,14 +29,15 @@ def encode_planes(levels: NDArray[np.uint8], quality: int) -> bytes:
     return _jpeg(torch.from_numpy(padded).reshape(1, channels * _padded(height), width), quality)
 
 
-def decode_image(data: torch.Tensor, kind: Kind, height: int, width: int) -> torch.Tensor:
+def decode_image(data: torch.Tensor, kind: str, height: int, width: int) -> torch.Tensor:
     """Return the image (C, height, width), uint8, of the JPEG bytes `data` (1-D, uint8).
 
     Raises ValueError where the JPEG has another size.
     """
-    channels = CHANNELS[kind]
-    if kind == "rgb":
-        expected = (3, height, width)
+    row = kind_of(kind)
+    channels = row.channels
+    if row.codec == "colour":
+        expected = (channels, height, width)
         image = decode_jpeg(data, mode=ImageReadMode.RGB)
     else:
         expected = (1, channels * _padded(height), width)

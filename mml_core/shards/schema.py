@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
+
+from mml_core.kinds import kind_of
 
 #: Value of the attribute `format`: tells a shard from any other HDF5 file.
 FORMAT = "mml-shard"
 #: Raised whenever files written before can no longer be read correctly.
 SCHEMA_VERSION = 2
-
-Kind = Literal["rgb", "flow", "diff"]
-#: Channels of one stored image.
-CHANNELS: Mapping[str, int] = {"rgb": 3, "flow": 2, "diff": 3}
 
 #: Columns of the group `videos`, in their HDF5 types ("str" is UTF-8 of the length of the longest one).
 VIDEO_COLUMNS: Mapping[str, str] = {
@@ -41,7 +39,7 @@ class VideoEntry:
 class ShardInfo:
     """What a shard says about itself. `settings` is the modality's block of the data set's configuration."""
 
-    kind: Kind
+    kind: str  # one of mml_core.kinds
     modality: str
     settings: Mapping[str, Any]
     #: Settings and software of the rgb shard that this one was made from; empty for rgb itself.
@@ -53,7 +51,7 @@ class ShardInfo:
     @property
     def channels(self) -> int:
         """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow."""
-        return CHANNELS[self.kind]
+        return kind_of(self.kind).channels
 
     @property
     def bound_px(self) -> float:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-CHANNELS = {"rgb": 3, "flow": 2, "diff": 3}
+from mml_core.kinds import KINDS
 
 
 class FakeStore:
@@ -28,7 +28,7 @@ class FakeStore:
     def read(self, video_id: str, starts: Sequence[int], length: int) -> Tensor:
         count = self.videos[video_id].count
         items = torch.tensor([[min(start + i, count - 1) for i in range(length)] for start in starts])
-        items = items.repeat_interleave(CHANNELS[self.info.kind], dim=1)[..., None, None]
+        items = items.repeat_interleave(KINDS[self.info.kind].channels, dim=1)[..., None, None]
         return (items + self.picture).clamp(max=255).to(torch.uint8)
 
 

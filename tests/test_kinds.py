@@ -1,0 +1,56 @@
+"""The table of kinds: what the rest of the program takes from it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from mml_core.clips.flips import mirror
+from mml_core.clips.levels import normalise
+from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
+from mml_core.config.flow import Dis, MotionVectors
+from mml_core.kinds import KINDS, kind_of, kind_rows
+from mml_core.modalities.maker import can_use_gpu, from_videos, maker, maker_roots
+from mml_core.modalities.quantise import ZERO_LEVEL
+
+
+def test_every_kind_of_the_configuration_has_a_row() -> None:
+    models = get_args(get_args(ModalityConfig)[0])
+    assert {model.model_fields["kind"].default for model in models} == set(KINDS)
+    with pytest.raises(ValueError, match="'sonar'; there are rgb, flow, diff"):
+        kind_of("sonar")
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_rows_are_consistent(name: str) -> None:
+    row = KINDS[name]
+    assert len(row.scale) == row.channels
+    assert all(channel < row.channels for channel in row.mirrored_sign)
+    assert row.zero_level in (None, ZERO_LEVEL)
+    assert row.fewer in (0, 1)
+    assert kind_rows([name, name])[name]["channels"] == row.channels
+
+
+@pytest.mark.parametrize("name", [name for name, row in KINDS.items() if row.zero_level is not None])
+def test_the_zero_level_is_exactly_zero_in_the_mirror_too(name: str) -> None:
+    row = KINDS[name]
+    levels = torch.full((3, 2 * row.channels, 2, 2), row.zero_level, dtype=torch.uint8)
+    assert normalise(levels, name).abs().max() == 0
+    assert normalise(mirror(levels, name), name).abs().max() == 0
+
+
+def test_which_maker_computes_a_modality_follows_from_its_settings() -> None:
+    flow, dis, vectors = (
+        FlowModality(),
+        FlowModality(algorithm=Dis(method="dis")),
+        FlowModality(algorithm=MotionVectors(method="motion_vectors")),
+    )
+    makers = [maker(settings) for settings in (flow, dis, vectors, DiffModality())]
+    assert makers == [f"mml_core.modalities.{name}" for name in ("flow", "flow", "motion_vectors", "diff")]
+    assert [from_videos(settings) for settings in (flow, vectors, DiffModality(), RgbModality())] == [0, 1, 0, 0]
+    assert [can_use_gpu(settings, "auto") for settings in (flow, dis, vectors, DiffModality())] == [1, 0, 0, 0]
+    assert not can_use_gpu(flow, "numba")
+    assert "mml_core.flow.triton" in maker_roots(flow) and "mml_core.flow.triton" not in maker_roots(dis)
+    assert maker_roots(DatasetConfig.model_fields["modalities"].default["diff"]) == ["mml_core.modalities.diff"]
