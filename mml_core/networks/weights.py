@@ -1,8 +1,9 @@
-"""First weights from outside: files in torchvision's or PyTorchVideo's layout, and torchvision's ImageNet weights."""
+"""First weights from outside: files in several layouts, and weights that torchvision and PyTorchVideo publish."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -14,10 +15,12 @@ from torchvision.models import (
     ResNet101_Weights,
     WeightsEnum,
 )
+from torchvision.models.video import S3D_Weights
 
 from mml_core.errors import InputError, summarise
-from mml_core.networks.backbones import BackboneName
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
+from mml_core.networks.resnext3d_layout import from_resnext3d_checkpoint, is_resnext3d_checkpoint
+from mml_core.networks.s3d_layout import from_torchvision_s3d, is_torchvision_s3d
 
 #: I3D-ResNet-50, 8 frames at a stride of 8 (PyTorchVideo, Apache-2.0).
 KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I3D_8x8_R50.pyth"
@@ -26,8 +29,10 @@ KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
 
-    `.safetensors` and `.pth` files hold a state dict; `.pyth` ones are checkpoints of PyTorchVideo's model zoo, with
-    the state dict under `model_state`, whose names become torchvision's.
+    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch and of
+    MARS, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model zoo, with the
+    state dict under `model_state`. Names become those of our networks, which are torchvision's but for S3D's
+    classifier.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -53,7 +58,10 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
         ) from error
     if path.suffix == ".pyth":
         return from_pytorchvideo(_checked(_model_state(state, path), path))
-    return _checked(state, path)
+    if is_resnext3d_checkpoint(state):
+        state = from_resnext3d_checkpoint(state)
+    checked = _checked(state, path)
+    return from_torchvision_s3d(checked) if is_torchvision_s3d(checked) else checked
 
 
 def _model_state(checkpoint: object, path: Path) -> object:
@@ -94,35 +102,58 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def imagenet_state(backbone: BackboneName) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights of `backbone` without the classifier, whose classes mean nothing here.
+def downloaded_state(source: Literal["imagenet", "kinetics"], name: str) -> dict[str, Tensor]:
+    """Return weights trained on ImageNet or Kinetics without their classifier, whose classes mean nothing here.
 
-    Downloaded once into torch's hub cache with its checksum verified. Version 1 of the weights, since the papers
-    used them: version 2 came later, from a longer recipe, and would blur every comparison with their tables.
-    Raises InputError where the backbone has none, or where they are neither cached nor can be downloaded.
+    `name` is what `NetworkBase.download` says. They are downloaded once into torch's hub cache. Raises InputError where
+    there are none, or where they are neither cached nor can be downloaded.
     """
-    weights = _imagenet_weights(backbone)
+    state = imagenet_state(name) if source == "imagenet" else kinetics_state(name)
+    return {key: value for key, value in state.items() if not key.startswith(("fc.", "classifier."))}
+
+
+def imagenet_state(backbone: str) -> dict[str, Tensor]:
+    """Return torchvision's ImageNet weights of `backbone`, its checksum verified.
+
+    Version 1 of the weights, since the papers used them: version 2 came later, from a longer recipe, and would blur
+    every comparison with their tables. Errors as `downloaded_state`.
+    """
+    return _torchvision_state(_imagenet_weights(backbone), f"ImageNet weights of {backbone}")
+
+
+def kinetics_state(name: str) -> dict[str, Tensor]:
+    """Return weights trained on Kinetics-400 under our names: resnet50 is PyTorchVideo's I3D, s3d torchvision's S3D.
+
+    PyTorchVideo publishes no checksum; nothing but tensors is read. Errors as `downloaded_state`.
+    """
+    match name:
+        case "resnet50":
+            return _pytorchvideo_i3d()
+        case "s3d":
+            return _torchvision_state(S3D_Weights.KINETICS400_V1, "Kinetics weights of S3D")
+        case _:
+            raise InputError(
+                f"no weights of {name} trained on Kinetics",
+                hint="there are those of an I3D with resnet50, and of s3d; choose one of them, or `init: imagenet`",
+            )
+
+
+def _torchvision_state(weights: WeightsEnum, subject: str) -> dict[str, Tensor]:
+    """Return torchvision's `weights`; `subject` says in errors what they are."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     try:
-        state = weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
+        return weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except Exception as error:  # no network, a proxy's page, a wrong checksum, a damaged file in the cache, …
         raise InputError(
-            f"ImageNet weights of {backbone}: {cached.name} could not be "
+            f"{subject}: {cached.name} could not be "
             f"{'read from' if cached.is_file() else 'downloaded into'} {cached.parent} ({_first_line(error)})",
             hint=f"where this machine is offline, put {cached.name} from another one into {cached.parent}, "
             "or name a local file in the recipe: `init: path/to/weights.pth` (or .safetensors)",
         ) from error
-    return {name: value for name, value in state.items() if not name.startswith("fc.")}
 
 
-def kinetics_state(backbone: BackboneName) -> dict[str, Tensor]:
-    """Return PyTorchVideo's I3D, trained on Kinetics-400, under torchvision's names and without the classifier.
-
-    Downloaded once into torch's hub cache. The model zoo publishes no checksum; nothing but tensors is read. Raises
-    InputError for a backbone other than resnet50, and where the file is neither cached nor can be downloaded.
-    """
-    if backbone != "resnet50":
-        raise InputError(f"no I3D trained on Kinetics with {backbone}", hint="choose resnet50, or `init: imagenet`")
+def _pytorchvideo_i3d() -> dict[str, Tensor]:
+    """Return PyTorchVideo's I3D, trained on Kinetics-400."""
     name = KINETICS_I3D.rpartition("/")[2]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not cached.is_file():
@@ -135,10 +166,10 @@ def kinetics_state(backbone: BackboneName) -> dict[str, Tensor]:
                 hint=f"where this machine is offline, put {name} from another one into {cached.parent}, "
                 "or name a local file in the recipe: `init: path/to/weights.pyth`",
             ) from error
-    return {key: value for key, value in read_weight_file(cached).items() if not key.startswith("fc.")}
+    return read_weight_file(cached)
 
 
-def _imagenet_weights(backbone: BackboneName) -> WeightsEnum:
+def _imagenet_weights(backbone: str) -> WeightsEnum:
     match backbone:
         case "resnet_tiny":
             raise InputError(
@@ -152,3 +183,5 @@ def _imagenet_weights(backbone: BackboneName) -> WeightsEnum:
             return ResNet50_Weights.IMAGENET1K_V1
         case "resnet101":
             return ResNet101_Weights.IMAGENET1K_V1
+        case _:
+            raise InputError(f"no ImageNet weights of {backbone}", hint="write `init: random`, or choose a ResNet")
