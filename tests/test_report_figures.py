@@ -41,10 +41,14 @@ def test_losses_are_drawn_a_line_a_network() -> None:
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["rgb", "flow"]
 
 
-def test_cross_entropy_is_drawn_apart_where_there_is_a_divergence() -> None:
-    drawn = lines(loss_curves(make_history(divergence=0.5)))
-    assert len(drawn) == 4
+def test_terms_are_drawn_apart_where_there_are_several_whatever_they_are_called() -> None:
+    history = make_history(divergence=0.5).rename(columns={"divergence": "anything"})
+    figure = loss_curves(history)
+    drawn = lines(figure)
+    assert len(drawn) == 6
     np.testing.assert_allclose(np.subtract(drawn[0][1], drawn[1][1]), 0.5)
+    np.testing.assert_allclose(drawn[2][1], 0.5)
+    assert figure.axes[0].get_title(loc="left") == "loss (dashed: cross entropy, dotted: anything)"
 
 
 def test_validation_is_drawn_only_where_it_was_measured() -> None:

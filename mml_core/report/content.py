@@ -21,6 +21,7 @@ from mml_core.report.images import figure_uri
 from mml_core.report.page import Cell, Clip, Confusion, Grid, Interval, Quality, StageCurves, text_grid
 from mml_core.report.samples import choose, strips
 from mml_core.shards import ModalityStore
+from mml_core.training.columns import FIRST_COLUMNS, LAST_COLUMNS
 
 #: Columns of the table that go above it where all rows say the same.
 COMMON = ("Data set", "Recipe", "Protocol", "Videos", "Quarantined")
@@ -52,7 +53,7 @@ def read_history(path: Path) -> pd.DataFrame:
         history = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as a history ({error})", file=path) from error
-    needed = ["epoch", "network", "loss", "cross_entropy", "divergence", "train_top1", "validation_top1", "seconds"]
+    needed = [*FIRST_COLUMNS, *LAST_COLUMNS]
     if missing := [column for column in needed if column not in history.columns]:
         raise InputError(f"is no history of a training: it lacks the column {missing[0]!r}", file=path)
     return history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,26 +11,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mml_core.training.columns import terms_of
+
 INK, FAINT = "#24292f", "#d0d7de"
 COLOURS = ("#0969da", "#cf5f00", "#1a7f37", "#8250df", "#bf3989", "#6e7781")
 CURVE_SIZE = (4.8, 3.0)  # inches
 #: With more classes than this a matrix gets no counts, and with more than that no names.
 COUNTED_CLASSES, NAMED_CLASSES = 12, 40
 LONGEST_NAME = 34
+#: How the terms of a loss are drawn: what a pattern is called, and its lengths in points.
+DASHES = (("dashed", (3, 2)), ("dotted", (1, 2)), ("dash-dotted", (5, 2, 1, 2)))
 
 
 def loss_curves(history: pd.DataFrame) -> Figure:
-    """Return the losses of a stage's networks over epochs; where there is a divergence, cross-entropy is dashed.
+    """Return the losses of a stage's networks over epochs, and the terms that they are sums of where there are several.
 
-    `history` has the columns epoch, network, loss, cross_entropy and divergence: a row an epoch and network.
+    `history` has the columns epoch, network and loss, and one for each term: a row an epoch and network.
     """
     figure, axes = _axes(CURVE_SIZE)
-    mutual = bool((history["divergence"].fillna(0) != 0).any())
+    terms = [name for name in terms_of(history.columns) if (history[name].fillna(0) != 0).any()]
+    styles = dict(zip(terms, itertools.cycle(DASHES), strict=False)) if len(terms) > 1 else {}
     for colour, (network, rows) in zip(_cycle(history), history.groupby("network", sort=False), strict=True):
         axes.plot(rows["epoch"], rows["loss"], color=colour, label=network, **_marks(rows))
-        if mutual:
-            axes.plot(rows["epoch"], rows["cross_entropy"], color=colour, linestyle=(0, (3, 2)), linewidth=1.1)
-    _finish_curves(axes, "loss (dashed: its cross-entropy)" if mutual else "loss")
+        for term, (_, dashes) in styles.items():
+            axes.plot(rows["epoch"], rows[term], color=colour, linestyle=(0, dashes), linewidth=1.1)
+    parts = ", ".join(f"{name}: {term.replace('_', ' ')}" for term, (name, _) in styles.items())
+    _finish_curves(axes, f"loss ({parts})" if parts else "loss")
     return figure
 
 

@@ -11,23 +11,13 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from mml_core.io.files import write_text
-
-#: Before and behind the terms of the objective, which have columns of their own.
-FIRST_COLUMNS = ("epoch", "step", "network", "learning_rate", "loss")
-LAST_COLUMNS = ("train_top1", "validation_loss", "validation_top1", "seconds")
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of a history: the terms of the objective in the order in which they first occur."""
-    fixed = {*FIRST_COLUMNS, *LAST_COLUMNS}
-    terms = dict.fromkeys(key for row in rows for key in row if key not in fixed)
-    return [*FIRST_COLUMNS, *terms, *LAST_COLUMNS]
+from mml_core.training.columns import columns_of
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` to the CSV file at `path`; what a row does not have stays empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns_of(rows), lineterminator="\n")
+    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
@@ -40,6 +30,10 @@ def write_tensorboard(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             for row in rows:
                 if row["network"] != network:
                     continue
-                for column in columns_of(rows)[3:-1]:
+                for column in _columns(rows)[3:-1]:
                     if row.get(column) not in (None, ""):
                         writer.add_scalar(column, row[column], row["step"])
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return columns_of(name for row in rows for name in row)

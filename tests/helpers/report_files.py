@@ -81,9 +81,10 @@ def make_files(folder: Path, *, multi_label: bool) -> ReportFiles:
     request = TableRequest(recipe="single", dataset="toy", name="main", table=table, protocol=ProtocolConfig())
     write_table(folder / "table.csv", build_table(request, [members_of("mml", scores)]))
     (folder / "history.csv").write_text(
-        "epoch,step,network,learning_rate,loss,cross_entropy,divergence,train_top1,validation_top1,seconds\n"
-        "1,4,rgb,0.1,2.0,1.5,0.5,30.0,,60.0\n1,4,flow,0.1,2.1,1.6,0.5,20.0,,60.0\n"
-        "2,8,rgb,0.1,1.0,0.8,0.2,60.0,55.0,60.0\n2,8,flow,0.1,1.1,0.9,0.2,50.0,45.0,60.0\n"
+        "epoch,step,network,learning_rate,loss,cross_entropy,divergence,train_top1,"
+        "validation_loss,validation_top1,seconds\n"
+        "1,4,rgb,0.1,2.0,1.5,0.5,30.0,,,60.0\n1,4,flow,0.1,2.1,1.6,0.5,20.0,,,60.0\n"
+        "2,8,rgb,0.1,1.0,0.8,0.2,60.0,0.9,55.0,60.0\n2,8,flow,0.1,1.1,0.9,0.2,50.0,1.2,45.0,60.0\n"
     )
     (folder / "config.json").write_text(json.dumps({"config": {"epochs": 2, "note": "</pre><b>"}}))
     (folder / "quality.csv").write_text("video_id,split,reason\nclips/bad<i>.mp4,validation,no frame decoded\n")
