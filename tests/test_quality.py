@@ -7,12 +7,13 @@ import json
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from video_files import numbered_frames, write_video
 
-from mml_core.annotations import assign_shards, load_annotations
+from mml_core.annotations import MissingVideo, assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import Quarantined, check_share, write_quality_table
 from mml_core.errors import InputError
@@ -20,6 +21,7 @@ from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.plan.data_file import plan_digest
 from mml_core.plan.run import plan_data
 from mml_core.plan.stages import DataPlan
+from mml_core.report.content import quality_part
 from mml_core.runtime import compute
 from mml_core.shards.reader import ModalityStore
 
@@ -91,6 +93,25 @@ def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
     assert "1 of 2 videos of split validation (50.0%)" in message
     assert "ä 9.mp4: cannot be opened as a video" in message
     assert not (videos / "quality.csv").exists()
+
+
+def test_videos_that_are_missing_and_may_be_have_rows_and_do_not_count(videos: Path) -> None:
+    dataset = load_dataset(dataset_file(videos, 0.2))
+    (videos / "ä 9.mp4").write_bytes((videos / "ä 8.mp4").read_bytes())
+    make_all(dataset, videos / "rgb")
+    gone = [MissingVideo(split, f"{split} {i}", f"{i}.mp4", "missing: x") for split in ("test", "train") for i in "abc"]
+    annotations = replace(load_annotations(dataset, check_files=False), missing=tuple(gone))
+    write_quality_table(dataset, annotations, videos / "rgb", videos / "quality.csv")
+    _, *found = table(videos / "quality.csv")
+    assert [row[3] for row in found] == ["missing: x"] * 3 + ["missing: x"] * 3 + ["empty file"]
+    assert found[0] == ["test", "test a", "a.mp4", "missing: x"]
+    part = quality_part(annotations, videos / "quality.csv")
+    assert list(part.splits.headings) == ["Split", "Videos", "Quarantined", "Missing"]
+    assert [[cell.text for cell in row] for row in part.splits.rows] == [
+        ["train", "8", "1", "3"],
+        ["validation", "2", "0", "0"],
+    ]
+    assert len(part.quarantined.rows) == 7
 
 
 def rows(count: int, split: str = "train") -> list[Quarantined]:

@@ -221,6 +221,15 @@ def test_messages_of_ffmpeg() -> None:
     assert messages.error == "corrupt decoded frame"
     assert messages.stated == Stated(12.5, 3602.5, 320, 240, 2.0)
     assert messages.complete.is_set()
+    changed = _Messages()
+    changed.stated = Stated(width=96, height=64)
+    change = (
+        "[fc#0 @ 0x5] [info] Reconfiguring filter graph because video parameters changed to yuvj420p(pc, bt470bg), "
+    )
+    changed.take(change + "96x64, unspecified alpha")
+    assert changed.error is None, "another format of the pixels"
+    changed.take(change + "128x64, unspecified alpha")
+    assert changed.error == "the shape of the picture changes"
     silent = _Messages()
     silent.take("[info]   Stream #0:0: Video: h264, 1k tbr")
     assert silent.error is None

@@ -25,6 +25,7 @@ from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.text_lines import text_lines
 from mml_core.annotations.types import Listing, Row
 from mml_core.config.annotations import KineticsAnnotations
+from mml_core.errors import InputError
 
 _HINT = "is it the file as distributed? See config/datasets/kinetics400.yaml"
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -55,6 +56,7 @@ class _Videos:
 
     def __init__(self, config: KineticsAnnotations) -> None:
         self._config = config
+        self._above = {split: _plain_folder(config, split, folder) for split, folder in config.folders.items()}
         self._unknown = not config.videos.exists()
         self._names: dict[str, frozenset[str]] = {}
 
@@ -64,7 +66,7 @@ class _Videos:
         Raises UnsafePathError for what no folder can be called.
         """
         name = video_id + self._config.extension
-        above = self._config.folders.get(split, "")
+        above = self._above.get(split)
         folders = dict.fromkeys([label, label.replace(" ", "_"), ""])
         paths = [plain_path("/".join(filter(None, (above, folder, name)))) for folder in folders]
         if self._unknown:
@@ -80,6 +82,14 @@ class _Videos:
             except OSError:
                 self._names[folder] = frozenset()
         return name in self._names[folder]
+
+
+def _plain_folder(config: KineticsAnnotations, split: str, folder: str) -> str:
+    try:
+        return plain_path(folder)
+    except UnsafePathError as error:
+        hint = "name a folder inside annotations.videos"
+        raise InputError(f"annotations.folders.{split}: {error}", file=config.videos, hint=hint) from None
 
 
 def _split_rows(videos: _Videos, split: str, file: Path, subset: Path | None, problems: Problems) -> Iterator[Row]:

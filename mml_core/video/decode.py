@@ -192,6 +192,7 @@ class _Messages:
 
     _ERROR = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)")
     _TOLD_TO_END = re.compile(r"\[info\] Exiting normally, received signal \d+")
+    _CHANGE = re.compile(r"(?:\[[^\]]* @ [^\]]*\] )*\[info\] Reconfiguring filter graph because .*, (\d+)x(\d+)")
     _STREAM = re.compile(r"\[info\] +Stream #0:.* Video: (.*, ([0-9.]+k?) fps.*|.*)")
     _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
     _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
@@ -210,6 +211,10 @@ class _Messages:
         """Look at the next line."""
         if self.error is None and (match := self._ERROR.match(line)):
             self.error = match[1]
+        # newer versions of ffmpeg stretch what follows to the size of the frames before
+        known = (str(self.stated.width), str(self.stated.height))
+        if self.error is None and (match := self._CHANGE.match(line)) and match.groups() != known:
+            self.error = "the shape of the picture changes"
         self.told_to_end |= self._TOLD_TO_END.match(line) is not None
         if self.complete.is_set():
             return
