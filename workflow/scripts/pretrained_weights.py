@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from mml_core.io.files import replaced_on_success, write_text
-from mml_core.networks import imagenet_state, kinetics_state
+from mml_core.networks.weights import imagenet_state, kinetics_state
 from mml_core.runtime.cli import run
 
 
