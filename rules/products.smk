@@ -110,8 +110,7 @@ def stage_arguments(kind):
 
 def page_modalities(wildcards):
     """Return the modalities that a recipe's page shows samples of: those of the run's data set that its stages read."""
-    read = read_modalities(STAGES[wildcards.recipe])
-    return [name for name in read if name in PLAN.data.config.modalities]
+    return read_modalities(DATASET, STAGES[wildcards.recipe])
 
 
 def sample_shards(ending):

@@ -88,7 +88,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
             "training.state evaluation.scores",
         ),
         ("score_stage", "networks.cost evaluation.scores clips.crops", "training.engine objectives"),
-        ("pretrained_weights", "networks.weights networks.pytorchvideo_layout", "training.engine"),
+        ("pretrained_weights", "networks.weights networks.pytorchvideo_layout", "networks.tsm networks.handover"),
         ("claims_table", "plan.claims evaluation.claims evaluation.uncertainty", "plan.stages"),
         ("ensemble_table", "evaluation.table evaluation.fusion", "evaluation.claims plan.claims"),
         ("report", "report.page report.clips flow.picture", "plan.data_file"),

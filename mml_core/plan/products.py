@@ -90,9 +90,10 @@ def published_names(recipe: RecipeConfig, name: str) -> list[str]:
     return [recipe.published[name].published] if name in recipe.published else []
 
 
-def read_modalities(stages: Mapping[str, Stage]) -> list[str]:
-    """Return the names of the modalities that `stages` read."""
-    return sorted({name for stage in stages.values() for name in stage.document.modalities})
+def read_modalities(dataset: str, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the modalities of `dataset` that those of `stages` read that are trained on it."""
+    documents = [stage.document for stage in stages.values()]
+    return sorted({name for document in documents if document.dataset == dataset for name in document.modalities})
 
 
 def _sources(recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str) -> list[Source]:
