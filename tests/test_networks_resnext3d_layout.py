@@ -1,4 +1,4 @@
-"""Checkpoints of MARS and 3D-ResNets-PyTorch: names and shapes of the public code; the files themselves were not tried."""
+"""Checkpoints of MARS and 3D-ResNets-PyTorch: names and shapes of the public code; the files were not tried."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ STAGES = ((128, 3), (256, 4), (512, 23), (1024, 3))
 def recorded(channels: int, classes: int, *, counters: bool = True) -> dict[str, Tensor]:
     """Return a state dict with the names and shapes of the authors' 3D ResNeXt-101 of cardinality 32.
 
-    All elements of a tensor have one value, its number (one element in memory). Weights that torch before 0.4.1 saved have
-    no counters.
+    All elements of a tensor have one value, its number (one element in memory). Weights that torch before 0.4.1 saved
+    have no counters.
     """
     shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (64, channels, 7, 7, 7)}
 
