@@ -6,22 +6,22 @@ OUTPUTS:
     results/<dataset>/stages/<stage>/weights.safetensors    weights of all networks of the stage
     results/<dataset>/stages/<stage>/history.csv            a row per epoch and network
     results/<dataset>/stages/<stage>/config.json            effective settings, and the digest of the weights
-    results/imagenet/<backbone>.safetensors                 downloaded where a stage starts from ImageNet
-    results/kinetics/<backbone>.safetensors                 downloaded where an I3D starts from Kinetics
+    results/imagenet/<name>.safetensors                     downloaded where a stage starts from ImageNet
+    results/kinetics/<name>.safetensors                     downloaded where a stage starts from Kinetics
 A stage's folder is its name and a digest of everything that defines its weights (mml_core/plan/stages.py).
 """
 
 
 rule pretrained_weights:
-    """Download weights trained on ImageNet (torchvision's, verified) or Kinetics (PyTorchVideo's I3D)."""
+    """Download weights trained on ImageNet (torchvision's, verified) or Kinetics (PyTorchVideo's I3D, torchvision's S3D)."""
     output:
-        weights="<results>/{source}/{backbone}.safetensors",
-        receipt="<results>/{source}/{backbone}.json",
+        weights="<results>/{source}/{name}.safetensors",
+        receipt="<results>/{source}/{name}.json",
     log:
-        "<logs>/{source}/{backbone}.log",
+        "<logs>/{source}/{name}.log",
     wildcard_constraints:
         source="imagenet|kinetics",
-        backbone="resnet18|resnet34|resnet50|resnet101",
+        name="[a-z0-9_]+",
     retries: 2
     localrule: True
     conda:
@@ -32,7 +32,7 @@ rule pretrained_weights:
         """
         exec python workflow/scripts/pretrained_weights.py \
             --source {wildcards.source:q} \
-            --backbone {wildcards.backbone:q} \
+            --name {wildcards.name:q} \
             --output {output.weights:q} >{log:q} 2>&1
         """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_helpers import build
+from network_helpers import build, build_3d
+from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from mml_core.networks.cost import gflops_per_clip, parameters_millions
@@ -44,3 +45,28 @@ def test_network_is_left_alone() -> None:
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+
+
+class Sum(nn.Module):
+    """The sum of two networks' logits."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, rgb: Tensor, flow: Tensor) -> Tensor:
+        return self.first(rgb).logits + self.second(flow).logits
+
+
+def test_cost_of_a_network_of_two_inputs_is_that_of_its_streams() -> None:
+    rgb, flow = build(channels=3), build(channels=10, frames=2)
+    shapes = (4, 3, 56, 56), (2, 10, 40, 40)
+    expected = gflops_per_clip(rgb, shapes[0]) + gflops_per_clip(flow, shapes[1])
+    assert gflops_per_clip(Sum(rgb, flow), *shapes) == pytest.approx(expected, rel=1e-12)
+
+
+def test_segments_cost_as_much_as_clips() -> None:
+    network = build_3d("resnext3d", depth="tiny")
+    one = gflops_per_clip(network, (16, 3, 56, 56))
+    classifier = network.fc.in_features * 5 / 1e9  # once a clip, on the mean of the segments
+    assert gflops_per_clip(network, (48, 3, 56, 56)) == pytest.approx(3 * one - 2 * classifier, rel=1e-9)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from network_helpers import build
 from torch import Tensor, nn
 
-from mml_core.networks import InflatedClassifier, gflops_per_clip, hand_over, parameters_millions
+from mml_core.networks import gflops_per_clip, hand_over, parameters_millions
 from mml_core.networks.backbones import build_backbone
-from mml_core.networks.inflated import inflate
+from mml_core.networks.inflated import InflatedClassifier, inflate
 
 
 def i3d(*, lively: bool = False, seed: int = 0, **settings: int | float | str) -> InflatedClassifier:
@@ -194,7 +194,7 @@ def test_memory_format_changes_nothing() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 32, 32), (1, 4, 10, 32, 32), (4, 3, 32, 32)])
 def test_clips_of_another_form_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected \(B, 4, 3, H, W\), got"):
+    with pytest.raises(ValueError, match=r"expected \(B, S \* 4, 3, H, W\), got"):
         i3d()(torch.randn(shape))
 
 

@@ -8,7 +8,8 @@ from network_helpers import build
 from torch import nn
 
 from mml_core.errors import InputError
-from mml_core.networks import HandOver, InflatedClassifier, convert_input_channels, hand_over
+from mml_core.networks import HandOver, convert_input_channels, hand_over
+from mml_core.networks.inflated import InflatedClassifier
 
 
 def i3d(**settings: int | str) -> InflatedClassifier:
@@ -62,7 +63,7 @@ def test_there_is_no_way_back(channels: int) -> None:
     with pytest.raises(InputError, match=r"0 missing, 0 unknown, \d+ of another shape") as caught:
         hand_over(target, i3d(seed=1).state_dict(), reset_head=False, source="ml.i3d")
     assert f"conv1.weight is (32, 3, 5, 7, 7), the network's is (32, {channels}, 7, 7)" in caught.value.message
-    assert "architecture i3d only into i3d" in caught.value.hint
+    assert "those of 3-D networks only into 3-D ones" in caught.value.hint
     assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_helpers import build
+from network_helpers import build, build_3d
 from torch import nn
 
-from mml_core.config.learning import SgdConfig
+from mml_core.config.learning import AdamConfig, SgdConfig
 from mml_core.networks import VideoNetwork, parameter_groups
 
 OPTIMIZER = SgdConfig(learning_rate=0.02, weight_decay=1e-4, new_head_multiplier=5.0)
@@ -60,3 +60,79 @@ def test_sgd_steps_with_these_rates() -> None:
     torch.testing.assert_close(moved["fc.bias"], torch.full((5,), 0.2))
     torch.testing.assert_close(moved["bn1.weight"], torch.full((32,), 0.02))
     torch.testing.assert_close(moved["conv1.weight"], 0.02 * (1 + 1e-4 * before["conv1.weight"]))
+
+
+class TwoStreams(VideoNetwork):
+    """A network of two parts with a classifier each."""
+
+    classifiers = ("rgb.fc", "flow.fc")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rgb, self.flow = build(), build(channels=10)
+
+
+def names_by_group(network: VideoNetwork, optimizer: SgdConfig | AdamConfig, **rest: object) -> dict[str, set[str]]:
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = parameter_groups(network, optimizer, **rest)
+    assert sum(len(group["params"]) for group in groups) == len(
+        {id(one) for group in groups for one in group["params"]}
+    )
+    return {group["name"]: {names[id(parameter)] for parameter in group["params"]} for group in groups}
+
+
+def test_parts_learn_without_what_is_frozen_in_them() -> None:
+    network = TwoStreams()
+    found = names_by_group(network, OPTIMIZER, new_head=True, parts=("rgb",), frozen=("rgb.layer1", "rgb.bn1", "flow"))
+    assert found["new_head_weight"] == {"rgb.fc.weight"}
+    assert found["new_head_bias"] == {"rgb.fc.bias"}
+    assert "rgb.conv1.weight" in found["weights"]
+    everything = set.union(*found.values())
+    expected = {name for name, _ in network.rgb.named_parameters() if not name.startswith(("layer1.", "bn1."))}
+    assert everything == {f"rgb.{name}" for name in expected}
+
+
+def test_a_part_is_a_module_and_not_the_beginning_of_a_name() -> None:
+    network = build()
+    network.layer10 = nn.Linear(2, 2)
+    found = names_by_group(network, OPTIMIZER, new_head=False, parts=("layer1",))
+    assert not any(name.startswith("layer10") for names in found.values() for name in names)
+    assert found["weights"] == {"layer1.0.conv1.weight", "layer1.0.conv2.weight"}
+
+
+def test_both_classifiers_of_a_network_of_two_streams_are_new() -> None:
+    found = names_by_group(TwoStreams(), OPTIMIZER, new_head=True)
+    assert found["new_head_weight"] == {"rgb.fc.weight", "flow.fc.weight"}
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SgdConfig(groups="plain", learning_rate=0.1, weight_decay=5e-4),
+        AdamConfig(kind="adam", learning_rate=0.1, weight_decay=5e-4),
+    ],
+)
+def test_plain_groups_treat_all_parameters_alike(optimizer: SgdConfig | AdamConfig) -> None:
+    network = build_3d("resnext3d", depth="tiny")
+    (group,) = parameter_groups(
+        network, optimizer, new_head=True, frozen=("conv1", "bn1", "layer1", "layer2", "layer3")
+    )
+    assert (group["name"], group["lr"], group["lr_scale"], group["weight_decay"]) == ("all", 0.1, 1.0, 5e-4)
+    expected = [one for name, one in network.named_parameters() if name.startswith(("layer4.", "fc."))]
+    assert {id(one) for one in group["params"]} == {id(one) for one in expected}
+
+
+def test_adam_with_groups_of_tsm() -> None:
+    optimizer = AdamConfig(kind="adam", learning_rate=0.01, groups="tsm", new_head_multiplier=3)
+    rates = {group["name"]: group["lr"] for group in parameter_groups(build(), optimizer, new_head=True)}
+    assert rates == pytest.approx(
+        {"weights": 0.01, "normalisation": 0.01, "new_head_weight": 0.03, "new_head_bias": 0.06}
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "frozen"), [((), ()), (("head",), ()), (("",), ("",)), (("layer4",), ("layer4",)), (("relu",), ())]
+)
+def test_nothing_to_learn_is_refused(parts: tuple[str, ...], frozen: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="no parameters in"):
+        parameter_groups(build(), OPTIMIZER, new_head=True, parts=parts, frozen=frozen)

@@ -11,8 +11,9 @@ from network_helpers import build
 from torch import Tensor, nn
 
 from mml_core.errors import InputError
-from mml_core.networks import HandOver, hand_over, read_weight_file
+from mml_core.networks import HandOver, hand_over
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
+from mml_core.networks.weights import read_weight_file
 
 NORMALISATION = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 

@@ -11,7 +11,8 @@ from network_helpers import build
 from torch import Tensor
 
 from mml_core.errors import InputError
-from mml_core.networks import HandOver, convert_input_channels, hand_over, read_weight_file
+from mml_core.networks import HandOver, convert_input_channels, hand_over
+from mml_core.networks.weights import read_weight_file
 
 CAB = 468
 

@@ -130,7 +130,7 @@ def test_first_convolution_for_any_number_of_channels(backbone: str, channels: i
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 32, 32), (1, 4, 10, 32, 32), (4, 3, 32, 32)])
 def test_clips_of_another_form_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected \(B, 4, 3, H, W\), got"):
+    with pytest.raises(ValueError, match=r"expected \(B, S \* 4, 3, H, W\), got"):
         build()(torch.randn(shape))
 
 
@@ -175,3 +175,34 @@ def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize("architecture", ["tsm", "tsn", "i3d"])
+def test_segments_are_by_themselves_and_their_mean_counts(architecture: str) -> None:
+    network = with_lively_head(build(architecture=architecture)).eval()
+    clips = torch.randn(2, 12, 3, 32, 32)
+    with torch.no_grad():
+        together = network(clips)
+        alone = [network(segment) for segment in clips.split(4, dim=1)]
+    for whole, parts in (
+        (together.logits, [one.logits for one in alone]),
+        (together.features, [one.features for one in alone]),
+    ):
+        torch.testing.assert_close(whole, torch.stack(parts).mean(dim=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "shape"), [("tsm", (2, 8, 128, 4, 4)), ("i3d", (2, 2, 128, 2, 4, 4))])
+def test_maps_are_kept_where_somebody_asks_for_them(architecture: str, shape: tuple[int, ...]) -> None:
+    network, clips = build(architecture=architecture).eval(), torch.randn(2, 8, 3, 64, 64)
+    assert network(clips).maps == {}
+    network.kept = ("layer3",)
+    maps = network(clips).maps
+    assert {name: tuple(value.shape) for name, value in maps.items()} == {"layer3": shape}
+
+
+@pytest.mark.parametrize("architecture", ["tsm", "i3d"])
+def test_detached_classifier_learns_by_itself(architecture: str) -> None:
+    network = with_lively_head(build(architecture=architecture))
+    network.detached = True
+    network(torch.randn(2, 4, 3, 32, 32)).logits.square().sum().backward()
+    assert {name for name, one in network.named_parameters() if one.grad is not None} == {"fc.weight", "fc.bias"}

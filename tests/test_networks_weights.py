@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
+import runpy
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,9 +16,10 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import nn
 
 from mml_core.errors import InputError
-from mml_core.networks import imagenet_state, read_weight_file
+from mml_core.networks.weights import imagenet_state, kinetics_state, read_weight_file
 
 STATE = {
     "half": torch.tensor([1.5, -2.0]).half(),
@@ -183,3 +189,57 @@ def test_tiny_backbone_has_no_imagenet_weights() -> None:
     with pytest.raises(InputError, match="resnet_tiny has no ImageNet weights") as caught:
         imagenet_state("resnet_tiny")
     assert "init: random" in caught.value.hint
+
+
+@pytest.mark.parametrize("state", [imagenet_state, kinetics_state])
+def test_names_without_weights(state: Callable[[str], Any]) -> None:
+    with pytest.raises(InputError, match="weights of vgg16"):
+        state("vgg16")
+
+
+def test_cached_weights_of_s3d_come_without_classifier(hub: Path) -> None:
+    network = torchvision.models.video.s3d()
+    torch.save(network.state_dict(), hub / "s3d-d76dad2f.pth")
+    state = kinetics_state("s3d")
+    assert set(network.state_dict()) - set(state) == {"classifier.1.weight", "classifier.1.bias"}
+    assert torch.equal(state["features.0.0.0.weight"], network.features[0][0][0].weight)
+
+
+@pytest.mark.parametrize(("name", "file"), [("s3d", "s3d-d76dad2f.pth"), ("resnet50", "I3D_8x8_R50.pyth")])
+def test_offline_says_which_file_of_kinetics_goes_where(hub: Path, name: str, file: str) -> None:
+    with pytest.raises(InputError, match=f"{file} could not be downloaded into") as caught:
+        kinetics_state(name)
+    assert f"put {file} from another one into {hub}" in caught.value.hint
+
+
+def test_cached_weights_of_i3d_come_under_our_names_and_without_classifier(hub: Path) -> None:
+    names = ["blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_a.weight", "blocks.6.proj.weight"]
+    torch.save({"model_state": {name: torch.zeros(1) for name in names}}, hub / "I3D_8x8_R50.pyth")
+    assert set(kinetics_state("resnet50")) == {"conv1.weight", "layer1.0.conv1.weight"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "file", "network"),
+    [
+        ("kinetics", "s3d", "s3d-d76dad2f.pth", torchvision.models.video.s3d),
+        ("imagenet", "resnet18", "resnet18-f37072fd.pth", torchvision.models.resnet18),
+    ],
+)
+def test_script_keeps_them_with_a_receipt(
+    hub: Path,
+    tmp_path: Path,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    name: str,
+    file: str,
+    network: Callable[[], nn.Module],
+) -> None:
+    torch.save(network().state_dict(), hub / file)
+    script, output = project / "workflow" / "scripts" / "pretrained_weights.py", tmp_path / f"{name}.safetensors"
+    arguments = ["--source", source, "--name", name, "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    runpy.run_path(str(script))["main"]()
+    receipt = json.loads(output.with_suffix(".json").read_text())
+    assert receipt == {"sha256": hashlib.sha256(output.read_bytes()).hexdigest()}
+    assert not [key for key in read_weight_file(output) if key.startswith(("fc.", "classifier."))]

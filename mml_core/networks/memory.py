@@ -35,21 +35,18 @@ def saved_bytes(network: nn.Module, inputs: Sequence[tuple[int, int, int, int]],
     shadow = copy.deepcopy(network).to("meta")
     if mixed:
         shadow = _in_half_precision(shadow)
-    own = {*shadow.buffers(), *(one for one in shadow.parameters() if one.dtype == torch.float32)}
-    counted_elsewhere = {one.untyped_storage()._cdata for one in own}
+    own = [*shadow.buffers(), *(one for one in shadow.parameters() if one.dtype == torch.float32)]
     dtype = torch.float16 if mixed else torch.float32
     arguments = [torch.empty((clips, *shape), device="meta", dtype=dtype) for shape in inputs]
-    saved: dict[int, torch.UntypedStorage] = {}  # storages are held, so that none gets the address of another
+    saved: set[torch.UntypedStorage] = set()
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage._cdata] = storage
+        saved.add(tensor.untyped_storage())
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        prediction = shadow(*arguments)
-    del prediction
-    return sum(storage.nbytes() for address, storage in saved.items() if address not in counted_elsewhere)
+        shadow(*arguments)
+    return sum(storage.nbytes() for storage in saved - {one.untyped_storage() for one in own})
 
 
 def _in_half_precision(network: nn.Module) -> nn.Module:

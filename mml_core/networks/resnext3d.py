@@ -31,7 +31,7 @@ PLANS = {"tiny": Plan(16, 32, (1, 1, 1, 1)), 50: Plan(64, 128, (3, 4, 6, 3)), 10
 
 
 class Bottleneck(nn.Module):
-    """1 x 1 x 1, grouped 3 x 3 x 3 and 1 x 1 x 1 convolutions; the shortcut is projected where needed (type B)."""
+    """1 x 1 x 1, grouped 3 x 3 x 3 and 1 x 1 x 1 convolutions; a shortcut of type B (projected if sizes change)."""
 
     def __init__(self, channels: int, planes: int, cardinality: int, stride: int) -> None:
         super().__init__()

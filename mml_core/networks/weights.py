@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -102,40 +102,36 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def downloaded_state(source: Literal["imagenet", "kinetics"], name: str) -> dict[str, Tensor]:
-    """Return weights trained on ImageNet or Kinetics without their classifier, whose classes mean nothing here.
-
-    `name` is what `NetworkBase.download` says. They are downloaded once into torch's hub cache. Raises InputError where
-    there are none, or where they are neither cached nor can be downloaded.
-    """
-    state = imagenet_state(name) if source == "imagenet" else kinetics_state(name)
-    return {key: value for key, value in state.items() if not key.startswith(("fc.", "classifier."))}
-
-
 def imagenet_state(backbone: str) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights of `backbone`, its checksum verified.
+    """Return torchvision's ImageNet weights of `backbone` without the classifier, whose classes mean nothing here.
 
-    Version 1 of the weights, since the papers used them: version 2 came later, from a longer recipe, and would blur
-    every comparison with their tables. Errors as `downloaded_state`.
+    Downloaded once into torch's hub cache with its checksum verified. Version 1 of the weights, since the papers
+    used them: version 2 came later, from a longer recipe, and would blur every comparison with their tables.
+    Raises InputError where the backbone has none, or where they are neither cached nor can be downloaded.
     """
-    return _torchvision_state(_imagenet_weights(backbone), f"ImageNet weights of {backbone}")
+    return _without_classifier(_torchvision_state(_imagenet_weights(backbone), f"ImageNet weights of {backbone}"))
 
 
 def kinetics_state(name: str) -> dict[str, Tensor]:
-    """Return weights trained on Kinetics-400 under our names: resnet50 is PyTorchVideo's I3D, s3d torchvision's S3D.
+    """Return weights trained on Kinetics-400 without the classifier: resnet50 is PyTorchVideo's I3D, s3d torchvision's.
 
-    PyTorchVideo publishes no checksum; nothing but tensors is read. Errors as `downloaded_state`.
+    Downloaded once into torch's hub cache. PyTorchVideo publishes no checksum; nothing but tensors is read. Raises
+    InputError for another name, and where the file is neither cached nor can be downloaded.
     """
     match name:
         case "resnet50":
-            return _pytorchvideo_i3d()
+            return _without_classifier(_pytorchvideo_i3d())
         case "s3d":
-            return _torchvision_state(S3D_Weights.KINETICS400_V1, "Kinetics weights of S3D")
+            return _without_classifier(_torchvision_state(S3D_Weights.KINETICS400_V1, "Kinetics weights of S3D"))
         case _:
             raise InputError(
                 f"no weights of {name} trained on Kinetics",
                 hint="there are those of an I3D with resnet50, and of s3d; choose one of them, or `init: imagenet`",
             )
+
+
+def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if not name.startswith(("fc.", "classifier."))}
 
 
 def _torchvision_state(weights: WeightsEnum, subject: str) -> dict[str, Tensor]:

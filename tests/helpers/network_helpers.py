@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
-from mml_core.config.networks import ResNetNetwork
-from mml_core.networks import VideoNetwork, build_network
+from mml_core.config.networks import NetworkConfig, ResNetNetwork
+from mml_core.networks import ClipShape, VideoNetwork, build_network
 
 
 def network_config(**settings: Any) -> ResNetNetwork:
@@ -19,10 +20,20 @@ def network_config(**settings: Any) -> ResNetNetwork:
 def build(
     *, frames: int = 4, channels: int = 3, classes: int = 5, seed: int = 0, backbone: str = "resnet_tiny", **rest: Any
 ) -> VideoNetwork:
-    """Return a network with weights drawn from `seed`."""
+    """Return a ResNet over clips with weights drawn from `seed`."""
     torch.manual_seed(seed)
     config = network_config(backbone=backbone, **rest)
-    return build_network(config, frames=frames, channels=channels, classes=classes)
+    return build_network(config, ClipShape(frames, {"rgb": channels}), classes=classes)
+
+
+def build_3d(
+    architecture: str, *, frames: int = 16, channels: int = 3, classes: int = 5, seed: int = 0, **rest: Any
+) -> VideoNetwork:
+    """Return a network of another family over one modality, with weights drawn from `seed`."""
+    torch.manual_seed(seed)
+    block = {"modality": "rgb", "init": "random", "architecture": architecture, **rest}
+    config = TypeAdapter(NetworkConfig).validate_python(block)
+    return build_network(config, ClipShape(frames, {"rgb": channels}), classes=classes)
 
 
 def shift_by_loop(x: Tensor, frames: int) -> Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from mml_core.io.files import replaced_on_success, write_text
-from mml_core.networks.weights import downloaded_state
+from mml_core.networks.weights import imagenet_state, kinetics_state
 from mml_core.runtime.cli import run
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="what the network's configuration calls them")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    state = downloaded_state(arguments.source, arguments.name)
+    state = (imagenet_state if arguments.source == "imagenet" else kinetics_state)(arguments.name)
     with replaced_on_success(arguments.output) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
     with arguments.output.open("rb") as file:

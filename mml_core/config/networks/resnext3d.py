@@ -10,7 +10,11 @@ from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream
 
 
 class ResNext3dNetwork(OneStream):
-    """A 3-D ResNeXt; parameters are named as in the published weights."""
+    """A 3-D ResNeXt; parameters are named as in the published weights.
+
+    Checkpoints of craston/MARS and kenshohara/3D-ResNets-PyTorch (.pth) are read as they are. Names and shapes are those
+    of the public code, with which loading is tested; the published files themselves were not tried.
+    """
 
     module = "mml_core.networks.resnext3d"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")

@@ -10,7 +10,11 @@ from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream
 
 
 class S3dNetwork(OneStream):
-    """Separable 3-D Inception, torchvision's; s3dg gates its features after each temporal convolution."""
+    """Separable 3-D Inception, torchvision's; s3dg gates its features after each temporal convolution.
+
+    torchvision's weights fit but for the form of the classifier, which changes as they are read. The names of inner
+    blocks are `features.0` … `features.15`; `features.6`, `features.12` and `features.15` end a resolution.
+    """
 
     module = "mml_core.networks.s3d"
     parts = ("features", "fc")
