@@ -57,8 +57,8 @@ def test_selected_views_show_the_frames_of_the_wanted_protocol(
     wanted: ProtocolConfig, items: int, length: int, clip: ClipConfig
 ) -> None:
     stored = ProtocolConfig(dense=12, uniform=12)  # holds all of up to four views of a kind
-    starts = evaluation_starts(items, length, clip, stored)
-    expected = evaluation_starts(items, length, clip, wanted)
+    video = ({"flow": items}, {"flow": length}, clip)
+    starts, expected = (evaluation_starts(*video, protocol)["flow"] for protocol in (stored, wanted))
     np.testing.assert_array_equal(starts[select_views(stored, wanted)], expected)
 
 

@@ -18,14 +18,14 @@ def parameters_millions(network: nn.Module) -> float:
     return sum(parameter.numel() for parameter in network.parameters()) / 1e6
 
 
-def gflops_per_clip(network: nn.Module, clip_shape: tuple[int, int, int, int]) -> float:
-    """Return the GFLOPs of one forward pass over a clip of `clip_shape` (T, C, H, W).
+def gflops_per_clip(network: nn.Module, *clip_shapes: tuple[int, int, int, int]) -> float:
+    """Return the GFLOPs of one forward pass over a clip, whose inputs are of `clip_shapes` (T, C, H, W).
 
     Only shapes are computed (torch's meta device): nothing is calculated, and `network` is left as it is.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        shadow(torch.empty((1, *clip_shape), device="meta"))
+        shadow(*(torch.empty((1, *shape), device="meta") for shape in clip_shapes))
     # The counter counts a multiply-accumulate as two operations.
     return counter.get_total_flops() / 2 / 1e9
