@@ -36,8 +36,8 @@ def select_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> list[int]:
     """
     if "all" in (stored.clips, wanted.clips):
         raise ValueError(
-            f"views of {_name(stored)} cannot be counted off for {_name(wanted)}: where all clips of a video are taken, "
-            "their number and places depend on its length"
+            f"views of {_name(stored)} cannot be counted off for {_name(wanted)}: where all clips are taken, "
+            "their number and places depend on the video's length"
         )
     for different, verb in (
         (stored.crop != wanted.crop, "cropped"),
