@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+#: Ranges that networks take their inputs in.
+Scale = Literal["imagenet", "activitynet", "unit"]
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -18,7 +21,7 @@ class Kind:
     codec: Literal["colour", "planes"]  # colour JPEG, or grey JPEG of the channels one below the other
     zero_level: int | None  # level that stands for exactly 0; None where no level does
     mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror
-    scale: tuple[tuple[float, float], ...]  # by channel: networks get (level - first) / second
+    scales: Mapping[Scale, tuple[tuple[float, float], ...]]  # by channel: networks get (level - first) / second
 
 
 def _imagenet(mean: float, deviation: float) -> tuple[float, float]:
@@ -26,8 +29,19 @@ def _imagenet(mean: float, deviation: float) -> tuple[float, float]:
     return 255 * mean, 255 * deviation
 
 
-#: rgb: networks get about -2.1 … 2.6. flow: x (to the right), y (downwards); about ±2.2, the deviation being the mean
-#: of ImageNet's three (TSM). diff: the difference of two frames in -1 … 1.
+#: Mean of ActivityNet's red, green and blue in levels (3D-ResNets, MARS).
+_ACTIVITYNET = (114.7748, 107.7354, 99.4750)
+
+#: imagenet, as TSM and MML feed them. rgb: about -2.1 … 2.6. flow (x to the right, y downwards): about ±2.2, the
+#: deviation being the mean of ImageNet's three. diff: the difference of two frames in -1 … 1.
+#:
+#: activitynet, as MARS's published weights take them. rgb: levels less ActivityNet's mean, about -115 … 156. flow: level
+#: less 127.5; zero flow is stored as level 128 here and is therefore 0.5, which stands for 0.08 px at ±20 px, while it
+#: was 127 where those weights were trained. diff, which they do not know: level less 128.
+#:
+#: unit. rgb: -1 … 1. flow and diff: 1 is the bound of the flow, or the largest difference, and -1.008 the other end.
+#:
+#: Zero displacement and zero difference are exactly 0, but for flow in activitynet.
 KINDS: Mapping[str, Kind] = {
     "rgb": Kind(
         channels=3,
@@ -37,7 +51,11 @@ KINDS: Mapping[str, Kind] = {
         codec="colour",
         zero_level=None,
         mirrored_sign=(),
-        scale=(_imagenet(0.485, 0.229), _imagenet(0.456, 0.224), _imagenet(0.406, 0.225)),
+        scales={
+            "imagenet": (_imagenet(0.485, 0.229), _imagenet(0.456, 0.224), _imagenet(0.406, 0.225)),
+            "activitynet": tuple((mean, 1.0) for mean in _ACTIVITYNET),
+            "unit": ((127.5, 127.5),) * 3,
+        },
     ),
     "flow": Kind(
         channels=2,
@@ -47,7 +65,11 @@ KINDS: Mapping[str, Kind] = {
         codec="planes",
         zero_level=128,
         mirrored_sign=(0,),
-        scale=((128, 255 * 0.226), (128, 255 * 0.226)),
+        scales={
+            "imagenet": ((128, 255 * 0.226),) * 2,
+            "activitynet": ((127.5, 1.0),) * 2,
+            "unit": ((128, 127.0),) * 2,
+        },
     ),
     "diff": Kind(
         channels=3,
@@ -57,7 +79,11 @@ KINDS: Mapping[str, Kind] = {
         codec="planes",
         zero_level=128,
         mirrored_sign=(),
-        scale=((128, 127.5), (128, 127.5), (128, 127.5)),
+        scales={
+            "imagenet": ((128, 127.5),) * 3,
+            "activitynet": ((128, 1.0),) * 3,
+            "unit": ((128, 127.0),) * 3,
+        },
     ),
 }
 

@@ -51,7 +51,7 @@ def assert_same(one: list[Batch], other: list[Batch]) -> None:
 def test_batches_do_not_depend_on_the_number_of_workers(training: TrainingClips, evaluation: EvaluationClips) -> None:
     batches = epoch_batches(10, 3, 0, 1)
     assert_same(list(training_loader(training, batches, 0)), list(training_loader(training, batches, 2)))
-    assert_same(list(evaluation_loader(evaluation, 4, 0)), list(evaluation_loader(evaluation, 4, 2)))
+    assert_same(list(evaluation_loader(evaluation, 8, 0)), list(evaluation_loader(evaluation, 8, 2)))
 
 
 def test_batches_travel_where_there_is_hardly_any_shared_memory(tmp_path: Path) -> None:
@@ -117,10 +117,11 @@ def test_the_global_random_state_is_left_alone(training: TrainingClips) -> None:
 
 
 def test_evaluation_visits_every_video_once_in_order(evaluation: EvaluationClips) -> None:
-    batches = list(evaluation_loader(evaluation, 4, 0))
+    batches = list(evaluation_loader(evaluation, 8, 0))
     assert [len(batch.video_ids) for batch in batches] == [4, 4, 2]
     assert [video for batch in batches for video in batch.video_ids] == [sample.video_id for sample in SAMPLES]
-    assert batches[0].inputs["flow"].shape == (4, 2, 4, 10, 32, 32)
+    assert batches[0].inputs["flow"].shape == (8, 4, 10, 32, 32)
+    assert batches[0].views == [2, 2, 2, 2]
     assert batches[0].targets.tolist() == [0, 1, 2, 0]
 
 

@@ -166,11 +166,13 @@ def test_a_single_dense_view_lies_in_the_middle() -> None:
 
 def test_views_of_a_protocol_dense_first() -> None:
     clip, protocol = ClipConfig(frames=8, stack=5), ProtocolConfig(dense=2, uniform=1)
-    starts = evaluation_starts(40, 5, clip, protocol)  # P = 36, tau 4, T' = 8
+    starts = evaluation_starts({"flow": 40}, {"flow": 5}, clip, protocol)["flow"]  # P = 36, tau 4, T' = 8
     assert starts[:, 0].tolist() == [0, 4, 0]
     assert starts[2].tolist() == [0, 4, 9, 13, 18, 22, 27, 31]
-    assert evaluation_starts(40, 5, clip, ProtocolConfig(dense=0, uniform=2)).shape == (2, 8)
-    assert evaluation_starts(40, 5, clip, ProtocolConfig(dense=3, uniform=0)).shape == (3, 8)
+    for dense, uniform in ((0, 2), (3, 0)):
+        protocol = ProtocolConfig(dense=dense, uniform=uniform)
+        shape = evaluation_starts({"flow": 40}, {"flow": 5}, clip, protocol)["flow"].shape
+        assert shape == (dense + uniform, 8)
 
 
 @given(

@@ -12,10 +12,34 @@ LN2, LN3 = np.log(2.0), np.log(3.0)
 
 
 def test_video_logits_are_the_mean_over_views_in_float64() -> None:
-    logits = np.array([[[1, 2], [3, 6]], [[0, 0], [-4, 1]]], np.float32)
-    mean = video_logits(logits, "mean")
+    logits = np.array([[1, 2], [3, 6], [0, 0], [-4, 1]], np.float32)
+    mean = video_logits(logits, np.array([2, 2]), "mean")
     assert mean.dtype == np.float64
     np.testing.assert_array_equal(mean, [[2, 4], [-2, 0.5]])
+
+
+def test_videos_may_have_different_numbers_of_views() -> None:
+    logits, views = np.array([[1, 2], [4, 8], [4, -3], [-4, 1], [0, 5]], np.float32), np.array([1, 3, 1])
+    np.testing.assert_allclose(video_logits(logits, views, "mean"), [[1, 2], [4 / 3, 2], [0, 5]], rtol=1e-15)
+    np.testing.assert_array_equal(video_logits(logits, views, "max"), [[1, 2], [4, 8], [0, 5]])
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.sampled_from(["mean", "max"]), st.integers(0, 99))
+def test_views_of_a_video_are_reduced_as_if_it_were_alone(counts: list[int], reduction: str, seed: int) -> None:
+    logits = np.random.default_rng(seed).normal(size=(sum(counts), 4)).astype(np.float32)
+    reduced = video_logits(logits, np.array(counts), reduction)
+    assert reduced.dtype == np.float64
+    for row, part in zip(reduced, np.split(logits, np.cumsum(counts)[:-1]), strict=True):
+        alone = {"mean": part.astype(np.float64).mean(axis=0), "max": part.max(axis=0)}[reduction]
+        np.testing.assert_allclose(row, alone, rtol=1e-14, atol=1e-15)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
+def test_equal_numbers_of_views_are_the_rectangular_case(videos: int, views: int, seed: int) -> None:
+    logits = np.random.default_rng(seed).normal(size=(videos, views, 3)).astype(np.float32)
+    ragged = (logits.reshape(-1, 3), np.full(videos, views))
+    np.testing.assert_allclose(video_logits(*ragged, "mean"), logits.mean(axis=1, dtype=np.float64), rtol=1e-14)
+    np.testing.assert_array_equal(video_logits(*ragged, "max"), logits.max(axis=1))
 
 
 def test_softmax_and_sigmoid_by_hand_and_without_overflow() -> None:

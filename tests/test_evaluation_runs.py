@@ -27,17 +27,15 @@ def make_scores(protocol: ProtocolConfig = ONE, *, seed: int = 0, networks: tupl
     rng = np.random.default_rng(seed)
     views = protocol.dense + protocol.uniform
     return Scores(
-        stage="s-0",
         split="validation",
         protocol=protocol,
         crop_px=8,
         classes=tuple("abcdef"),
         video_ids=("x/1.webm", "x/2.webm", "x/3.webm"),
         labels=np.array([0, 1, 2]),
+        views=np.full(3, views),
         quarantined=0,
-        networks={
-            name: NetworkScores(rng.normal(size=(3, views, 6)).astype(np.float32), name, 1, 1.0) for name in networks
-        },
+        networks={name: NetworkScores(rng.normal(size=(3 * views, 6)).astype(np.float32), 1, 1.0) for name in networks},
     )
 
 
@@ -51,7 +49,7 @@ def test_runs_are_told_apart_and_ordered(tmp_path: Path) -> None:
     files = {key: written(tmp_path, key, make_scores(seed=seed)) for seed, key in enumerate(["a@1", "a", "b", "b@1"])}
     runs = load_runs(files)
     assert [sorted(run) for run in runs] == [["a.rgb", "b.rgb"]] * 2
-    expected = make_scores(seed=1).networks["rgb"].logits[:, 0]
+    expected = make_scores(seed=1).networks["rgb"].logits
     np.testing.assert_allclose(runs[0]["a.rgb"].logits, expected)
     assert hits_of_runs(combine_runs(runs, ["a.rgb", "b.rgb"]), 1).shape == (2, 3)
 
@@ -71,7 +69,7 @@ def test_a_run_on_other_labels_is_refused(tmp_path: Path) -> None:
 def test_a_part_of_the_stored_views_is_a_protocol_of_its_own(tmp_path: Path) -> None:
     scores = make_scores(FOUR)
     path = written(tmp_path, "a", scores)
-    logits = scores.networks["rgb"].logits.astype(np.float64)
+    logits = scores.networks["rgb"].logits.reshape(3, 4, 6).astype(np.float64)
     for wanted, views in ((ONE, [2]), (ProtocolConfig(dense=1, uniform=2), [1, 2, 3])):
         member = load_runs({"a": path}, protocol=wanted)[0]["a.rgb"]
         np.testing.assert_allclose(member.logits, logits[:, views].mean(axis=1))
@@ -109,19 +107,19 @@ def test_networks_are_brought_into_one_order(tmp_path: Path) -> None:
 
 
 def test_views_are_averaged_or_the_largest_counts() -> None:
-    logits = np.array([[[1.0, 5.0], [3.0, -1.0]]], dtype=np.float32)
-    np.testing.assert_array_equal(video_logits(logits, "mean"), [[2.0, 2.0]])
-    np.testing.assert_array_equal(video_logits(logits, "max"), [[3.0, 5.0]])
+    logits = np.array([[1.0, 5.0], [3.0, -1.0]], dtype=np.float32)
+    np.testing.assert_array_equal(video_logits(logits, np.array([2]), "mean"), [[2.0, 2.0]])
+    np.testing.assert_array_equal(video_logits(logits, np.array([2]), "max"), [[3.0, 5.0]])
 
 
 def test_a_submission_by_hand(tmp_path: Path) -> None:
     scores = make_scores()
-    first = np.array([[[6, 5, 4, 3, 2, 1]], [[0, 0, 0, 0, 0, 1]], [[1, 2, 3, 4, 5, 6]]], dtype=np.float32)
+    first = np.array([[6, 5, 4, 3, 2, 1], [0, 0, 0, 0, 0, 1], [1, 2, 3, 4, 5, 6]], dtype=np.float32)
     second = replace(scores, video_ids=scores.video_ids[::-1])
     files = {
-        "a": written(tmp_path, "a", replace(scores, networks={"rgb": NetworkScores(first, "rgb", 1, 1.0)})),
+        "a": written(tmp_path, "a", replace(scores, networks={"rgb": NetworkScores(first, 1, 1.0)})),
         # the same logits, the videos in another order
-        "b": written(tmp_path, "b", replace(second, networks={"rgb": NetworkScores(first[::-1], "rgb", 1, 1.0)})),
+        "b": written(tmp_path, "b", replace(second, networks={"rgb": NetworkScores(first[::-1], 1, 1.0)})),
     }
     text = submission_text(load_runs(files)[0], ["a.rgb", "b.rgb"])
     assert text == "1;0;1;2;3;4\n2;5;0;1;2;3\n3;5;4;3;2;1\n"

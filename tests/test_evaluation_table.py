@@ -35,19 +35,21 @@ RGB = [[3.0, 0.0], [3.0, 0.0], [0.0, 3.0], [1.0, 0.0]]
 FLOW = [[0.0, 1.0], [3.0, 0.0], [0.0, 3.0], [0.0, 3.0]]
 
 
-def make_scores(networks: Mapping[str, list[list[float]]], *, crop_px: int = 224, stage: str = "mml-0") -> Scores:
+def make_scores(networks: Mapping[str, list[list[float]]], *, crop_px: int = 224) -> Scores:
     """Scores whose two views lie around the given logits of videos."""
     return Scores(
-        stage=stage,
         split="validation",
         protocol=VIEWS,
         crop_px=crop_px,
         classes=("a", "b"),
         video_ids=("v1", "v2", "v3", "v4"),
         labels=np.array([0, 0, 1, 1]),
+        views=np.full(4, 2),
         quarantined=3,
         networks={
-            name: NetworkScores(np.stack([np.array(logits) - 1, np.array(logits) + 1], axis=1), name, 1_500_000, 2.25)
+            name: NetworkScores(
+                np.stack([np.array(logits) - 1, np.array(logits) + 1], axis=1).reshape(8, 2), 1_500_000, 2.25
+            )
             for name, logits in networks.items()
         },
     )
@@ -112,7 +114,11 @@ def test_members_in_another_order_are_aligned() -> None:
         scores,
         video_ids=tuple(scores.video_ids[index] for index in order),
         labels=scores.labels[order],
-        networks={"rgb": replace(scores.networks["rgb"], logits=scores.networks["rgb"].logits[order])},
+        networks={
+            "rgb": replace(
+                scores.networks["rgb"], logits=scores.networks["rgb"].logits.reshape(4, 2, 2)[order].reshape(8, 2)
+            )
+        },
     )
     mixed = members_of("a", scores) | members_of("b", shuffled)
     combined = combine([mixed["a.rgb"], mixed["b.rgb"]], [1, 1], "logits")
@@ -202,17 +208,17 @@ def test_markdown_shows_intervals_and_escapes_names() -> None:
 
 def test_twenty_five_thousand_videos_take_well_under_a_second() -> None:
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(25_000, 1, 174)).astype(np.float32)
+    logits = rng.normal(size=(25_000, 174)).astype(np.float32)
     scores = Scores(
-        stage="s",
         split="validation",
         protocol=ProtocolConfig(),
         crop_px=224,
         classes=tuple(map(str, range(174))),
         video_ids=tuple(map(str, range(25_000))),
         labels=rng.integers(174, size=25_000),
+        views=np.ones(25_000, np.int64),
         quarantined=0,
-        networks={name: NetworkScores(logits, name, 1, 1.0) for name in ("rgb", "flow", "diff")},
+        networks={name: NetworkScores(logits, 1, 1.0) for name in ("rgb", "flow", "diff")},
     )
     parts = members_of("mml", scores)
     ensemble = EnsembleConfig(members=list(parts), fusion="logits")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
-from mml_core.evaluation.scores import views_per_video
 from mml_core.evaluation.views import select_views, view_places
 
 #: Those of MML, Table X.
@@ -44,7 +43,7 @@ def test_views_of_table_x_by_hand(wanted: tuple[int, int], indices: list[int]) -
 
 def test_one_pass_covers_all_of_table_x() -> None:
     for protocol in TABLE_X:
-        assert len(select_views(ProtocolConfig(dense=2, uniform=2), protocol)) == views_per_video(protocol)
+        assert len(select_views(ProtocolConfig(dense=2, uniform=2), protocol)) == protocol.views_per_video
 
 
 def test_crops_stay_beside_each_other() -> None:
@@ -57,8 +56,8 @@ def test_selected_views_show_the_frames_of_the_wanted_protocol(
     wanted: ProtocolConfig, items: int, length: int, clip: ClipConfig
 ) -> None:
     stored = ProtocolConfig(dense=12, uniform=12)  # holds all of up to four views of a kind
-    starts = evaluation_starts(items, length, clip, stored)
-    expected = evaluation_starts(items, length, clip, wanted)
+    video = ({"flow": items}, {"flow": length}, clip)
+    starts, expected = (evaluation_starts(*video, protocol)["flow"] for protocol in (stored, wanted))
     np.testing.assert_array_equal(starts[select_views(stored, wanted)], expected)
 
 
@@ -77,7 +76,7 @@ def test_views_are_selected_where_and_only_where_the_places_are_stored(
 @pytest.mark.parametrize("crop", CROPS)
 def test_a_protocol_is_a_part_of_itself(crop: str) -> None:
     protocol = ProtocolConfig(dense=3, uniform=2, crop=crop)
-    assert select_views(protocol, protocol) == list(range(views_per_video(protocol)))
+    assert select_views(protocol, protocol) == list(range(protocol.views_per_video))
 
 
 def test_a_missing_view_is_named_with_both_protocols() -> None:
@@ -90,3 +89,27 @@ def test_other_crops_are_refused() -> None:
     one, other = ProtocolConfig(crop="full"), ProtocolConfig(crop="three")
     with pytest.raises(ValueError, match=r"uniform 1 \(full\) are not cropped like those of dense 0 \+ uniform 1"):
         select_views(one, other)
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "message"),
+    [
+        ({"clips": "all"}, {}, r"views of all clips \(center\) cannot be counted off for dense 0 \+ uniform 1"),
+        ({}, {"clips": "all"}, r"for all clips \(center\): .* depend on the video"),
+        ({"clips": "all"}, {"clips": "all"}, "depend on the video"),
+        (
+            {"segments": 25},
+            {"segments": 10},
+            r"\(center, 25 segments\) are not cut into segments like those of .*10 seg",
+        ),
+        ({"static": True}, {}, r"\(center, static\) are not moving like those of dense 0 \+ uniform 1 \(center\)"),
+    ],
+)
+def test_what_cannot_be_selected_is_said_in_words(stored: dict, wanted: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        select_views(ProtocolConfig(**stored), ProtocolConfig(**wanted))
+
+
+def test_ten_crops_stay_beside_each_other() -> None:
+    stored, wanted = (ProtocolConfig(uniform=number, segments=25, crop="ten") for number in (2, 1))
+    assert select_views(stored, wanted) == list(range(10))

@@ -1,7 +1,8 @@
 """Clips: what networks see of videos, in training and in evaluation."""
 
-from mml_core.clips.batches import Batch, Clip, Sample, collate_clips, usable_videos
-from mml_core.clips.datasets import EvaluationClips, TrainingClips
+from mml_core.clips.batches import Batch, Clip, Sample, collate_clips, collate_views, usable_videos
+from mml_core.clips.datasets import TrainingClips
+from mml_core.clips.evaluation import EvaluationClips
 from mml_core.clips.flips import FlipPolicy, flip_policy
 from mml_core.clips.levels import input_channels, normalise
 from mml_core.clips.loader import evaluation_loader, training_loader
@@ -16,6 +17,7 @@ __all__ = [
     "Sample",
     "TrainingClips",
     "collate_clips",
+    "collate_views",
     "epoch_batches",
     "evaluation_loader",
     "flip_policy",

@@ -28,7 +28,11 @@ class Sample:
 
 
 class Clip(NamedTuple):
-    """One item of a data set: uint8 inputs by modality, (T, C, S, S) or (V, T, C, S, S), and the target."""
+    """One item of a data set: uint8 inputs by modality, and the target.
+
+    Inputs are (F, C, P, P) in training and (V, F, C, P, P) in evaluation: V views of F = segments * frames input frames
+    of P x P pixels.
+    """
 
     inputs: dict[str, Tensor]
     target: Tensor
@@ -36,11 +40,16 @@ class Clip(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Clips put together: inputs (B, ...) uint8 by modality; targets (B,) int64, or (B, N) float32 of 0 and 1."""
+    """Clips put together: targets are (B,) int64, or (B, N) float32 of 0 and 1.
+
+    Inputs are uint8 by modality: (B, F, C, P, P) in training; in evaluation (R, F, C, P, P), all views of the first
+    video, then those of the next, and `views` says how many each of the B videos has.
+    """
 
     inputs: dict[str, Tensor]
     targets: Tensor
     video_ids: list[str]
+    views: Sequence[int] = ()
 
 
 def usable_videos(stores: Mapping[str, ModalityStore], samples: Sequence[Sample]) -> list[Sample]:
@@ -67,4 +76,16 @@ def collate_clips(clips: Sequence[Clip]) -> Batch:
         default_collate([clip.inputs for clip in clips]),
         torch.stack([clip.target for clip in clips]),
         [clip.video_id for clip in clips],
+    )
+
+
+def collate_views(clips: Sequence[Clip]) -> Batch:
+    """Put the views of several videos one after the other, however many each has."""
+    first = clips[0].inputs
+    alone = len(clips) == 1  # nothing to copy
+    return Batch(
+        first if alone else {name: torch.cat([clip.inputs[name] for clip in clips]) for name in first},
+        torch.stack([clip.target for clip in clips]),
+        [clip.video_id for clip in clips],
+        [len(next(iter(clip.inputs.values()))) for clip in clips],
     )

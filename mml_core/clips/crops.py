@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from torchvision.transforms.v2 import functional
 
 #: Crop sizes closer than this to the input's size become the input's size: nothing is gained by resizing them.
 SNAP_PX = 3
+#: How a protocol crops.
+EvaluationCrop = Literal["center", "full", "three", "scaled", "ten"]
 #: (down, right) of the 13 crops of TSM's MultiScaleCrop, in quarters of the room that the crop leaves:
 #: corners, middles of the edges, centre, and the four points half way between corners and centre.
 OFFSETS = tuple((i, j) for i in (0, 2, 4) for j in (0, 2, 4)) + tuple((i, j) for i in (1, 3) for j in (1, 3))
@@ -20,12 +22,13 @@ OFFSETS = tuple((i, j) for i in (0, 2, 4) for j in (0, 2, 4)) + tuple((i, j) for
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of a picture, in pixels."""
+    """A rectangle of a picture, in pixels; `mml_core.clips.flips.mirror` mirrors what is cut out of a mirrored one."""
 
     top: int
     left: int
     height: int
     width: int
+    mirrored: bool = False
 
     def cut(self, levels: Tensor) -> Tensor:
         """Return the box's part of `levels` (..., H, W), as a view."""
@@ -64,25 +67,39 @@ def draw_random_crop(height: int, width: int, scales: Sequence[float], rng: np.r
     return Box(int(top), int(left), side, side)
 
 
-def evaluation_crops(height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]) -> list[Box]:
+def draw_corner_crop(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> Box:
+    """Draw a square in one of the four corners or in the middle, its side one of `scales` of the shorter side.
+
+    All scales and all five places are as likely: `MultiScaleCornerCrop` of the 3D-ResNets, which MARS's code took over
+    with the scales 2^0, 2^-1/4, … 2^-1.
+    """
+    side = max(1, int(min(height, width) * scales[rng.integers(len(scales))]))
+    return _corners_and_centre(height, width, side)[rng.integers(5)]
+
+
+def evaluation_crops(height: int, width: int, crop_px: int, crop: EvaluationCrop) -> list[Box]:
     """Return the squares that `crop` (a protocol's) asks for.
 
-    center: `crop_px` in the middle, or the largest square where the picture is smaller; full: the largest square in the
-    middle; three: such squares at the start, the middle and the end of the longer side.
+    center: `crop_px` in the middle, or the largest square where the picture is smaller; full, and scaled: the largest
+    square in the middle; three: such squares at the start, the middle and the end of the longer side; ten: as center,
+    but in the four corners and in the middle, then the same mirrored (TSN's oversampling).
     """
     short = min(height, width)
     match crop:
         case "center":
             return [_square(height, width, min(crop_px, short), 2)]
-        case "full":
+        case "full" | "scaled":
             return [_square(height, width, short, 2)]
         case "three":
             return [_square(height, width, short, quarters) for quarters in (0, 2, 4)]
+        case "ten":
+            boxes = _corners_and_centre(height, width, min(crop_px, short))
+            return [*boxes, *(replace(box, mirrored=True) for box in boxes)]
 
 
-def evaluation_side(height: int, width: int, crop_px: int, crop: Literal["center", "full", "three"]) -> int:
-    """Return the side that crops have when they reach a network: `crop_px` for center, else the shorter side."""
-    return crop_px if crop == "center" else min(height, width)
+def evaluation_side(height: int, width: int, crop_px: int, crop: EvaluationCrop) -> int:
+    """Return the side that crops have when they reach a network: the shorter side (full, three) or `crop_px`."""
+    return min(height, width) if crop in ("full", "three") else crop_px
 
 
 def resize(levels: Tensor, side: int) -> Tensor:
@@ -106,3 +123,10 @@ def _square(height: int, width: int, side: int, quarters: int) -> Box:
     """Return the square at `quarters`/4 of the longer side's room, in the middle of the shorter side."""
     down, right = (2, quarters) if width >= height else (quarters, 2)
     return Box(down * (height - side) // 4, right * (width - side) // 4, side, side)
+
+
+def _corners_and_centre(height: int, width: int, side: int) -> list[Box]:
+    """Return the five squares of `side` in the corners, row by row, and in the middle."""
+    down, right = height - side, width - side
+    places = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    return [Box(top, left, side, side) for top, left in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mml_core.kinds import kind_of
+from mml_core.kinds import Scale, kind_of
 
 
 def stack_length(kind: str, stack: int) -> int:
@@ -18,14 +18,19 @@ def input_channels(kind: str, stack: int) -> int:
     return kind_of(kind).channels * stack_length(kind, stack)
 
 
-def normalise(levels: Tensor, kind: str, scale: str = "imagenet") -> Tensor:
-    """Return uint8 `levels` (..., C, H, W) as float32 of the same shape, on the same device, as TSM and MML feed them.
+def still_level(kind: str) -> int | None:
+    """Return the level of every pixel where nothing moves; None for rgb, which shows pictures and no motion."""
+    return kind_of(kind).zero_level
 
-    Each channel of an item is scaled as its kind says (`mml_core.kinds`); its zero level becomes exactly 0.
+
+def normalise(levels: Tensor, kind: str, scale: Scale = "imagenet") -> Tensor:
+    """Return uint8 `levels` (..., C, H, W) as float32 of the same shape, on the same device, in a network's `scale`.
+
+    Each channel of an item is scaled as its kind says (`mml_core.kinds`).
     """
     values = levels.to(torch.float32)
-    scale = kind_of(kind).scale
     # Channel by channel with plain numbers: a tensor of means would have to be copied to the device first.
-    for channel, (mean, deviation) in enumerate(scale):
-        values[..., channel :: len(scale), :, :].sub_(mean).div_(deviation)
+    scales = kind_of(kind).scales[scale]
+    for channel, (mean, deviation) in enumerate(scales):
+        values[..., channel :: len(scales), :, :].sub_(mean).div_(deviation)
     return values

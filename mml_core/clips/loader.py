@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
-from mml_core.clips.batches import Batch, Clip, collate_clips
-from mml_core.clips.datasets import EvaluationClips, TrainingClips
+from mml_core.clips.batches import Batch, Clip, collate_clips, collate_views
+from mml_core.clips.datasets import TrainingClips
+from mml_core.clips.evaluation import EvaluationClips
 from mml_core.clips.sampler import Key
 
 #: A socket's name has at most 107 bytes; those of multiprocessing add some 35 to the folder's.
@@ -32,6 +33,7 @@ class _ArrayBatch(NamedTuple):
     inputs: dict[str, np.ndarray]
     targets: np.ndarray
     video_ids: list[str]
+    views: Sequence[int] = ()
 
 
 def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], workers: int) -> Iterable[Batch]:
@@ -39,19 +41,36 @@ def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], worker
 
     Batches of several epochs may follow each other in one loader: a key carries its epoch.
     """
-    return _loader(dataset, batches, workers)
+    return _loader(dataset, batches, workers, collate_clips, _collate_arrays)
 
 
-def evaluation_loader(dataset: EvaluationClips | Subset[Clip], batch_size: int, workers: int) -> Iterable[Batch]:
-    """Return a loader, for one loop, of every video once, in order, `batch_size` (with all their views) at a time."""
-    indices = range(len(dataset))
-    return _loader(dataset, [list(indices[first : first + batch_size]) for first in indices[::batch_size]], workers)
+def evaluation_loader(dataset: EvaluationClips, views: int, workers: int) -> Iterable[Batch]:
+    """Return a loader, for one loop, of every video once, in order, with all its views.
+
+    A batch has at most `views` views, but for a video that has more by itself.
+    """
+    return _loader(dataset, batches_by_views(dataset.view_counts, views), workers, collate_views, _collate_view_arrays)
+
+
+def batches_by_views(counts: Sequence[int], most: int) -> list[list[int]]:
+    """Return the videos 0, 1, … in groups of neighbours with `most` views in all, or of one video that has more."""
+    batches: list[list[int]] = []
+    room = 0
+    for video, count in enumerate(counts):
+        if not batches or count > room:
+            batches.append([])
+            room = most
+        batches[-1].append(video)
+        room -= count
+    return batches
 
 
 def _loader(
-    dataset: TrainingClips | EvaluationClips | Subset[Clip],
+    dataset: TrainingClips | EvaluationClips,
     batches: Sequence[list[Key]] | Sequence[list[int]],
     workers: int,
+    collate: Callable[[Sequence[Clip]], Batch],
+    collate_arrays: Callable[[Sequence[Clip]], _ArrayBatch],
 ) -> Iterable[Batch]:
     """Return a loader whose batches come from its workers through shared memory, or through pipes where that is small.
 
@@ -63,7 +82,7 @@ def _loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_collate_arrays if through_pipes else collate_clips,
+        collate_fn=collate_arrays if through_pipes else collate,
         pin_memory=pinned and not through_pipes,
         worker_init_fn=_prepare_worker,
         # An iterator draws a seed for its workers, by default from the global generator, which dropout draws from too:
@@ -88,6 +107,13 @@ def _collate_arrays(clips: Sequence[Clip]) -> _ArrayBatch:
     return _ArrayBatch(inputs, targets, [clip.video_id for clip in clips])
 
 
+def _collate_view_arrays(clips: Sequence[Clip]) -> _ArrayBatch:
+    """Put views together as NumPy arrays."""
+    batch = collate_views(clips)
+    inputs = {modality: levels.numpy() for modality, levels in batch.inputs.items()}
+    return _ArrayBatch(inputs, batch.targets.numpy(), batch.video_ids, batch.views)
+
+
 def _to_tensors(batch: _ArrayBatch, *, pinned: bool) -> Batch:
     """Return a batch of arrays as one of tensors, which share the arrays' memory or are in pinned memory."""
 
@@ -96,7 +122,7 @@ def _to_tensors(batch: _ArrayBatch, *, pinned: bool) -> Batch:
         return shared.pin_memory() if pinned else shared
 
     inputs = {modality: tensor(array) for modality, array in batch.inputs.items()}
-    return Batch(inputs, tensor(batch.targets), batch.video_ids)
+    return Batch(inputs, tensor(batch.targets), batch.video_ids, batch.views)
 
 
 def _prepare_worker(worker: int) -> None:

@@ -3,12 +3,13 @@
 A video with F frames has F rgb items and F - 1 flow fields or differences. An input frame is a stack of L neighbouring
 items (rgb 1, the others `clip.stack`), so N items give P = max(1, N - L + 1) positions where a stack can start.
 Everything here counts in positions. A video shorter than a stack has one position; reading past its end repeats its
-last item.
+last item. A clip has S segments of T input frames, each from its own equal part of the positions, one after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,20 @@ def start_positions(items: int, length: int) -> int:
     return max(1, items - length + 1)
 
 
+def segment_parts(positions: int, segments: int) -> list[tuple[int, int]]:
+    """Return the first position and the number of positions of each of S equal parts of a video.
+
+    Part s is floor(s P / S) up to, without, floor((s + 1) P / S), and one position where that is none (P < S).
+    """
+    ends = [part * positions // segments for part in range(segments + 1)]
+    return [(first, max(1, end - first)) for first, end in pairwise(ends)]
+
+
 def dense_stride(positions: int, frames: int, window: int) -> int:
     """Return tau, the distance of neighbouring input frames in dense sampling: window // T, less for short videos.
 
     The paper asks for tau < P / (T - 1) (MML, Appendix A); in integers that is tau <= (P - 1) // (T - 1). It never
-    falls below 1, so that a video with fewer than T positions is read to its end, which is then repeated.
+    falls below 1, so that a video with fewer than T positions is read to its end, and then again or its last one.
     """
     stride = window // frames
     if frames > 1:
@@ -51,13 +61,13 @@ def draw_uniform(positions: int, frames: int, rng: np.random.Generator) -> Start
     return np.minimum((parts * positions / frames).astype(np.int64), positions - 1)
 
 
-def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generator) -> Starts:
+def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generator, *, loop: bool = False) -> Starts:
     """Return every tau-th position from a random first one, all first ones being as likely (MML, section IV-A).
 
-    Shape (T,), values 0 to P - 1; the last position repeats where P < T.
+    Shape (T,), values 0 to P - 1. Where P < T the last position repeats, or with `loop` all do in their order.
     """
     first = rng.integers(dense_starts(positions, frames, window))
-    return _every_stride(first, positions, frames, window)
+    return _every_stride(first, positions, frames, window, loop)
 
 
 def draw_training_starts(
@@ -65,15 +75,22 @@ def draw_training_starts(
 ) -> dict[str, Starts]:
     """Draw the frames of one training clip, for all modalities of a stage together (MML, section III-C).
 
-    `items` holds N and `lengths` L for each modality. Positions i_1 … i_T are drawn once, for the modality with the
-    fewest; a modality with N items gets i_1 + ξ … i_T + ξ, one ξ ~ unif{0 … N - n} for all its frames, n being the
-    fewest items. With ξ = 0, rgb frame t thus goes with the flow fields t … t + L - 1. Returns shape (T,) each.
+    `items` holds N and `lengths` L for each modality. Positions i_1 … i_ST are drawn once, for the modality with the
+    fewest; a modality with N items gets i_1 + ξ … i_ST + ξ, one ξ ~ unif{0 … N - n} for all its frames, n being the
+    fewest items. With ξ = 0, rgb frame t thus goes with the flow fields t … t + L - 1. Returns shape (S * T,) each.
+
+    Of S segments, uniform sampling takes T positions from T equal parts of each segment's part, which together are
+    S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML).
     """
     positions = min(start_positions(items[name], lengths[name]) for name in items)
     if clip.sampling == "dense" or (clip.sampling == "both" and rng.random() < 0.5):
-        base = draw_dense(positions, clip.frames, clip.dense_window, rng)
+        loop = clip.short_videos == "loop"
+        parts = segment_parts(positions, clip.segments)
+        base = np.concatenate(
+            [first + draw_dense(count, clip.frames, clip.dense_window, rng, loop=loop) for first, count in parts]
+        )
     else:
-        base = draw_uniform(positions, clip.frames, rng)
+        base = draw_uniform(positions, clip.segments * clip.frames, rng)
     fewest = min(items.values())
     # Sorted, so that the draws do not depend on the order in which a recipe lists its networks.
     return {name: base + rng.integers(items[name] - fewest + 1) for name in sorted(items)}
@@ -88,27 +105,57 @@ def uniform_views(positions: int, frames: int, views: int) -> Starts:
     return (frame * views + view) * positions // (frames * max(1, views))
 
 
-def dense_views(positions: int, frames: int, window: int, views: int) -> Starts:
+def dense_views(positions: int, frames: int, window: int, views: int, *, loop: bool = False) -> Starts:
     """Return the frames of k dense views: floor(i P'/k + n tau), or floor(P'/2 + n tau) for k = 1 (MML, Appendix A).
 
     Shape (k, T), values 0 to P - 1.
     """
     choices = dense_starts(positions, frames, window)
     firsts = np.array([choices // 2]) if views == 1 else np.arange(views, dtype=np.int64) * choices // max(1, views)
-    return _every_stride(firsts[:, None], positions, frames, window)
+    return _every_stride(firsts[:, None], positions, frames, window, loop)
 
 
-def evaluation_starts(items: int, length: int, clip: ClipConfig, protocol: ProtocolConfig) -> Starts:
-    """Return the frames of all temporal views of one modality: dense ones first, then uniform ones.
+def clip_count(positions: int, clip: ClipConfig, protocol: ProtocolConfig) -> int:
+    """Return the number of clips K of a video with P positions.
 
-    Each modality counts in its own positions ("T is a total number of frames for current modality", Appendix A), and
-    nothing is random. Shape (k + m, T).
+    counted: k + m. all: the clips of T frames, tau apart, that follow each other without overlap and lie within the
+    video, P // (T tau), but at least one (MARS, section 4.2; its code drops the rest in the same way).
     """
-    positions = start_positions(items, length)
-    dense = dense_views(positions, clip.frames, clip.dense_window, protocol.dense)
-    return np.concatenate([dense, uniform_views(positions, clip.frames, protocol.uniform)])
+    if protocol.clips == "counted":
+        return protocol.dense + protocol.uniform
+    return max(1, positions // (clip.frames * dense_stride(positions, clip.frames, clip.dense_window)))
 
 
-def _every_stride(first: Starts | np.int64, positions: int, frames: int, window: int) -> Starts:
-    steps = np.arange(frames, dtype=np.int64) * dense_stride(positions, frames, window)
-    return np.minimum(first + steps, positions - 1)
+def evaluation_starts(
+    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, protocol: ProtocolConfig
+) -> dict[str, Starts]:
+    """Return the frames of all clips of a video under `protocol`, (K, S * T) for each modality; nothing is random.
+
+    `items` holds N and `lengths` L for each modality. counted: dense clips first, then uniform ones; each modality
+    counts in its own positions ("T is a total number of frames for current modality", Appendix A). all: clip j shows
+    the positions j T tau, (j T + 1) tau, … of the modality with the fewest, in all modalities, which therefore have as
+    many clips of the same moments.
+    """
+    positions = {name: start_positions(items[name], lengths[name]) for name in items}
+    if protocol.clips == "counted":
+        return {name: _counted_starts(count, clip, protocol) for name, count in positions.items()}
+    fewest = min(positions.values())
+    stride = dense_stride(fewest, clip.frames, clip.dense_window)
+    firsts = np.arange(clip_count(fewest, clip, protocol), dtype=np.int64) * clip.frames * stride
+    starts = _every_stride(firsts[:, None], fewest, clip.frames, clip.dense_window, clip.short_videos == "loop")
+    return dict.fromkeys(items, starts)
+
+
+def _counted_starts(positions: int, clip: ClipConfig, protocol: ProtocolConfig) -> Starts:
+    segments, loop = protocol.segments_of(clip), clip.short_videos == "loop"
+    dense = [
+        first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, loop=loop)
+        for first, count in segment_parts(positions, segments)
+    ]
+    uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
+    return np.concatenate([np.concatenate(dense, axis=1), uniform])
+
+
+def _every_stride(first: Starts | np.int64, positions: int, frames: int, window: int, loop: bool) -> Starts:
+    steps = first + np.arange(frames, dtype=np.int64) * dense_stride(positions, frames, window)
+    return steps % positions if loop else np.minimum(steps, positions - 1)

@@ -6,15 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mml_core.config.base import Strict
+from mml_core.config.base import Strict, added
 
 
 class ClipConfig(Strict):
     """What a network sees of a video: the same frames and the same crop for all networks of a stage."""
 
-    frames: int = Field(default=8, ge=1, le=128, description="input frames of a segment")
+    frames: int = Field(default=8, ge=1, le=128, description="input frames of a clip, or of each of its segments (T)")
     segments: int = Field(
-        default=1, ge=1, le=128, description="segments of a clip, each from its own part of the video"
+        default=1,
+        ge=1,
+        le=128,
+        description="segments of a clip (S): each takes its frames from its own equal part of the video (TSN, AdaMML); "
+        "networks see S * T frames",
     )
     stack: int = Field(default=5, ge=1, le=16, description="flow fields or differences an input frame (rgb: always 1)")
     sampling: Literal["both", "uniform", "dense"] = Field(
@@ -24,13 +28,20 @@ class ClipConfig(Strict):
         default=32,
         ge=1,
         le=100_000,
-        description="frames that dense sampling spans; its stride is dense_window // frames",
+        description="frames that dense sampling spans; its stride is dense_window // frames, so that as many as frames, "
+        "or fewer, are neighbours",
+    )
+    short_videos: Literal["repeat", "loop"] = added(
+        "repeat",
+        description="dense sampling where the video, or a segment's part, is shorter than the clip: repeat its last frame, "
+        "or begin again with its first (3D-ResNets, MARS)",
     )
     crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
-    crop_policy: Literal["multi_scale", "random"] = Field(
+    crop_policy: Literal["multi_scale", "random", "corner"] = Field(
         default="multi_scale",
         description="training crops: multi_scale, one of crop_scales a side at 13 places (TSM); "
-        "random, a square of any size between the smallest and the largest of crop_scales, anywhere",
+        "random, a square of any size between the smallest and the largest of crop_scales, anywhere; "
+        "corner, a square of one of crop_scales in one of the corners or in the middle (3D-ResNets, MARS)",
     )
     crop_scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         default=(1.0, 0.875, 0.75, 0.66),

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.annotations import Split
 from mml_core.config.base import Strict, added
+from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import Name
 from mml_core.config.references import REFERENCE_PATTERN, NetworkRef
 
@@ -20,31 +21,67 @@ TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,6
 
 
 class ProtocolConfig(Strict):
-    """How a video is scored: `dense k + uniform m` clips (MML, Appendix A), each in one or three crops."""
+    """How a video is scored: which clips (`dense k + uniform m` as in MML, Appendix A, or all), each in which crops."""
 
     dense: int = Field(default=0, ge=0, le=32, description="dense clips a video (k)")
     uniform: int = Field(default=1, ge=0, le=32, description="uniform clips a video (m)")
-    crop: Literal["center", "full", "three"] = Field(
+    crop: Literal["center", "full", "three", "scaled", "ten"] = Field(
         default="center",
-        description="center: crop_px in the middle; full: the largest square in the middle; three: such squares left, middle and right",
+        description="center: crop_px in the middle; full: the largest square in the middle; three: such squares left, middle "
+        "and right; scaled: the largest square in the middle, resized to crop_px (3D-ResNets, MARS); ten: crop_px in the "
+        "corners and in the middle, and their mirror images (TSN)",
     )
     views: Literal["mean", "max"] = Field(
         default="mean",
         description="a video's logits: the mean over its views, or the largest of each class (Charades with SlowFast's settings)",
+    )
+    clips: Literal["counted", "all"] = added(
+        "counted",
+        description="counted: as many as dense and uniform say; all: all clips of a video that do not overlap, one after the "
+        "other with the stride of dense sampling, without the rest at the end, but at least one (MARS)",
+    )
+    segments: int | None = added(
+        None, ge=1, le=128, description="segments of a clip, where it is another number than in training (TSN: 25)"
+    )
+    static: bool = added(
+        False,
+        description="clips without motion: the middle frame of each is repeated, flow and differences are zero (MARS, Fig. 6)",
     )
 
     @model_validator(mode="after")
     def _some_clip(self) -> ProtocolConfig:
         if self.dense + self.uniform == 0:
             raise ValueError("dense and uniform are both 0: nothing would be scored")
+        if self.clips == "all" and (self.dense, self.uniform) != (0, 1):
+            raise ValueError("clips: all takes every clip of a video; leave out dense and uniform")
         return self
+
+    @property
+    def crops(self) -> int:
+        """The crops of a clip."""
+        return {"three": 3, "ten": 10}.get(self.crop, 1)
+
+    @property
+    def views_per_video(self) -> int | None:
+        """The views of a video, clips times crops; None where they depend on its length."""
+        return (self.dense + self.uniform) * self.crops if self.clips == "counted" else None
+
+    def segments_of(self, clip: ClipConfig) -> int:
+        """Return S, the segments of a scored clip, for networks that were trained on clips as in `clip`."""
+        return clip.segments if self.segments is None else self.segments
+
+    def misfit(self, clip: ClipConfig) -> str | None:
+        """Return why networks that were trained on clips as in `clip` cannot be scored like this, or None."""
+        if self.clips == "all" and (segments := self.segments_of(clip)) > 1:
+            return f"clips: all takes clips of neighbouring frames, but these have {segments} segments; add segments: 1"
+        return None
 
 
 class EnsembleConfig(Strict):
     """A weighted sum of several networks' scores."""
 
     members: dict[NetworkRef, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1, description="`stage.network`: weight"
+        min_length=1, description="`stage.network` or `stage.network.part`: weight"
     )
     fusion: Literal["logits", "probabilities"] = Field(default="logits", description="what is summed")
 
@@ -60,7 +97,10 @@ class TableConfig(Strict):
 
     split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
-    networks: Literal["all"] | tuple[NetworkRef, ...] = Field(default="all", description="single networks to list")
+    networks: Literal["all"] | tuple[NetworkRef, ...] = Field(
+        default="all",
+        description="single networks to list, or parts that predict by themselves; all: all whole networks",
+    )
     ensembles: dict[str, EnsembleConfig] = Field(default={}, description="ensembles by the name that the row carries")
 
 

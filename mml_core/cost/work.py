@@ -8,12 +8,16 @@ from typing import NamedTuple
 
 from mml_core.clips import input_channels
 from mml_core.clips.crops import evaluation_side
+from mml_core.clips.positions import clip_count
+from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.cost.counts import Counts
 from mml_core.cost.rates import Pass, Setting
-from mml_core.evaluation.scores import views_per_video
+
+#: Frames of a video where no annotation tells how long it is: ten seconds at 25 frames a second, as in Kinetics.
+USUAL_FRAMES = 250
 
 
 class Work(NamedTuple):
@@ -49,8 +53,13 @@ def scoring_work(
     stored_px = dataset.modalities[dataset.rgb_name].short_side_px
     side = evaluation_side(stored_px, stored_px, config.clip.crop_px, protocol.crop)
     for name in config.trained:
-        views = views_per_video(protocol) * counts.videos[split]
+        views = (protocol.views_per_video or _all_clips(config.clip) * protocol.crops) * counts.videos[split]
         yield Work(_setting(config, name, dataset, side, "forward"), views)
+
+
+def _all_clips(clip: ClipConfig) -> int:
+    """Return how many clips a video of the usual length has, where all of them are scored."""
+    return clip_count(USUAL_FRAMES, clip, ProtocolConfig(clips="all"))
 
 
 def _setting(config: StageConfig, name: str, dataset: DatasetConfig, side: int, direction: Pass) -> Setting:

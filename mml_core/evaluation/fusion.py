@@ -10,17 +10,19 @@ import numpy as np
 from mml_core.errors import InputError
 
 
-def video_logits(logits: np.ndarray, views: Literal["mean", "max"]) -> np.ndarray:
-    """Return a network's logits of videos: (V, K, N) -> (V, N) float64, over the K views.
+def video_logits(logits: np.ndarray, views: np.ndarray, reduction: Literal["mean", "max"]) -> np.ndarray:
+    """Return a network's logits of videos, (V, N) float64, from those of all their views, (R, N).
 
-    mean: as MML, Appendix A. max: the largest of each class, as SlowFast's recipe for Charades has it (it takes that of
-    the sigmoids, which rank alike).
+    `views` (V,) says how many of the R rows, one after the other, each video has: one at least, R in all. mean: as MML,
+    Appendix A. max: the largest of each class, as SlowFast's recipe for Charades has it (it takes that of the sigmoids,
+    which rank alike).
     """
-    match views:
+    firsts = np.cumsum(views) - views
+    match reduction:
         case "mean":
-            return logits.mean(axis=1, dtype=np.float64)
+            return np.add.reduceat(logits, firsts, axis=0, dtype=np.float64) / views[:, None]
         case "max":
-            return logits.max(axis=1).astype(np.float64)
+            return np.maximum.reduceat(logits, firsts, axis=0).astype(np.float64)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from pydantic import ValidationError
 
-from mml_core.clips import EvaluationClips, Sample, input_channels, usable_videos
+from mml_core.clips import EvaluationClips, Sample, usable_videos
+from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
-from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, views_per_video, write_scores
-from mml_core.networks import build_network, gflops_per_clip, hand_over
-from mml_core.networks.predict import score_videos
+from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores
+from mml_core.networks import VideoNetwork, build_network, gflops_per_clip, hand_over
+from mml_core.networks.inputs import Input, clip_shape, inputs_of
+from mml_core.networks.predict import ViewScores, score_videos
 from mml_core.networks.stage_weights import read_about, read_weights, stage_sha256
 from mml_core.plan.stages import DataPlan, StageDocument
+
+
+class _Scored(NamedTuple):
+    """A network that is scored."""
+
+    network: VideoNetwork
+    inputs: tuple[Input, ...]
+    gflops_per_view: float
 
 
 def score_stage(
@@ -36,7 +46,6 @@ def score_stage(
     stage_sha256(weights)
     about = read_about(weights)
     document = _document(about, weights)
-    clip = document.config.clip
     stores = open_stores(plan, shards, document.scored_modalities(), [split])
     videos = plan.videos(split)
     samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
@@ -44,56 +53,63 @@ def score_stage(
         raise InputError(
             f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
         )
-    classes = tuple(about["classes"])
+    config, classes = document.config, tuple(about["classes"])
     clips = EvaluationClips(
-        stores, samples, clip, protocol, class_count=len(classes), multi_label=plan.config.multi_label
+        stores, samples, config.clip, protocol, class_count=len(classes), multi_label=plan.config.multi_label
     )
-    networks, inputs, gflops = {}, {}, {}
-    side = clips[0].inputs[next(iter(stores))].shape[-1]
-    for name in document.config.trained:
-        block = document.config.networks[name]
-        kind = stores[block.modality].info.kind
-        channels = input_channels(kind, clip.stack)
-        network = build_network(block, frames=clip.frames, channels=channels, classes=len(classes))
-        hand_over(network, read_weights(weights, name), reset_head=False, source=f"{weights}: {name}")
-        gflops[name] = gflops_per_clip(network, (clip.frames, channels, side, side))
-        networks[name] = network.to(device, memory_format=network.memory_format)
-        inputs[name] = (block.modality, kind)
-    views = views_per_video(protocol)
-    logits = score_videos(
-        networks,
-        inputs,
+    scored = {name: _load(name, config, clips, weights) for name in config.trained}
+    said = score_videos(
+        {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
+        {name: one.inputs for name, one in scored.items()},
         clips,
-        views=views,
         device=device,
         workers=workers,
-        mixed=document.config.precision == "mixed",
+        mixed=config.precision == "mixed",
     )
-    for name, values in logits.items():
-        if not values.isfinite().all():
-            raise InputError(
-                f"network {name} gives scores that are not finite", file=weights, hint="train it with precision: full"
-            )
     scores = Scores(
-        stage=weights.parent.name,
         split=split,
         protocol=protocol,
-        crop_px=clip.crop_px,
+        crop_px=config.clip.crop_px,
         classes=classes,
         video_ids=tuple(sample.video_id for sample in samples),
         labels=_labels(samples, len(classes), multi_label=plan.config.multi_label),
+        views=np.array(clips.view_counts),
         quarantined=len(videos) - len(samples),
-        networks={
-            name: NetworkScores(
-                logits=logits[name].numpy(),
-                modality=inputs[name][0],
-                parameters=sum(parameter.numel() for parameter in networks[name].parameters()),
-                gflops_per_view=gflops[name],
-            )
-            for name in networks
-        },
+        networks=_network_scores(said, scored, weights),
     )
     write_scores(output, scores)
+
+
+def _load(name: str, config: StageConfig, clips: EvaluationClips, weights: Path) -> _Scored:
+    """Return a trained network of the stage with its weights, and what it takes and costs."""
+    block = config.networks[name]
+    kinds = {modality: clips.stores[modality].info.kind for modality in block.modalities}
+    shape = clip_shape(block, config.clip, kinds)
+    network = build_network(block, shape, classes=clips.class_count)
+    hand_over(network, read_weights(weights, name), reset_head=False, source=f"{weights}: {name}")
+    views = [(clips.frames, shape.channels[modality], clips.side, clips.side) for modality in block.modalities]
+    return _Scored(network, inputs_of(block, kinds), gflops_per_clip(network, *views))
+
+
+def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Path) -> dict[str, NetworkScores]:
+    """Return what networks, and parts of them, said, with what they cost; raises InputError for what is not finite."""
+    networks = {}
+    for reference, logits in said.logits.items():
+        if not logits.isfinite().all():
+            raise InputError(
+                f"network {reference} gives scores that are not finite",
+                file=weights,
+                hint="train it with precision: full",
+            )
+        one = scored[reference.partition(".")[0]]
+        choices = said.choices.get(reference)
+        networks[reference] = NetworkScores(
+            logits=logits.numpy(),
+            parameters=sum(parameter.numel() for parameter in one.network.parameters()),
+            gflops_per_view=one.gflops_per_view,
+            choices=None if choices is None else choices.numpy(),
+        )
+    return networks
 
 
 def _document(about: Mapping[str, Any], weights: Path) -> StageDocument:

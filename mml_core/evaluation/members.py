@@ -1,4 +1,7 @@
-"""Networks by their name in a recipe (`stage.network`), reduced to one score a video, and what they say together."""
+"""Networks by their names in a recipe, reduced to one score a video, and what they say together.
+
+A name is `stage.network`, or `stage.network.part` for a part that predicts by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from mml_core.config.references import split_reference
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
@@ -18,9 +22,9 @@ Fusion = Literal["logits", "probabilities"]
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a recipe with its logits of videos and what they cost."""
+    """One network of a recipe, or a part of one, with its logits of videos and what they cost."""
 
-    reference: str  # stage.network
+    reference: str  # stage.network or stage.network.part
     split: str
     protocol: ProtocolConfig
     crop_px: int
@@ -28,9 +32,14 @@ class Member:
     video_ids: tuple[str, ...]
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     quarantined: int
-    logits: np.ndarray  # (V, N) float64, mean over views
-    parameters: int
-    gflops_per_video: float  # 10^9 multiply-adds of all views
+    logits: np.ndarray  # (V, N) float64, mean over views, or the largest
+    parameters: int  # of the whole network
+    gflops_per_video: float  # 10^9 multiply-adds of all views by the whole network, the mean over the videos
+
+    @property
+    def network(self) -> str:
+        """The whole network that it is, or is a part of: `stage.network`."""
+        return ".".join(split_reference(self.reference)[:2])
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Combined:
 
 
 def members_of(stage: str, scores: Scores) -> dict[str, Member]:
-    """Return the networks in `scores` by reference, `stage` being the stage's name in the recipe."""
+    """Return the networks and parts in `scores` by reference, `stage` being the stage's name in the recipe."""
     return {
         f"{stage}.{name}": Member(
             reference=f"{stage}.{name}",
@@ -55,9 +64,9 @@ def members_of(stage: str, scores: Scores) -> dict[str, Member]:
             video_ids=scores.video_ids,
             labels=scores.labels,
             quarantined=scores.quarantined,
-            logits=video_logits(network.logits, scores.protocol.views),
+            logits=video_logits(network.logits, scores.views, scores.protocol.views),
             parameters=network.parameters,
-            gflops_per_video=network.gflops_per_view * network.logits.shape[1],
+            gflops_per_video=float(np.mean(network.gflops_per_view * scores.views)),
         )
         for name, network in scores.networks.items()
     }

@@ -12,10 +12,10 @@ from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick
 from mml_core.evaluation.metrics import hits
-from mml_core.evaluation.scores import NetworkScores, Scores, read_scores
+from mml_core.evaluation.scores import Scores, read_scores
 from mml_core.evaluation.views import select_views
 
-#: The networks of one run by reference (`stage.network`).
+#: The networks of one run by reference (`stage.network`, `stage.network.part`).
 Run = Mapping[str, Member]
 
 
@@ -90,8 +90,15 @@ def _under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
         raise InputError(
             str(error), file=path, hint="score with a protocol that has all the views, such as dense 2 + uniform 2"
         ) from error
+    stored = int(scores.views[0])  # the same for all videos under protocols of which views can be selected
+    rows = (np.arange(len(scores.views))[:, None] * stored + views).ravel()
     networks = {
-        name: NetworkScores(network.logits[:, views], network.modality, network.parameters, network.gflops_per_view)
+        name: dataclasses.replace(
+            network,
+            logits=network.logits[rows],
+            choices=None if network.choices is None else network.choices[rows],
+        )
         for name, network in scores.networks.items()
     }
-    return dataclasses.replace(scores, protocol=protocol, networks=networks)
+    counts = np.full(len(scores.views), len(views))
+    return dataclasses.replace(scores, protocol=protocol, views=counts, networks=networks)

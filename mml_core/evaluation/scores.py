@@ -2,12 +2,17 @@
 
 They are kept, so that any ensemble, and any new metric, is a matter of seconds. Layout of the HDF5 file:
 
-    attributes        format, schema_version, stage, split, protocol (JSON), crop_px, classes (JSON), quarantined
+    attributes        format, schema_version, split, protocol (JSON), crop_px, classes (JSON), quarantined, sha256
     /video_ids        (V,) text of fixed length
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
-    /networks/<name>/logits   (V, K, N) float32, with attributes modality, parameters, gflops_per_view
+    /views            (V,) int64, how many views each video has
+    /networks/<name>  of a network `network`, or of a part of it that predicts by itself `network.part`
+        attributes        parameters, of the whole network
+        logits            (R, N) float32: all views of the first video, then those of the next
+        choices           (R, S, M) float32 in 0..1, of networks that choose: which of M modalities a segment used
+        gflops_per_view   () or (V,) float64
 
-V videos, K views a video, N classes. The attribute `sha256` is a digest of everything, so damage is noticed on reading.
+V videos, R views of all of them, N classes. `sha256` is a digest of everything, so damage is noticed on reading.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from mml_core.io.files import replaced_on_success
 from mml_core.io.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
 
 FORMAT = "mml-scores"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 #: h5py reports damage in all of these ways.
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 #: Label of a video whose class is not known.
@@ -37,31 +42,32 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class NetworkScores:
-    """What one network says about every view of every video.
+    """What one network, or a part of one, says about every view of every video.
 
     `gflops_per_view` counts 10^9 multiply-adds of one clip in one crop, as the papers do (TSM-ResNet-50, 8 x 224 x 224:
-    about 33), not additions and multiplications apart.
+    about 33), not additions and multiplications apart. It is one number, or where it depends on what a network chooses,
+    one a video, the mean over its views. Of a part it is that of the whole network.
     """
 
-    logits: np.ndarray  # (V, K, N) float32, finite
-    modality: str
+    logits: np.ndarray  # (R, N) float32, finite
     parameters: int
-    gflops_per_view: float
+    gflops_per_view: float | np.ndarray  # (V,) float64 if it differs, finite, >= 0
+    choices: np.ndarray | None = None  # (R, S, M) float32 in 0..1
 
 
 @dataclass(frozen=True)
 class Scores:
     """Scores of all networks of a stage. Raises ValueError where its parts do not fit each other."""
 
-    stage: str  # key of the stage's folder
     split: str
     protocol: ProtocolConfig
     crop_px: int  # side of the square input in pixels (its size for protocols that crop `full` or `three` varies)
     classes: tuple[str, ...]
     video_ids: tuple[str, ...]
     labels: np.ndarray  # (V,) int64, or (V, N) uint8 where a video may have several labels
+    views: np.ndarray  # (V,) int64, how many views each video has, at least one; R in all
     quarantined: int  # videos of the split that have no scores because they could not be read
-    networks: Mapping[str, NetworkScores]
+    networks: Mapping[str, NetworkScores]  # by `network` or `network.part`
 
     def __post_init__(self) -> None:
         if not self.video_ids or not self.networks:
@@ -69,13 +75,9 @@ class Scores:
         if len(set(self.video_ids)) != len(self.video_ids):
             raise ValueError("a video occurs twice")
         self._check_labels()
-        expected = (len(self.video_ids), views_per_video(self.protocol), len(self.classes))
+        self._check_views()
         for name, network in self.networks.items():
-            if network.logits.shape != expected:
-                raise ValueError(f"network {name}: expected logits of shape {expected}, got {network.logits.shape}")
-            bad = ~np.isfinite(network.logits).all(axis=(1, 2))
-            if bad.any():
-                raise ValueError(f"network {name}: logits of video {self.video_ids[int(bad.argmax())]} are not finite")
+            self._check_network(name, network)
 
     @property
     def multi_label(self) -> bool:
@@ -90,10 +92,36 @@ class Scores:
         if self.labels.min() < low or self.labels.max() > high:
             raise ValueError(f"expected labels from {low} to {high}, got {self.labels.min()} to {self.labels.max()}")
 
+    def _check_views(self) -> None:
+        if self.views.shape != (len(self.video_ids),):
+            raise ValueError(f"numbers of views of shape {self.views.shape} for {len(self.video_ids)} videos")
+        number, crops = self.protocol.views_per_video, self.protocol.crops
+        if number is not None and (self.views != number).any():
+            other = next(count for count in self.views.tolist() if count != number)
+            raise ValueError(f"expected {number} views of every video, got {other}")
+        if self.views.min() < 1 or (self.views % crops).any():
+            raise ValueError(
+                f"expected whole clips of {crops} crops, one at least, got {self.views.min()} views and more"
+            )
 
-def views_per_video(protocol: ProtocolConfig) -> int:
-    """Return the number of views K of a video: clips times crops."""
-    return (protocol.dense + protocol.uniform) * (3 if protocol.crop == "three" else 1)
+    def _check_network(self, name: str, network: NetworkScores) -> None:
+        expected = (int(self.views.sum()), len(self.classes))
+        if network.logits.shape != expected:
+            raise ValueError(f"network {name}: expected logits of shape {expected}, got {network.logits.shape}")
+        bad = ~np.isfinite(network.logits).all(axis=1)
+        if bad.any():
+            video = self.video_ids[int(np.searchsorted(self.views.cumsum(), bad.argmax(), side="right"))]
+            raise ValueError(f"network {name}: logits of video {video} are not finite")
+        gflops = np.asarray(network.gflops_per_view)
+        if gflops.shape not in ((), self.views.shape) or not (np.isfinite(gflops) & (gflops >= 0)).all():
+            raise ValueError(f"network {name}: expected GFLOPs, one number or one a video, got shape {gflops.shape}")
+        choices = network.choices
+        if choices is not None and (
+            choices.ndim != 3 or len(choices) != expected[0] or not ((choices >= 0) & (choices <= 1)).all()
+        ):
+            raise ValueError(
+                f"network {name}: expected choices of {expected[0]} views from 0 to 1, got {choices.shape}"
+            )
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -138,7 +166,6 @@ def _fill(file: h5py.File, scores: Scores) -> None:
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "sha256": _digest(scores),
-        "stage": scores.stage,
         "split": scores.split,
         "protocol": canonical_json(scores.protocol.model_dump(mode="json")),
         "crop_px": scores.crop_px,
@@ -149,25 +176,48 @@ def _fill(file: h5py.File, scores: Scores) -> None:
     write_texts(file, "video_ids", scores.video_ids)
     labels = scores.labels.astype(np.uint8 if scores.multi_label else np.int64)
     file.create_dataset("labels", data=labels)
+    file.create_dataset("views", data=scores.views.astype(np.int64))
     networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
-        group.create_dataset("logits", data=network.logits.astype(np.float32))
-        cost = {"parameters": network.parameters, "gflops_per_view": network.gflops_per_view}
-        write_attributes(group, {"modality": network.modality, **cost})
+        write_attributes(group, {"parameters": network.parameters})
+        for array, values in _arrays(network).items():
+            group.create_dataset(array, data=values)
+
+
+def _arrays(network: NetworkScores) -> dict[str, np.ndarray]:
+    """Return the arrays of a network in the types and under the names that the file has for them."""
+    arrays = {
+        "logits": network.logits.astype(np.float32),
+        "gflops_per_view": np.asarray(network.gflops_per_view, dtype=np.float64),
+    }
+    if network.choices is not None:
+        arrays["choices"] = network.choices.astype(np.float32)
+    return arrays
 
 
 def _digest(scores: Scores) -> str:
     """Return a digest of all that a file of scores holds."""
+    arrays = {name: _arrays(network) for name, network in scores.networks.items()}
     networks = {
-        name: [network.modality, network.parameters, network.gflops_per_view]
+        name: [network.parameters, {key: list(values.shape) for key, values in arrays[name].items()}]
         for name, network in scores.networks.items()
     }
-    texts = [scores.stage, scores.split, scores.crop_px, scores.quarantined, scores.classes, scores.video_ids, networks]
+    texts = [
+        scores.split,
+        scores.crop_px,
+        scores.quarantined,
+        scores.classes,
+        scores.video_ids,
+        list(networks),
+        networks,
+    ]
     content = hashlib.sha256(canonical_json([*texts, scores.protocol.model_dump(mode="json")]).encode())
     content.update(scores.labels.astype(np.uint8 if scores.multi_label else np.int64).tobytes())
-    for network in scores.networks.values():
-        content.update(network.logits.astype(np.float32).tobytes())
+    content.update(scores.views.astype(np.int64).tobytes())
+    for values in arrays.values():
+        for array in values.values():
+            content.update(array.tobytes())
     return content.hexdigest()
 
 
@@ -186,21 +236,23 @@ def _check_format(file: h5py.File, path: Path) -> None:
 
 def _parse(file: h5py.File) -> Scores:
     return Scores(
-        stage=read_attribute(file, "stage"),
         split=read_attribute(file, "split"),
         protocol=ProtocolConfig.model_validate_json(read_attribute(file, "protocol")),
         crop_px=int(read_attribute(file, "crop_px")),
         classes=tuple(json.loads(read_attribute(file, "classes"))),
         video_ids=tuple(read_texts(file["video_ids"])),
         labels=file["labels"][:],
+        views=file["views"][:],
         quarantined=int(read_attribute(file, "quarantined")),
-        networks={
-            name: NetworkScores(
-                logits=group["logits"][:],
-                modality=read_attribute(group, "modality"),
-                parameters=int(read_attribute(group, "parameters")),
-                gflops_per_view=float(read_attribute(group, "gflops_per_view")),
-            )
-            for name, group in file["networks"].items()
-        },
+        networks={name: _parse_network(group) for name, group in file["networks"].items()},
+    )
+
+
+def _parse_network(group: h5py.Group) -> NetworkScores:
+    gflops = group["gflops_per_view"][()]
+    return NetworkScores(
+        logits=group["logits"][:],
+        parameters=int(read_attribute(group, "parameters")),
+        gflops_per_view=float(gflops) if np.ndim(gflops) == 0 else gflops,
+        choices=group["choices"][:] if "choices" in group else None,
     )

@@ -76,7 +76,8 @@ def build_table(request: TableRequest, runs: Sequence[Run]) -> pd.DataFrame:
     Raises InputError where scores are missing, belong to another split or protocol, or do not fit together.
     """
     members = runs[0]
-    listed = list(members) if request.table.networks == "all" else list(request.table.networks)
+    whole = [reference for reference, member in members.items() if reference == member.network]
+    listed = whole if request.table.networks == "all" else list(request.table.networks)
     rows = [_row(request, reference, "network", {reference: 1.0}, None, runs) for reference in listed]
     # One order of members wherever they are listed, whatever that of the recipe's keys.
     place = {reference: index for index, reference in enumerate(members)}
@@ -123,14 +124,21 @@ def best_row(table: pd.DataFrame) -> int:
 
 def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
     """Return the protocol in words, for example `dense 0 + uniform 1, center 224 px`."""
+    side = "/".join(str(side) for side in sorted(set(crops_px))) + " px"
     match protocol.crop:
         case "center":
-            crop = "center " + "/".join(str(side) for side in sorted(set(crops_px))) + " px"
+            crop = f"center {side}"
         case "full":
             crop = "full square"
         case "three":
             crop = "three squares"
-    return f"dense {protocol.dense} + uniform {protocol.uniform}, {crop}"
+        case "scaled":
+            crop = f"full square as {side}"
+        case "ten":
+            crop = f"ten crops of {side}"
+    clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense} + uniform {protocol.uniform}"
+    segments = f" of {protocol.segments} segments" if protocol.segments else ""
+    return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
 
 
 def _row(
@@ -145,6 +153,7 @@ def _row(
     for member in (pick(run, reference) for run in runs for reference in weights):
         _check_request(request, member)
     combined = combine_runs(runs, list(weights), list(weights.values()), fusion or "logits")
+    networks = {member.network: member for member in chosen}.values()  # parts of one network cost what it costs, once
     return {
         "dataset": request.dataset,
         "recipe": request.recipe,
@@ -159,8 +168,8 @@ def _row(
         "quarantined": str(max(member.quarantined for member in chosen)),
         "seeds": str(len(runs)),
         **_metrics(combined),
-        "parameters_millions": f"{sum(member.parameters for member in chosen) / 1e6:.3f}",
-        "gflops_per_video": f"{sum(member.gflops_per_video for member in chosen):.3f}",
+        "parameters_millions": f"{sum(network.parameters for network in networks) / 1e6:.3f}",
+        "gflops_per_video": f"{sum(network.gflops_per_video for network in networks):.3f}",
     }
 
 

@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from mml_core.clips import normalise
+from mml_core.clips import input_channels, normalise
+from mml_core.config.clips import ClipConfig
 from mml_core.config.networks import NetworkBase
+from mml_core.kinds import Scale
+from mml_core.networks.interface import ClipShape
 
 
 class Input(NamedTuple):
@@ -16,12 +19,18 @@ class Input(NamedTuple):
 
     modality: str
     kind: str
-    scale: str
+    scale: Scale
 
 
 def inputs_of(network: NetworkBase, kinds: Mapping[str, str]) -> tuple[Input, ...]:
     """Return the inputs of `network` in the order in which its `forward` takes them; `kinds` by modality."""
     return tuple(Input(name, kinds[name], network.scale) for name in network.modalities)
+
+
+def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:
+    """Return what `network` takes of a video when it is trained on clips as in `clip`; `kinds` by modality."""
+    channels = {name: input_channels(kinds[name], clip.stack) for name in network.modalities}
+    return ClipShape(clip.frames, channels, clip.segments)
 
 
 def normalised_inputs(

@@ -69,7 +69,7 @@ def join_models(
             protocol = protocols[table.row_protocols.get(_label(table, row), table.protocol)]
         if isinstance(table, PublishedSampling):
             counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
-            protocol = ProtocolConfig(**counts, crop=protocol.crop, views=protocol.views)
+            protocol = ProtocolConfig.model_validate(protocol.model_dump() | counts)
         values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
         about = {name: text for name, text in row.items() if name not in values}
         members, *others = ensembles or [()]

@@ -22,7 +22,14 @@ from mml_core.config.networks import DOWNLOADED, NetworkBase
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
-from mml_core.config.tables import ProtocolConfig, TableConfig, split_members
+from mml_core.config.tables import (
+    ClaimsConfig,
+    ProtocolConfig,
+    PublishedConfig,
+    SubmissionConfig,
+    TableConfig,
+    split_members,
+)
 from mml_core.errors import InputError
 from mml_core.plan.checks import check_network
 
@@ -186,7 +193,8 @@ def check_tables(
 
     A network is scored on the data set that its stage was trained on, one of `all_data` by name.
     """
-    for where, split, with_labels, rows in _rows(recipe, stages):
+    for where, block, with_labels, rows in _rows(recipe, stages):
+        split, protocol = block.split, recipe.protocols[block.protocol]
         for members in rows:
             names = sorted({stages[split_reference(member)[0]].document.dataset for member in members})
             if len(names) > 1:
@@ -197,21 +205,28 @@ def check_tables(
                 )
             for name in names:
                 _check_split(where, all_data[name], split, file, with_labels=with_labels)
+            for member in members:
+                clip = stages[split_reference(member)[0]].document.config.clip
+                if misfit := protocol.misfit(clip):
+                    raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
 
 
-def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, str, bool, list[list[str]]]]:
-    """Yield (key, split, whether it needs labels, networks of each row) for all that is made of scores."""
+_Scored = TableConfig | PublishedConfig | SubmissionConfig | ClaimsConfig
+
+
+def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, _Scored, bool, list[list[str]]]]:
+    """Yield (key, block, whether it needs labels, networks of each row) for all that is made of scores."""
     for name, table in recipe.tables.items():
         rows = [[reference] for reference in table_networks(table, stages)]
-        yield f"tables.{name}", table.split, True, rows + [list(row.members) for row in table.ensembles.values()]
+        yield f"tables.{name}", table, True, rows + [list(row.members) for row in table.ensembles.values()]
     for name, published in recipe.published.items():
-        yield f"published.{name}", published.split, True, published.rows()
+        yield f"published.{name}", published, True, published.rows()
     for name, block in recipe.submissions.items():
-        yield f"submissions.{name}", block.split, False, [split_members(block.members)]
+        yield f"submissions.{name}", block, False, [split_members(block.members)]
     if recipe.claims:
         pairs = [pair for claim in recipe.claims.tested for pair in claim.comparisons]
         sides = [side for pair in pairs for side in (pair.better, pair.worse)]
-        yield "claims", recipe.claims.split, True, [split_members(side) for side in sides if isinstance(side, str)]
+        yield "claims", recipe.claims, True, [split_members(side) for side in sides if isinstance(side, str)]
 
 
 def _check_split(where: str, data: DataPlan, split: str, file: Path, *, with_labels: bool) -> None:

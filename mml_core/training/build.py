@@ -8,12 +8,11 @@ from pathlib import Path
 
 import torch
 
-from mml_core.clips import input_channels
 from mml_core.config.base import digest
 from mml_core.config.networks import WHOLE
 from mml_core.errors import InputError
-from mml_core.networks import ClipShape, HandOver, VideoNetwork, build_network, hand_over
-from mml_core.networks.inputs import Input, inputs_of
+from mml_core.networks import HandOver, VideoNetwork, build_network, hand_over
+from mml_core.networks.inputs import Input, clip_shape, inputs_of
 from mml_core.networks.stage_weights import read_weights
 from mml_core.networks.weights import read_weight_file
 from mml_core.plan.stages import Init, StageDocument
@@ -69,7 +68,7 @@ def build_members(
     for name, block in config.networks.items():
         # drawn from the seed and the name, so that two networks of a stage differ
         torch.manual_seed(int(digest([config.seed, name], 15), 16))
-        network = build_network(block, clip_shape(document, name, kinds), classes=classes)
+        network = build_network(block, clip_shape(block, config.clip, kinds), classes=classes)
         network.kept, network.detached = config.objective.maps, config.objective.detached_classifiers
         handed_over[name] = {
             part: _first_state(network, init, part, first_weights.get((name, part)), reset_head=block.reset_head)
@@ -87,13 +86,6 @@ def build_members(
     new_heads = {name: any(one.new_head for one in handed_over[name].values()) for name in trained}
     networks = {name: member.network for name, member in trained.items()}
     return Members(trained, teachers, make_learners(config, networks, new_heads, device), handed_over)
-
-
-def clip_shape(document: StageDocument, network: str, kinds: Mapping[str, str]) -> ClipShape:
-    """Return what a network of the stage takes of a video; `kinds` by modality."""
-    clip, block = document.config.clip, document.config.networks[network]
-    channels = {name: input_channels(kinds[name], clip.stack) for name in block.modalities}
-    return ClipShape(clip.frames, channels, clip.segments)
 
 
 def _first_state(network: VideoNetwork, init: Init, part: str, path: Path | None, *, reset_head: bool) -> HandOver:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.utils.data import Subset
 
 from mml_core import __version__
 from mml_core.annotations import swap_direction_labels
@@ -216,11 +215,10 @@ def _validation(
         own = processes.share(range(len(samples)))
         sums = torch.zeros(len(networks), 2, dtype=torch.float64)
         if own:  # there may be fewer videos than processes
-            logits = score_videos(
+            said = score_videos(
                 networks,
                 inputs,
-                Subset(data.validation, own),
-                views=1,
+                data.validation.part(own),
                 device=device,
                 workers=workers,
                 mixed=mixed,
@@ -228,7 +226,7 @@ def _validation(
             )
             chosen = [samples[index].labels for index in own]
             targets = torch.stack([make_target(one, len(data.classes), multi_label=multi_label) for one in chosen])
-            sums += torch.stack([_sums(values.mean(1), targets, multi_label=multi_label) for values in logits.values()])
+            sums += torch.stack([_sums(said.logits[name], targets, multi_label=multi_label) for name in networks])
         means = processes.sum(sums) / len(samples)
         names = ("validation_loss",) if multi_label else ("validation_loss", "validation_top1")
         return {name: dict(zip(names, row, strict=False)) for name, row in zip(networks, means.tolist(), strict=True)}

@@ -32,19 +32,18 @@ ENSEMBLES = {"All & <b>more</b>": EnsembleConfig(members={"mml.rgb": 1.0, "mml.f
 def make_scores(*, multi_label: bool) -> Scores:
     rng = np.random.default_rng(0)
     labels = np.eye(3, dtype=np.uint8)[LABELS] if multi_label else np.array(LABELS)
-    sure = np.eye(3, dtype=np.float32)[LABELS][:, None] * 2
+    sure = np.eye(3, dtype=np.float32)[LABELS] * 2
     networks = {
-        name: NetworkScores(sure + rng.normal(size=(6, 1, 3)).astype(np.float32), name, 10_000, 0.01)
-        for name in ("rgb", "flow")
+        name: NetworkScores(sure + rng.normal(size=(6, 3)).astype(np.float32), 10_000, 0.01) for name in ("rgb", "flow")
     }
     return Scores(
-        stage="mml-0123456789",
         split="validation",
         protocol=ProtocolConfig(),
         crop_px=32,
         classes=CLASSES,
         video_ids=IDS,
         labels=labels,
+        views=np.ones(6, np.int64),
         quarantined=1,
         networks=networks,
     )

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.kinds import Scale
 
 #: Sources of first weights that the workflow downloads.
 DOWNLOADED = ("imagenet", "kinetics")
@@ -43,7 +44,7 @@ class NetworkBase(Strict):
         description="true: a teacher, which is not trained and predicts as in testing; "
         "a list: parts that are left as they are, statistics of batch normalisation included",
     )
-    scale: Literal["imagenet", "activitynet", "unit"] = Field(
+    scale: Scale = Field(
         default="imagenet",
         description="of its inputs: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
         "ActivityNet's mean, flow less 127.5: MARS's published weights); unit (-1 to 1)",
