@@ -35,7 +35,7 @@ _ACTIVITYNET = (114.7748, 107.7354, 99.4750)
 #: imagenet, as TSM and MML feed them. rgb: about -2.1 … 2.6. flow (x to the right, y downwards): about ±2.2, the
 #: deviation being the mean of ImageNet's three. diff: the difference of two frames in -1 … 1.
 #:
-#: activitynet, as MARS's published weights take them. rgb: levels less ActivityNet's mean, about -115 … 156. flow: level
+#: activitynet, as MARS's published weights take them. rgb: level less ActivityNet's mean, about -115 … 156. flow: level
 #: less 127.5; zero flow is stored as level 128 here and is therefore 0.5, which stands for 0.08 px at ±20 px, while it
 #: was 127 where those weights were trained. diff, which they do not know: level less 128.
 #:
