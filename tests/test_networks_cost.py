@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from network_helpers import build
-from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
 from mml_core.networks.cost import gflops_per_clip, parameters_millions
@@ -45,16 +44,3 @@ def test_network_is_left_alone() -> None:
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
-
-
-def test_cost_of_several_inputs_is_that_of_all() -> None:
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rgb, self.flow = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(10, 2, 1)
-
-        def forward(self, rgb: Tensor, flow: Tensor) -> Tensor:
-            return self.rgb(rgb.flatten(0, 1)).sum() + self.flow(flow.flatten(0, 1)).sum()
-
-    by_hand = 5 * 8 * 9 * (4 * 3 * 9) + 2 * 8 * 9 * (2 * 10)
-    assert gflops_per_clip(Two(), (5, 3, 8, 9), (2, 10, 8, 9)) == pytest.approx(by_hand / 1e9)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mml_core.clips import EvaluationClips, Sample, normalise
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
+from mml_core.networks.cost import gflops_per_clip
 from mml_core.networks.interface import Prediction
 from mml_core.networks.predict import VIEWS_PER_BATCH, NetworkInput, score_videos
 
@@ -101,3 +102,17 @@ def test_two_inputs_of_one_modality_may_have_ranges_of_their_own() -> None:
     expected = [alone(dataset, one) for one in inputs["net"]]
     torch.testing.assert_close(said.logits["net.streams.rgb"], expected[0])
     torch.testing.assert_close(said.logits["net.streams.flow"], expected[1])
+
+
+class Convolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rgb, self.flow = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(10, 2, 1)
+
+    def forward(self, rgb: Tensor, flow: Tensor) -> Tensor:
+        return self.rgb(rgb.flatten(0, 1)).sum() + self.flow(flow.flatten(0, 1)).sum()
+
+
+def test_cost_of_several_inputs_is_that_of_all() -> None:
+    by_hand = 5 * 8 * 9 * (4 * 3 * 9) + 2 * 8 * 9 * (2 * 10)
+    assert gflops_per_clip(Convolutions(), (5, 3, 8, 9), (2, 10, 8, 9)) == pytest.approx(by_hand / 1e9)
