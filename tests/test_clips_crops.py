@@ -13,6 +13,7 @@ from mml_core.clips.crops import (
     OFFSETS,
     Box,
     crop_sizes,
+    draw_corner_crop,
     draw_crop,
     draw_random_crop,
     evaluation_crops,
@@ -164,3 +165,60 @@ def test_resize_to_the_same_size_changes_nothing() -> None:
     cut = Box(4, 4, 32, 32).cut(levels)
     assert torch.equal(resize(cut, 32), cut)
     assert resize(cut, 32).is_contiguous()
+
+
+MARS_SCALES = (1.0, 0.841, 0.707, 0.595, 0.5)
+
+
+@given(SIDE, SIDE, st.lists(st.floats(0.01, 1), min_size=1, max_size=5), st.integers(0, 2**32))
+def test_corner_crops_are_in_a_corner_or_in_the_middle(height: int, width: int, scales: list[float], seed: int) -> None:
+    box = draw_corner_crop(height, width, scales, np.random.default_rng(seed))
+    assert box.height == box.width and not box.mirrored
+    assert box.height in {max(1, int(min(height, width) * scale)) for scale in scales}
+    above, below = box.top, height - box.top - box.height
+    left, right = box.left, width - box.left - box.width
+    in_corner = 0 in (above, below) and 0 in (left, right)
+    in_middle = 0 <= below - above <= 1 and 0 <= right - left <= 1
+    assert min(above, below, left, right) >= 0 and (in_corner or in_middle)
+
+
+def test_all_corner_crops_are_as_likely() -> None:
+    rng = np.random.default_rng(0)
+    boxes = [draw_corner_crop(100, 133, MARS_SCALES, rng) for _ in range(10_000)]
+    places = {side: {(box.top, box.left) for box in boxes if box.height == side} for side in (100, 84, 70, 59, 50)}
+    assert sum(map(len, places.values())) == 23  # 5 of each but the largest: above and below are the same there
+    assert places[100] == {(0, 0), (0, 33), (0, 16)}
+    assert places[59] == {(0, 0), (0, 74), (41, 0), (41, 74), (20, 37)}
+    counts = np.bincount([box.height for box in boxes])[[100, 84, 70, 59, 50]]
+    assert counts.min() > 1850 and counts.max() < 2150  # 2000 expected, standard deviation 40
+    of_one_size = [(box.top, box.left) for box in boxes if box.height == 50]
+    assert np.unique(of_one_size, axis=0, return_counts=True)[1].min() > 330  # 400 expected, standard deviation 18
+
+
+def test_ten_crops_by_hand() -> None:
+    places = [(0, 0), (0, 116), (32, 0), (32, 116), (16, 58)]
+    expected = [Box(top, left, 224, 224, mirrored) for mirrored in (False, True) for top, left in places]
+    assert evaluation_crops(256, 340, 224, "ten") == expected
+    assert evaluation_side(256, 340, 224, "ten") == 224
+
+
+@given(SIDE, SIDE, st.integers(16, 300))
+def test_ten_crops_are_four_corners_and_the_centre_twice(height: int, width: int, crop_px: int) -> None:
+    boxes = evaluation_crops(height, width, crop_px, "ten")
+    side = min(height, width, crop_px)
+    assert [box.mirrored for box in boxes] == [False] * 5 + [True] * 5
+    for box in (*boxes[:5], *boxes[5:]):
+        assert box.height == box.width == side
+        assert 0 <= box.top <= height - side and 0 <= box.left <= width - side
+    assert [(box.top, box.left) for box in boxes[:5]] == [(box.top, box.left) for box in boxes[5:]]
+    assert {(box.top, box.left) for box in boxes[:4]} == {(t, x) for t in (0, height - side) for x in (0, width - side)}
+    assert boxes[4].top == (height - side) // 2 and boxes[4].left == (width - side) // 2
+
+
+def test_the_largest_square_can_be_scaled_to_the_size_of_training() -> None:
+    """MARS's code scales the shorter side to 112 and cuts the middle out."""
+    assert (
+        evaluation_crops(256, 340, 112, "scaled") == evaluation_crops(256, 340, 112, "full") == [Box(0, 42, 256, 256)]
+    )
+    assert evaluation_side(256, 340, 112, "scaled") == evaluation_side(100, 90, 112, "scaled") == 112
+    assert evaluation_side(256, 340, 112, "full") == 256

@@ -208,6 +208,28 @@ def test_full_crops_need_one_shorter_side() -> None:
     assert len(evaluation({"rgb": store}, samples, crop="center")) == 2
 
 
+def test_training_clips_of_segments() -> None:
+    clip = CLIP.model_copy(update={"segments": 3, "sampling": "dense", "dense_window": 4, "crop_policy": "corner"})
+    dataset = training(make_stores({"v": 41}, KINDS), [Sample("v", (0,))], clip)
+    for epoch in range(30):
+        inputs = dataset[epoch, 0].inputs
+        assert inputs["rgb"].shape == (12, 3, 32, 32) and inputs["diff"].shape == (12, 15, 32, 32)
+        flow = [frame[0] for frame in items(inputs["flow"])]
+        for s in range(3):  # 36 positions: 12 a segment
+            segment = flow[4 * s : 4 * s + 4]
+            assert segment == list(range(segment[0], segment[0] + 4))
+            assert 12 * s <= segment[0] and segment[-1] < 12 * (s + 1) + 1  # one more where the shift is 1
+
+
+def test_corner_crops_are_the_same_for_all_frames() -> None:
+    picture = torch.arange(60, dtype=torch.uint8).expand(48, 60)  # level = column
+    clip = CLIP.model_copy(update={"crop_policy": "corner", "crop_scales": (32 / 48,)})  # of the input's size
+    dataset = training(make_stores({"v": 1}, ["rgb"], picture), [Sample("v", (0,))], clip)
+    clips = [dataset[epoch, 0].inputs["rgb"] for epoch in range(60)]
+    assert {int(clip[0, 0, 0, 0]) for clip in clips} == {0, 14, 28}
+    assert all((clip == clip[:1]).all() for clip in clips)
+
+
 def test_lengths() -> None:
     samples = [replace(Sample("v", (0,)), labels=(i,)) for i in range(3)]
     assert len(training(make_stores({"v": 9}, ["rgb"]), samples)) == 3

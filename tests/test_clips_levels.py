@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mml_core.clips.levels import input_channels, normalise, stack_length
+from mml_core.clips.levels import input_channels, normalise, stack_length, still_level
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("rgb", 3), ("flow", 10), ("diff", 15)])
@@ -53,3 +53,34 @@ def test_unknown_kinds_are_refused() -> None:
         input_channels("depth", 5)
     with pytest.raises(ValueError, match="depth"):
         normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "depth")
+
+
+LEVELS = torch.arange(256, dtype=torch.uint8)
+
+
+def test_activitynet_subtracts_its_mean_on_0_to_255() -> None:
+    rgb = normalise(LEVELS.expand(3, 1, 256), "rgb", "activitynet")
+    for channel, mean in enumerate((114.7748, 107.7354, 99.4750)):
+        torch.testing.assert_close(rgb[channel, 0], LEVELS.float() - mean)
+    flow = normalise(LEVELS.reshape(1, 16, 16), "flow", "activitynet").flatten()
+    torch.testing.assert_close(flow, LEVELS.float() - 127.5)
+    assert flow[128] == 0.5  # zero flow is half a level off where those weights expect it
+    assert normalise(LEVELS.reshape(1, 16, 16), "diff", "activitynet").flatten()[128] == 0
+
+
+def test_unit_is_from_minus_one_to_one() -> None:
+    rgb = normalise(LEVELS.expand(3, 1, 256), "rgb", "unit")
+    torch.testing.assert_close(rgb[1, 0], torch.linspace(-1, 1, 256))
+    for kind in ("flow", "diff"):
+        values = normalise(LEVELS.reshape(1, 16, 16), kind, "unit").flatten()
+        assert (values[1], values[128], values[255]) == (-1, 0, 1)  # the bound, zero, the bound
+        assert values[0] == pytest.approx(-1, abs=0.01)  # a level that only JPEG makes
+        torch.testing.assert_close(values[1:], (torch.arange(1, 256) - 128) / 127)
+
+
+@pytest.mark.parametrize("kind", ["flow", "diff"])
+@pytest.mark.parametrize("scale", ["imagenet", "unit"])
+def test_what_does_not_move_is_exactly_zero(kind: str, scale: str) -> None:
+    still = torch.full((2, 10, 3, 5), still_level(kind), dtype=torch.uint8)
+    assert (normalise(still, kind, scale) == 0).all()
+    assert still_level("rgb") is None

@@ -14,7 +14,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.fusion import video_logits
 from mml_core.evaluation.matrix import baseline_value, pair_matrix
 from mml_core.evaluation.paper_table import load_rows, row_scores
-from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import _under, aligned_logits, combine_runs, hits_of_runs, load_runs
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.submission import submission_text
 from mml_core.plan.published import PublishedRow
@@ -57,6 +57,33 @@ def test_runs_are_told_apart_and_ordered(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     files = {name: written(tmp_path, name, make_scores(networks=("rgb", "flow"))) for name in "ab"}
     assert [sorted(run) for run in load_runs(files, references=["a.flow"])] == [["a.flow"]]
+
+
+def test_parts_are_asked_for_by_their_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "a", make_scores(networks=("net", "net.rgb", "net.streams.flow", "rgb")))
+    wanted = ["a.net.streams.flow", "a.net.rgb", "b.rgb"]
+    run = load_runs({"a": path}, references=wanted)[0]
+    assert sorted(run) == ["a.net.rgb", "a.net.streams.flow"]
+    assert combine_runs([run], wanted[:2])[0].scores.shape == (3, 6)
+
+
+def test_choices_follow_the_selected_views(tmp_path: Path) -> None:
+    scores = make_scores(FOUR, networks=("net",))
+    choices = np.random.default_rng(1).random((12, 5, 2), dtype=np.float32)
+    chosen = replace(scores, networks={"net": replace(scores.networks["net"], choices=choices)})
+    part = _under(chosen, ProtocolConfig(dense=1, uniform=2), tmp_path / "a.h5")
+    np.testing.assert_array_equal(part.networks["net"].choices, choices.reshape(3, 4, 5, 2)[:, 1:].reshape(9, 5, 2))
+    assert part.views.tolist() == [3, 3, 3]
+
+
+def test_a_part_of_all_clips_cannot_be_selected(tmp_path: Path) -> None:
+    every = ProtocolConfig(clips="all")
+    scores = replace(make_scores(FOUR), protocol=every, views=np.array([1, 9, 2]))
+    path = written(tmp_path, "a", scores)
+    assert load_runs({"a": path}, protocol=every)[0]["a.rgb"].gflops_per_video == 4
+    with pytest.raises(InputError, match="depend on the video's length") as caught:
+        load_runs({"a": path}, protocol=ONE)
+    assert caught.value.file == path
 
 
 def test_a_run_on_other_labels_is_refused(tmp_path: Path) -> None:

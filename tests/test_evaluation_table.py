@@ -24,6 +24,7 @@ from mml_core.evaluation.table import (
     best_row,
     build_table,
     combine_tables,
+    describe_protocol,
     read_table,
     row_scores,
     write_table,
@@ -101,6 +102,55 @@ def test_crops_that_differ_are_both_named() -> None:
     ensembles = {"x": EnsembleConfig(members=["mml.rgb", "ce.rgb"])}
     table = build_table(request(networks=(), ensembles=ensembles), [members()])
     assert table.iloc[0]["protocol"] == "dense 0 + uniform 2, center 112/224 px"
+
+
+def test_parts_of_a_network_are_members_and_cost_what_it_costs_once() -> None:
+    """CMA-R: `{cma_r.net.rgb: 5, cma_r.net.flow: 1}`."""
+    parts = members_of("cma", make_scores({"net": RGB, "net.rgb": RGB, "net.flow": FLOW}))
+    ensembles = {
+        "CMA-R": EnsembleConfig(members={"cma.net.rgb": 1.0, "cma.net.flow": 0.25}),
+        "with RGB": EnsembleConfig(members=["cma.net.rgb", "cma.net.flow", "ce.rgb"]),
+    }
+    runs = [parts | members_of("ce", make_scores({"rgb": RGB}))]
+    table = build_table(request(ensembles=ensembles), runs)
+    assert list(table["name"]) == ["cma.net", "ce.rgb", "CMA-R", "with RGB"]  # parts are no rows unless they are listed
+    assert list(table["top1"]) == ["75.00", "75.00", "75.00", "100.00"]
+    assert list(table["parameters_millions"]) == ["1.500", "1.500", "1.500", "3.000"]
+    assert list(table["gflops_per_video"]) == ["4.500", "4.500", "4.500", "9.000"]
+    assert table.iloc[2]["members"] == "cma.net.rgb + cma.net.flow"
+    assert list(build_table(request(networks=("cma.net.flow",)), runs)["name"]) == ["cma.net.flow"]
+    np.testing.assert_allclose(row_scores(table.iloc[3].to_dict(), runs[0]).scores, 2 * np.array(RGB) + np.array(FLOW))
+
+
+def test_videos_of_different_lengths_in_a_row_by_hand() -> None:
+    """All clips of each of four videos: 1, 2, 3 and 2 of them."""
+    every = ProtocolConfig(clips="all")
+    clips = [[3, 0], [0, 1], [2, 0], [0, 3], [0, 3], [9, 0], [0, 1], [1, 0.5]]
+    scores = replace(
+        make_scores({"rgb": RGB}),
+        protocol=every,
+        views=np.array([1, 2, 3, 2]),
+        networks={"rgb": NetworkScores(np.array(clips), 1_000_000, np.array([1.0, 2.0, 3.0, 4.0]))},
+    )
+    wanted = request().model_copy(update={"protocol": every})
+    row = build_table(wanted, [members_of("mars", scores)]).iloc[0]
+    # means (3, 0), (1, 0.5), (3, 2), (0.5, 0.75) of classes 0, 0, 1, 1
+    assert (row["top1"], row["protocol"]) == ("75.00", "all clips, center 224 px")
+    assert row["gflops_per_video"] == "5.500"  # (1 + 4 + 9 + 8) / 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"dense": 2}, "dense 2 + uniform 1, center 112/224 px"),
+        ({"segments": 25, "crop": "ten"}, "dense 0 + uniform 1 of 25 segments, ten crops of 112/224 px"),
+        ({"clips": "all", "crop": "scaled"}, "all clips, full square as 112/224 px"),
+        ({"clips": "all", "static": True, "crop": "full"}, "all clips, full square, static"),
+        ({"crop": "three"}, "dense 0 + uniform 1, three squares"),
+    ],
+)
+def test_protocols_in_words(keys: dict, words: str) -> None:
+    assert describe_protocol(ProtocolConfig(**keys), [224, 112, 224]) == words
 
 
 def test_listed_networks_only() -> None:

@@ -18,11 +18,16 @@ def video_logits(logits: np.ndarray, views: np.ndarray, reduction: Literal["mean
     which rank alike).
     """
     firsts = np.cumsum(views) - views
-    match reduction:
-        case "mean":
-            return np.add.reduceat(logits, firsts, axis=0, dtype=np.float64) / views[:, None]
-        case "max":
-            return np.maximum.reduceat(logits, firsts, axis=0).astype(np.float64)
+    reduced = np.empty((len(views), logits.shape[1]), dtype=np.float64)
+    for count in np.unique(views):  # NumPy's reduceat takes ten times as long
+        chosen = views == count
+        alike = logits[firsts[chosen][:, None] + np.arange(count)]  # (videos, count, N)
+        match reduction:
+            case "mean":
+                reduced[chosen] = alike.mean(axis=1, dtype=np.float64)
+            case "max":
+                reduced[chosen] = alike.max(axis=1)
+    return reduced
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
