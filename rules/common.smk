@@ -99,8 +99,8 @@ def require_videos():
 def renew_plans():
     """Write the plans of data sets anew that changed since they were written, when a run begins.
 
-    No rule does: Snakemake looks for no reason to run what is behind a job that it has to run, not even where all that
-    the job makes is `ancient` there, so that one corrected label would hide all that it changes.
+    A job of the workflow could not: Snakemake looks for no reason to run what is behind a job that it has to run, not
+    even where all that the job makes is `ancient` there, so that a corrected label would hide all that it changes.
     """
     for name, data in DATASETS.items():
         path = Path(workflow.pathvars.apply(f"<results>/{name}/plan.json"))
