@@ -39,6 +39,7 @@ include: "rules/report.smk"
 
 onstart:
     require_videos()
+    renew_plans()
 
 
 rule all:

@@ -16,7 +16,7 @@ from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
 from mml_core.errors import InputError
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
-from mml_core.plan.data_file import plan_digest
+from mml_core.plan.data_file import plan_digest, write_data_plan
 from mml_core.plan.places import (
     first_weights,
     rgb_paths,
@@ -94,6 +94,18 @@ def require_videos():
                 f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
                 f"  Hint: put the videos there, or correct annotations.videos in config/datasets/{name}.yaml"
             )
+
+
+def renew_plans():
+    """Write the plans of data sets anew that changed since they were written, when a run begins.
+
+    A job of the workflow could not: Snakemake looks for no reason to run what is behind a job that it has to run, not
+    even where all that the job makes is `ancient` there, so that a corrected label would hide all that it changes.
+    """
+    for name, data in DATASETS.items():
+        path = Path(workflow.pathvars.apply(f"<results>/{name}/plan.json"))
+        if path.exists():
+            write_data_plan(path, data)
 
 
 def code(script, more=(), kinds=()):

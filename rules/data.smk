@@ -14,6 +14,7 @@ rule data_plan:
     """Write what jobs know of a data set, its settings and videos: they read no configuration and no annotations.
 
     It is an `ancient` input of theirs: what has to be made anew is told by names and parameters, and not by this file.
+    Where it is there and the data set changed, it is written anew when a run begins (`renew_plans`).
     """
     output:
         plan="<results>/{dataset}/plan.json",
@@ -27,7 +28,6 @@ rule data_plan:
     params:
         dataset="config/datasets/{dataset}.yaml",
         digest=data_digest,
-        code=code("data_plan"),
     shell:
         """
         exec python workflow/scripts/data_plan.py \

@@ -87,7 +87,7 @@ rule recipe_table:
         code=table_code,
     shell:
         """
-        exec python workflow/scripts/{params.script}.py \
+        exec python workflow/scripts/{params.script:q}.py \
             --request {params.request:q} \
             --scores {params.scores:q} \
             --output {output.table:q} \

@@ -53,6 +53,11 @@ def test_what_is_read_is_what_was_planned(tmp_path: Path) -> None:
         plan.config.modality_key(name) for name in ("rgb", "mv")
     ]
     assert [path.name for path in file.parent.iterdir()] == ["plan.json"]
+    number = file.stat().st_ino
+    write_data_plan(file, plan)
+    assert file.stat().st_ino == number, "it is there already"
+    write_data_plan(file, plan_of(VIDEOS[1:]))
+    assert read_data_plan(file) == plan_of(VIDEOS[1:])
 
 
 def test_shards_are_those_of_the_file(tmp_path: Path) -> None:

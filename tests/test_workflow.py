@@ -181,7 +181,7 @@ def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> 
     manifest = finished.root / "videos/manifest.csv"
     manifest.write_text(manifest.read_text().replace("train_02.mp4,down", "train_02.mp4,right"))
     jobs = finished.planned()
-    assert "train_stage:ce_a" in jobs and "data_plan" in jobs
+    assert "train_stage:ce_a" in jobs
     assert not any(job.startswith("make_") for job in jobs)
 
 
@@ -235,6 +235,18 @@ def test_a_corrected_label_of_a_scored_split_scores_again(finished: Checkout) ->
     assert "score_stage:ce_a" in finished.planned()
 
 
+def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) -> None:
+    manifest = finished.root / "videos/manifest.csv"
+    manifest.write_text(manifest.read_text().replace("validation_02.mp4,down", "validation_02.mp4,right"))
+    plan = finished.root / "results/tiny/plan.json"
+    before = plan.read_bytes()
+    finished.planned()
+    assert plan.read_bytes() == before, "a dry run writes nothing"
+    finished.run("--", "results/data_quality.csv")
+    assert plan.read_bytes() != before
+    assert "score_stage:ce_a" in finished.planned()
+
+
 def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
     finished.configure(recipe=["two"])
     assert finished.planned() == ["combined_report", "combined_table"]
@@ -282,7 +294,6 @@ def test_more_videos_make_the_shards_that_they_fall_into_and_no_others(finished:
     new = set(assign_shards(videos, DATASET["videos_per_shard"])) - {path.stem for path in finished.shards("rgb")}
     jobs = finished.planned()
     assert jobs.count("make_rgb_shard") == jobs.count("make_derived_shard") == len(new) > 0
-    assert jobs.count("data_plan") == 1
 
 
 def test_removed_weights_come_back_the_same(finished: Checkout, _finished: Checkout) -> None:
@@ -354,7 +365,7 @@ def test_another_flow_makes_its_own_shards_and_no_others(flows: Checkout) -> Non
     faster = {"kind": "flow", "algorithm": {"method": "dis", "preset": "fast"}}
     shards = len(flows.shards("rgb"))
     flows.dataset({**DATASET, "modalities": {**FLOWS, "flow_fast": faster}})
-    assert flows.planned() == ["data_plan"], "no recipe reads it"
+    assert flows.planned() == [], "no recipe reads it"
     flows.recipe("two", one_stage("flow_dis", "flow_fast"))
     assert made(flows.planned()) == ["make_derived_shard"] * shards
     flows.recipe("two", one_stage(*list(FLOWS)[1:]))

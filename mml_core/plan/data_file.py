@@ -43,7 +43,7 @@ def plan_digest(plan: DataPlan) -> str:
 
 
 def write_data_plan(path: Path, plan: DataPlan) -> None:
-    """Write `plan` to `path`, as a whole or not at all."""
+    """Write `plan` to `path`, as a whole or not at all, unless it is there already."""
     annotations = plan.annotations
     file = DataFile(
         config=plan.config,
@@ -53,7 +53,9 @@ def write_data_plan(path: Path, plan: DataPlan) -> None:
         frame_folders=annotations.frame_folders,
         shards=plan.shards,
     )
-    write_text(path, file.model_dump_json() + "\n")
+    text = file.model_dump_json() + "\n"
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def read_data_plan(path: Path) -> DataPlan:

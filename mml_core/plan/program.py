@@ -51,7 +51,6 @@ DEFINES_NOTHING: Mapping[str, str] = {
 #: By script: what counts of the above.
 NAMED: Mapping[str, tuple[str, ...]] = {
     "claims_table": ("mml_core.plan.claims", "mml_core.plan.published"),
-    "data_plan": ("mml_core.plan.data_file",),
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),
     "published_table": ("mml_core.plan.published",),
