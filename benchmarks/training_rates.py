@@ -6,6 +6,9 @@ clipping and SGD, in float16 where that is safe on a GPU unless --precision full
 device, so loading is not part of it. The median of the steps after the first two counts.
 
   python -m benchmarks.training_rates tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64
+  python -m benchmarks.training_rates resnext3d/101x32/flow/16x112 s3d//rgb/16x224 --stack 1
+
+The second word is a backbone, or depth and cardinality; of architectures of one size it is empty.
 """
 
 from __future__ import annotations
@@ -20,44 +23,48 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import torch
+from pydantic import TypeAdapter
 from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.machine import processor
 from mml_core.clips import input_channels, normalise
 from mml_core.config.clips import ClipConfig
 from mml_core.config.learning import SgdConfig
-from mml_core.config.networks import ResNetNetwork
+from mml_core.config.networks import NetworkConfig
+from mml_core.config.networks.base import OneStream
 from mml_core.cost.rates import Pass, Rate, describe
-from mml_core.networks import VideoNetwork, build_network, gflops_per_clip, parameter_groups
+from mml_core.networks import ClipShape, VideoNetwork, build_network, gflops_per_clip, parameter_groups
 from mml_core.training.engine import deterministic
 
 RESULTS = Path(__file__).parent / "results" / "training_rates.csv"
 COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]
 WARM_UP = 2
 CLASSES = 174
-STACK = ClipConfig().stack
 
 
 class Network(NamedTuple):
     """A network of the command line."""
 
-    config: ResNetNetwork
+    config: OneStream
     kind: str
     frames: int
     crop_px: int
 
-    @property
-    def channels(self) -> int:
-        """Channels of an input frame."""
-        return input_channels(self.kind, STACK)
-
 
 def parse_network(text: str) -> Network:
-    """Return the network that ARCHITECTURE/BACKBONE/KIND/FRAMESxPX describes, as a type of argparse."""
-    architecture, backbone, kind, size = text.split("/")
-    frames, crop_px = size.split("x")
-    config = ResNetNetwork(modality=kind, init="random", architecture=architecture, backbone=backbone)
-    return Network(config, kind, int(frames), int(crop_px))
+    """Return the network that ARCHITECTURE/SIZE/KIND/FRAMESxPX describes, as a type of argparse."""
+    architecture, size, kind, shape = text.split("/")
+    frames, crop_px = shape.split("x")
+    match architecture:
+        case "resnext3d":
+            depth, cardinality = size.split("x")
+            own = {"depth": depth if depth == "tiny" else int(depth), "cardinality": int(cardinality)}
+        case "s3d" | "s3dg":
+            own = {}
+        case _:
+            own = {"backbone": size}
+    block = {"architecture": architecture, "modality": kind, "init": "random", **own}
+    return Network(TypeAdapter(NetworkConfig).validate_python(block), kind, int(frames), int(crop_px))
 
 
 def training_step(network: VideoNetwork, levels: torch.Tensor, kind: str, *, mixed: bool) -> Callable[[], None]:
@@ -109,11 +116,12 @@ def seconds_per_step(step: Callable[[], None], count: int, device: torch.device,
 def parse(words: list[str] | None) -> argparse.Namespace:
     """Return the options that `words` (default: the process's own) give."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", type=parse_network, nargs="+", metavar="ARCHITECTURE/BACKBONE/KIND/FRAMESxPX")
+    parser.add_argument("networks", type=parse_network, nargs="+", metavar="ARCHITECTURE/SIZE/KIND/FRAMESxPX")
     parser.add_argument("--only", choices=get_args(Pass), help="measure this pass alone; default: both")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=["mixed", "full"], default="mixed", help="on a GPU; default: mixed")
     parser.add_argument("--batch", type=int, default=64, help="clips of a step")
+    parser.add_argument("--stack", type=int, default=ClipConfig().stack, help="flow fields or differences a frame")
     parser.add_argument("--steps", type=int, default=20, help="steps that count")
     parser.add_argument("--threads", type=int, default=1, help="on a processor")
     parser.add_argument(
@@ -133,8 +141,9 @@ def measure(network: Network, direction: str, options: argparse.Namespace) -> Ra
     device = torch.device(options.device)
     on_gpu = device.type == "cuda"
     mixed = on_gpu and options.precision == "mixed"
-    built = build_network(network.config, frames=network.frames, channels=network.channels, classes=CLASSES)
-    shape = (network.frames, network.channels, network.crop_px, network.crop_px)
+    channels = input_channels(network.kind, options.stack)
+    built = build_network(network.config, ClipShape(network.frames, {network.kind: channels}), classes=CLASSES)
+    shape = (network.frames, channels, network.crop_px, network.crop_px)
     gflops = gflops_per_clip(built, shape)
     built = built.to(device, memory_format=built.memory_format)
     levels = torch.randint(0, 256, (options.batch, *shape), dtype=torch.uint8, device=device)
@@ -147,7 +156,7 @@ def measure(network: Network, direction: str, options: argparse.Namespace) -> Ra
     fields = {
         "device": torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, {threads}",
         "architecture": network.config.architecture,
-        "backbone": network.config.backbone,
+        "size": network.config.size,
         "modality_kind": network.kind,
         "frames": network.frames,
         "crop_px": network.crop_px,

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from mml_core.config.dataset import DatasetConfig, load_dataset
-from mml_core.config.recipe import load_recipe
-from mml_core.cost.counts import Counts, Given, count_videos
-from mml_core.cost.gflops import setting_gflops
-from mml_core.cost.hours import Prices, price_jobs, stage_rows, table_row
+from mml_core.config.dataset import load_dataset
+from mml_core.config.recipe import RecipeConfig, load_recipe
+from mml_core.cost.counts import Counted, Given, count_videos
+from mml_core.cost.hours import Jobs, Prices, price_jobs, stage_rows, table_row
+from mml_core.cost.memory import device_gb
 from mml_core.cost.needs import Table, joined, needed_tables
 from mml_core.cost.rates import choose_device, read_rates
-from mml_core.cost.text import as_csv, rates_text, stages_text, tables_text
+from mml_core.cost.sketch import forward_gflops
+from mml_core.cost.text import as_csv, memory_text, rates_text, stages_text, tables_text
+from mml_core.errors import InputError
 from mml_core.io.files import write_text
-from mml_core.plan.stages import STAGE_SPLITS, DataPlan, check_tables, plan_runs
+from mml_core.plan.stages import STAGE_SPLITS, check_tables, plan_runs
 from mml_core.runtime import cli
 
 #: Relative to the project's root, which is the working directory, as for all configuration.
 RATES = Path("benchmarks/results/training_rates.csv")
 
 _DESCRIPTION = """\
-How many stages each table of a recipe needs, and what it costs at measured rates. Nothing is trained or decoded.
-Run it in the project's root.
+How many stages each table of a recipe needs, what it costs at measured rates, and how much memory of a GPU it takes.
+Nothing is trained or decoded. Run it in the project's root.
 
   mml-cost --dataset ssv2 --recipe paper_mml --gpus 8
   mml-cost --dataset ssv2 --recipe paper_mml --clips 168913 --videos 24777 --classes 174   (without annotations)
+  mml-cost --dataset ucf101 --recipe NAME --count ucf101=9537,3783,101 --count kinetics400=240000,19800,400
 """
 _NOTES = """\
 Hours are those of one device. A table counts with all stages behind it; stages that tables share are in each of their
 rows, and once in the last. A job takes one device and the jobs of a chain wait for each other, so {gpus} device(s) take
 at least the larger of "All / {gpus}" and "Longest chain". Making frames, flow and differences is not part of it;
 loading clips is where the source of a rate says so. "Estimated" is the share of hours at rates that were measured for
-another network, pass or precision; the rates:"""
+another network, pass or precision. A training step counts as three forward passes; layers that are frozen count as two,
+or as one where nothing in front of them learns. The rates:"""
 
 
 def main() -> NoReturn:
@@ -51,35 +54,61 @@ def print_cost(words: Sequence[str] | None = None) -> None:
     options = _parse(words)
     rates = read_rates(options.rates)
     device = choose_device(rates, options.device, options.rates)
-    dataset = load_dataset(Path(f"config/datasets/{options.dataset}.yaml"))
-    plan, counts = count_videos(dataset, Given(options.clips, options.videos, options.classes))
-    tables, names = _plan(plan, list(dict.fromkeys(options.recipe)))
+    recipes = {name: load_recipe(_recipe_file(name)) for name in dict.fromkeys(options.recipe)}
+    all_data = _count(options, recipes)
+    tables, names = _plan(all_data, options.dataset, recipes)
     everything = joined(tables)
-    own_rates = [rate for rate in rates if rate.device == device]
-    prices = Prices(own_rates, partial(setting_gflops, classes=counts.classes))
-    jobs = price_jobs(everything, dataset, counts, prices)
-    rows = [table_row("table", table, jobs, counts, options.gpus) for table in tables]
-    rows.append(table_row("total", everything, jobs, counts, options.gpus))
-    stages = stage_rows(everything, names, jobs, counts) if options.stages else []
-    print(_heading(dataset, counts, everything, device), end="\n\n")
+    prices = Prices([rate for rate in rates if rate.device == device])
+    jobs = price_jobs(everything, all_data, prices, forward_gflops)
+    rows = [table_row("table", table, jobs, options.gpus) for table in tables]
+    rows.append(table_row("total", everything, jobs, options.gpus))
+    stages = stage_rows(everything, names, jobs)
+    print(f"{_heading(all_data, everything)} Device: {device}", end="\n\n")
     print(tables_text(rows, options.gpus), end="\n\n")
-    if stages:
+    if options.stages:
         print(stages_text(stages), end="\n\n")
+    limit_gb = device_gb(device) if options.memory is None else options.memory
+    print(memory_text(stages, _largest(jobs), limit_gb), end="\n\n")
     print(_NOTES.format(gpus=options.gpus), end="\n\n")
     print(rates_text(prices.used), flush=True)
     if options.csv:
-        write_text(options.csv, as_csv([*rows, *stages], device, options.gpus))
+        write_text(options.csv, as_csv([*rows, *(stages if options.stages else [])], device, options.gpus))
 
 
-def _plan(plan: DataPlan, recipes: Sequence[str]) -> tuple[list[Table], dict[str, tuple[str, str]]]:
+def _recipe_file(name: str) -> Path:
+    return Path(f"config/recipes/{name}.yaml")
+
+
+def _count(options: argparse.Namespace, recipes: Mapping[str, RecipeConfig]) -> dict[str, Counted]:
+    """Return the data sets that stages are trained on by name, the run's first."""
+    own = Given(options.clips, options.videos, options.classes)
+    given = {options.dataset: own, **dict(options.count)}
+    hints = {options.dataset: "--clips N --videos N --classes N"}
+    named = {stage.dataset for recipe in recipes.values() for stage in recipe.stages.values() if stage.dataset}
+    names = [options.dataset, *sorted(named - {options.dataset})]
+    if unknown := sorted(given.keys() - names):
+        raise InputError(f"--count {unknown[0]}: no stage is trained on it", hint=f"there are {', '.join(names)}")
+    return {
+        name: count_videos(
+            load_dataset(Path(f"config/datasets/{name}.yaml")),
+            given.get(name, Given()),
+            hints.get(name, f"--count {name}=CLIPS,VIDEOS,CLASSES"),
+        )
+        for name in names
+    }
+
+
+def _plan(
+    all_data: Mapping[str, Counted], dataset: str, recipes: Mapping[str, RecipeConfig]
+) -> tuple[list[Table], dict[str, tuple[str, str]]]:
     """Return the tables of `recipes`, and the recipe and name of each stage by key (NAME@RUN but for the first run)."""
+    plans = {name: data.plan for name, data in all_data.items()}
     tables: list[Table] = []
     names: dict[str, tuple[str, str]] = {}
-    for name in recipes:
-        file = Path(f"config/recipes/{name}.yaml")
-        recipe = load_recipe(file)
-        runs = plan_runs(plan, recipe, file)
-        check_tables(plan, recipe, file)
+    for name, recipe in recipes.items():
+        file = _recipe_file(name)
+        runs = plan_runs(plans[dataset], recipe, file, plans)
+        check_tables(plans, runs[0], recipe, file)
         tables += needed_tables(recipe, runs, file=file, root=Path())
         for run, stages in enumerate(runs):
             for stage in stages.values():
@@ -87,10 +116,19 @@ def _plan(plan: DataPlan, recipes: Sequence[str]) -> tuple[list[Table], dict[str
     return tables, names
 
 
-def _heading(dataset: DatasetConfig, counts: Counts, everything: Table, device: str) -> str:
-    read = {*STAGE_SPLITS, *(file.split for file in everything.scores)}
-    videos = ", ".join(f"{count:,} {split}" for split, count in counts.videos.items() if split in read)
-    return f"Data set {dataset.name}: videos {videos}; {counts.classes} classes. Device: {device}"
+def _heading(all_data: Mapping[str, Counted], everything: Table) -> str:
+    told = []
+    for name, data in all_data.items():
+        read = {*STAGE_SPLITS, *(file.split for file in everything.scores if file.dataset == name)}
+        videos = ", ".join(f"{count:,} {split}" for split, count in data.counts.videos.items() if split in read)
+        told.append(f"Data set {name}: videos {videos}; {data.counts.classes} classes.")
+    return " ".join(told)
+
+
+def _largest(jobs: Jobs) -> dict[str, float]:
+    """Return what the stage that takes the most memory takes, by what it is for, in GB."""
+    largest = max(jobs.memory.values(), key=sum, default=None)
+    return {name: size / 1e9 for name, size in largest._asdict().items()} if largest else {}
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -108,25 +146,42 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="a file of config/recipes; once or several times",
     )
-    number = parser.add_argument_group("numbers; where all three are given, annotations are not read")
-    number.add_argument("--clips", type=_count, metavar="N", help="training clips of an epoch")
-    number.add_argument("--videos", type=_count, metavar="N", help="videos of each of the splits validation and test")
-    number.add_argument("--classes", type=_count, metavar="N")
+    number = parser.add_argument_group("numbers of the data set; where all three are given, annotations are not read")
+    number.add_argument("--clips", type=_number, metavar="N", help="training clips of an epoch")
+    number.add_argument("--videos", type=_number, metavar="N", help="videos of each of the splits validation and test")
+    number.add_argument("--classes", type=_number, metavar="N")
+    number.add_argument(
+        "--count",
+        type=_counts,
+        action="append",
+        default=[],
+        metavar="NAME=CLIPS,VIDEOS,CLASSES",
+        help="all three of the data set NAME, where stages are trained on several; once or several times",
+    )
     parser.add_argument("--rates", type=Path, default=RATES, metavar="FILE", help=f"default: {RATES}")
     parser.add_argument(
         "--device", metavar="NAME", help="a device of the rates, or a part of its name; default: that of the first row"
     )
-    parser.add_argument("--gpus", type=_count, default=1, metavar="N", help="devices that share the work; default: 1")
+    parser.add_argument("--gpus", type=_number, default=1, metavar="N", help="devices that share the work; default: 1")
+    parser.add_argument(
+        "--memory", type=float, metavar="GB", help="of one GPU; default: that of the device, where it is known"
+    )
     parser.add_argument("--stages", action="store_true", help="print a row a stage, too")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows as CSV, too")
     return parser.parse_args(words)
 
 
-def _count(text: str) -> int:
+def _number(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
     return value
+
+
+def _counts(text: str) -> tuple[str, Given]:
+    name, _, numbers = text.partition("=")
+    clips, videos, classes = map(_number, numbers.split(","))
+    return name, Given(clips, videos, classes)
 
 
 if __name__ == "__main__":

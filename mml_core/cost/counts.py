@@ -37,27 +37,40 @@ class Given:
         return None not in (self.clips, self.videos, self.classes)
 
 
-def count_videos(dataset: DatasetConfig, given: Given) -> tuple[DataPlan, Counts]:
-    """Return what stages of `dataset` are planned with, and how much there is; numbers that are `given` count first.
+@dataclass(frozen=True)
+class Counted:
+    """A data set, what stages are planned with, and how much there is of it."""
+
+    plan: DataPlan
+    counts: Counts
+
+    @property
+    def config(self) -> DatasetConfig:
+        """The data set."""
+        return self.plan.config
+
+
+def count_videos(dataset: DatasetConfig, given: Given, option: str) -> Counted:
+    """Return how much there is of `dataset`; numbers that are `given` count first.
 
     Where all are given, annotations are not read and those of the plan stand in for them: its keys are not those of a
-    run. Raises InputError where they are read and cannot be.
+    run. Raises InputError where they are read and cannot be; `option` is what to write then.
     """
-    plan = DataPlan(dataset, _stand_in(given.classes) if given.complete else _read(dataset))
+    plan = DataPlan(dataset, _stand_in(given.classes) if given.complete else _read(dataset, option))
     videos = {split: len(plan.videos(split)) for split in _SPLITS}
     if given.videos is not None:
         videos |= {split: given.videos for split in _SCORED_SPLITS if videos[split]}
     if given.clips is not None:
         videos["train"] = given.clips
     classes = len(plan.annotations.classes) if given.classes is None else given.classes
-    return plan, Counts(videos, classes)
+    return Counted(plan, Counts(videos, classes))
 
 
-def _read(dataset: DatasetConfig) -> Annotations:
+def _read(dataset: DatasetConfig, option: str) -> Annotations:
     try:
         return load_annotations(dataset, check_files=False)
     except InputError as error:
-        hint = "without annotations, give --clips N --videos N --classes N"
+        hint = f"without annotations of {dataset.name}, give {option}"
         raise InputError(
             error.message, file=error.file, hint=f"{error.hint}; {hint}" if error.hint else hint
         ) from error

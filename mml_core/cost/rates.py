@@ -3,25 +3,26 @@
 A row is a network on a device: clips a second of training steps (forward, backward, update) or of forward passes.
 Where no row is about a network, the nearest one is scaled by the ratio of their GFLOPs; a training step counts as three
 forward passes, since the backward pass computes the gradients of inputs and of weights, each at the cost of a forward
-pass.
+pass, and as fewer where parts are frozen (`mml_core.cost.sketch.step_passes`).
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from mml_core.config.base import Strict
 from mml_core.errors import InputError, summarise
+from mml_core.kinds import kind_of
 
 Pass = Literal["train", "forward"]
 #: Forward passes that a pass counts as.
-FORWARD_PASSES = {"train": 3, "forward": 1}
+FORWARD_PASSES: Mapping[Pass, float] = {"train": 3.0, "forward": 1.0}
 #: Ratio of GFLOPs, less 1, up to which a row of the same setting counts as measured: other numbers of classes.
 SAME_GFLOPS = 0.01
 
@@ -30,13 +31,14 @@ class Setting(NamedTuple):
     """A network, what it sees, and what is done with it."""
 
     architecture: str
-    backbone: str
-    modality_kind: str
-    channels: int  # of an input frame
-    frames: int
+    size: str  # of the networks of this architecture
+    modality_kind: str  # of its inputs, joined by `+`
+    frames: int  # of a clip, over all segments
     crop_px: int
     precision: str  # the stage's: mixed or full
     direction: Pass
+    gflops: float  # of one forward pass over a clip, 1e9 multiply-accumulates
+    passes: float  # forward passes that it counts as: fewer than FORWARD_PASSES where parts are frozen
 
 
 class Rate(Strict):
@@ -44,8 +46,10 @@ class Rate(Strict):
 
     device: str = Field(min_length=1, description="what computed it")
     architecture: str = Field(min_length=1, description="as in recipes")
-    backbone: str = Field(min_length=1, description="as in recipes")
-    modality_kind: Literal["rgb", "flow", "diff"] = Field(description="kind of the input")
+    size: str = Field(
+        description="which of its networks, where there are several: a backbone, or depth and cardinality"
+    )
+    modality_kind: str = Field(description="kinds of the inputs, joined by `+`")
     frames: int = Field(ge=1, description="input frames of a clip")
     crop_px: int = Field(ge=1, description="side of the square input in pixels")
     precision: Literal["full", "mixed", "either"] = Field(
@@ -57,6 +61,13 @@ class Rate(Strict):
     source: str = Field(min_length=1, description="where the value is from")
     date: str = Field(description="when it was measured")
     software: str = Field(description="what computed it")
+
+    @field_validator("modality_kind")
+    @classmethod
+    def _known_kinds(cls, kinds: str) -> str:
+        for kind in kinds.split("+"):
+            kind_of(kind)
+        return kinds
 
 
 class Estimate(NamedTuple):
@@ -76,8 +87,8 @@ class Estimate(NamedTuple):
 
 def describe(item: Setting | Rate) -> str:
     """Return what `item` is about, in words."""
-    network = f"{item.architecture} {item.backbone}, {item.modality_kind}"
-    return f"{network}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
+    network = " ".join(filter(None, (item.architecture, item.size)))
+    return f"{network}, {item.modality_kind}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
 
 
 def read_rates(path: Path) -> list[Rate]:
@@ -120,19 +131,18 @@ def choose_device(rates: Sequence[Rate], name: str | None, file: Path) -> str:
     return found[0]
 
 
-def estimate(setting: Setting, rates: Sequence[Rate], gflops: Callable[[Setting], float]) -> Estimate:
+def estimate(setting: Setting, rates: Sequence[Rate]) -> Estimate:
     """Return the rate of `setting` from `rates`, all of one device; there must be some.
 
-    `gflops` returns those of one forward pass over a clip. The nearest row is, in this order, of the same precision,
-    pass, architecture and backbone, of the same input, and of the nearest GFLOPs; of equal ones, the last.
+    The nearest row is, in this order, of the same precision, pass, architecture and size, of the same input, and of the
+    nearest GFLOPs; of equal ones, the last.
     """
-    wanted = gflops(setting)
 
     def distance(rate: Rate) -> tuple[bool | float, ...]:
-        return (*_differences(setting, rate), abs(math.log(wanted / rate.gflops_per_clip)))
+        return (*_differences(setting, rate), abs(math.log(setting.gflops / rate.gflops_per_clip)))
 
     nearest = min(reversed(rates), key=distance)
-    cost = wanted * FORWARD_PASSES[setting.direction]
+    cost = setting.gflops * setting.passes
     cost_of_nearest = nearest.gflops_per_clip * FORWARD_PASSES[nearest.direction]
     measured = not any(_differences(setting, nearest)) and abs(cost / cost_of_nearest - 1) <= SAME_GFLOPS
     return Estimate(nearest.clips_per_s * cost_of_nearest / cost, nearest, measured)
@@ -144,6 +154,6 @@ def _differences(setting: Setting, rate: Rate) -> tuple[bool, ...]:
         rate.precision not in (setting.precision, "either"),
         rate.direction != setting.direction,
         rate.architecture != setting.architecture,
-        rate.backbone != setting.backbone,
+        rate.size != setting.size,
         (rate.modality_kind, rate.frames, rate.crop_px) != (setting.modality_kind, setting.frames, setting.crop_px),
     )

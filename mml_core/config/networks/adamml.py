@@ -20,6 +20,11 @@ class StreamNetwork(OneStream):
     backbone: ResNet | Literal["mobilenet_v2"] = Field(default="resnet50", description="torchvision's image network")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
 
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: there are ImageNet weights of all but resnet_tiny."""
         return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
@@ -45,6 +50,11 @@ class AdaMmlNetwork(NetworkBase):
     )
     temperature: float = Field(default=5.0, gt=0, le=1000, description="of the choices in the first epoch")
     temperature_decay: float = Field(default=0.965, gt=0, le=1, description="factor of the temperature, each epoch")
+
+    @property
+    def size(self) -> str:
+        """The backbones of its streams."""
+        return "+".join(self.backbones.get(name, "resnet50") for name in self.streams)
 
     @property
     def modalities(self) -> tuple[str, ...]:

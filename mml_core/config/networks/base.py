@@ -61,6 +61,11 @@ class NetworkBase(Strict):
         return ()
 
     @property
+    def size(self) -> str:
+        """Its size among networks of its architecture, where there are several: by it measured rates are found."""
+        return ""
+
+    @property
     def is_teacher(self) -> bool:
         """Whether nothing of it is trained."""
         return self.frozen is True

@@ -23,6 +23,11 @@ class CmaNetwork(NetworkBase):
     dropout: float = Field(default=0.7, ge=0, lt=1, description="dropout before the classifiers")
 
     @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Those of the two branches."""
         return (self.rgb, self.flow)

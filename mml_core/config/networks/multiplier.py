@@ -28,6 +28,11 @@ class MultiplierNetwork(NetworkBase):
     )
 
     @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Those of the two streams; once where both read the same."""
         return tuple(dict.fromkeys((self.target, self.source)))

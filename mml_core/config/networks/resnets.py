@@ -23,6 +23,11 @@ class ResNetNetwork(OneStream):
     )
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
 
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name; there are I3Ds trained on Kinetics with resnet50 only, and none of resnet_tiny."""
         if part != WHOLE or self.backbone == "resnet_tiny":

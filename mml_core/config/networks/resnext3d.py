@@ -25,6 +25,11 @@ class ResNext3dNetwork(OneStream):
     )
     cardinality: int = Field(default=32, ge=1, le=256, description="groups of the convolutions in the blocks")
 
+    @property
+    def size(self) -> str:
+        """Depth and cardinality: `101x32`."""
+        return f"{self.depth}x{self.cardinality}"
+
     def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
         """Weights go between networks of one depth and cardinality."""
         if part != WHOLE or not isinstance(parent, ResNext3dNetwork) or parent_part != WHOLE:
