@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mml_core.errors import InputError, summarise
 from mml_core.networks.inflated import inflate
@@ -33,20 +33,27 @@ def convert_input_channels(weight: Tensor, channels: int) -> Tensor:
     return weight.mean(dim=1, keepdim=True).repeat_interleave(channels, dim=1)
 
 
-def hand_over(network: VideoNetwork, state: Mapping[str, Tensor], *, reset_head: bool, source: str) -> HandOver:
-    """Load `state`, the weights of another network that fits, into `network`.
+def hand_over(
+    network: VideoNetwork | nn.Module, state: Mapping[str, Tensor], *, reset_head: bool, source: str
+) -> HandOver:
+    """Load `state`, the weights of another network that fits, into `network`, a network or a module of one.
 
     Convolutions over images are inflated where `network` has them over clips; there is no way back. First convolutions
-    are converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so, or
-    the numbers of classes differ, and where `state` has none. Counters of batches that batch normalisation has seen may
-    be missing (old files); everything else must be there and fit, or InputError lists it. `source` names the origin of
-    `state` for people: a file, or a stage's network.
+    are converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so or
+    the numbers of classes differ, and where `state` has none. Modules that a family adds to another one's (the gates of
+    S3D-G) stay as they are where `state` has none of them. Counters of batches that batch normalisation has seen may be
+    missing (old files); everything else must be there and fit, or InputError lists it. A module that is no network by
+    itself takes weights of its own form only. `source` names the origin of `state` for people: a file, or a stage's
+    network.
     """
+    classifiers, stems, additions = _special(network)
     incoming = {
         name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
     }
     expected = network.state_dict()
-    new = [name for name in network.classifiers if reset_head or not _same_classes(name, state, expected)]
+    absent = [f"{name}." for name in additions if not any(key.startswith(f"{name}.") for key in state)]
+    expected = {name: value for name, value in expected.items() if not name.startswith(tuple(absent))}
+    new = [name for name in classifiers if reset_head or not _same_classes(name, state, expected)]
     heads = {f"{name}.{kind}" for name in new for kind in ("weight", "bias")}
     incoming = {name: value for name, value in incoming.items() if name not in heads}
     expected = {name: value for name, value in expected.items() if name not in heads}
@@ -54,15 +61,20 @@ def hand_over(network: VideoNetwork, state: Mapping[str, Tensor], *, reset_head:
         name for name, value in incoming.items() if value.ndim == 4 and name in expected and expected[name].ndim == 5
     ]
     incoming |= {name: inflate(incoming[name], expected[name].shape[2]) for name in flat}
-    converted = [
-        name for name in (f"{stem}.weight" for stem in network.stems) if _other_channels(name, incoming, expected)
-    ]
+    converted = [name for name in (f"{stem}.weight" for stem in stems) if _other_channels(name, incoming, expected)]
     incoming |= {name: convert_input_channels(incoming[name], expected[name].shape[1]) for name in converted}
     _require_match(incoming, expected, source)
     network.load_state_dict(incoming, strict=False)
     for name in new:
         initialise_head(network.get_submodule(name))
     return HandOver(bool(new), bool(converted), inflated=bool(flat))
+
+
+def _special(module: nn.Module) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Return the names of the classifiers, first convolutions and additions of `module`, where it is a network."""
+    if isinstance(module, VideoNetwork):
+        return module.classifiers, module.stems, module.additions
+    return (), (), ()
 
 
 def _same_classes(classifier: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:

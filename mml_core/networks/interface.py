@@ -52,6 +52,8 @@ class VideoNetwork(nn.Module):
     classifiers: ClassVar[tuple[str, ...]] = ("fc",)
     #: Names of its first convolutions, which are converted for other input channels.
     stems: ClassVar[tuple[str, ...]] = ("conv1",)
+    #: Names of modules that weights from elsewhere may lack as a whole, and which then stay as they were drawn.
+    additions: tuple[str, ...] = ()
     #: Inner blocks whose maps are part of the prediction; whoever needs some says so.
     kept: tuple[str, ...] = ()
     #: Whether the classifier learns from features that it has no influence on.

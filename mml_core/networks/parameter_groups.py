@@ -1,4 +1,4 @@
-"""Parameter groups of SGD as TSM has them: what learns how fast, and what decays."""
+"""Parameter groups of an optimiser: what learns how fast, and what decays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mml_core.config.learning import OptimizerConfig
+from mml_core.config.learning import AdamConfig, SgdConfig
 from mml_core.networks.interface import VideoNetwork
 
 #: Biases learn twice as fast as weights, wherever they are.
@@ -17,17 +17,18 @@ BIAS_SCALE = 2.0
 
 def parameter_groups(
     network: VideoNetwork,
-    optimizer: OptimizerConfig,
+    optimizer: SgdConfig | AdamConfig,
     *,
     new_head: bool,
     parts: Sequence[str] = ("",),
     frozen: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return the groups for an optimiser of torch, each parameter of `parts` of `network` in exactly one of them.
+    """Return the groups for `torch.optim`, each parameter of `parts` less those of `frozen` in exactly one of them.
 
     Each group has `name`, `params`, `lr` (the first learning rate times `lr_scale`), `weight_decay` and `lr_scale`,
-    so that a schedule sets lr = learning_rate * factor * lr_scale. Learning rate and decay relative to the
-    configured ones (TSM's code; MML treats the first convolution like the others for all modalities):
+    so that a schedule sets lr = learning_rate * factor * lr_scale. `groups: plain` is one group, `all`, in which
+    everything learns alike and decays. Learning rate and decay of `groups: tsm`, relative to the configured ones
+    (TSM's code; MML treats the first convolution like the others for all modalities):
 
     ================  =======================  =====
     group             learning rate            decay
@@ -39,29 +40,33 @@ def parameter_groups(
     new_head_bias     2 * new_head_multiplier  0
     ================  =======================  =====
 
-    A classifier that was handed over (`new_head` false) belongs to `weights` and `biases`. With `groups: plain` there
-    is one group, `all`, with learning rate and decay as configured. What is in the parts `frozen` is in no group.
-    Raises ValueError where nothing is left.
+    Args:
+        network: has the parameters.
+        optimizer: settings.
+        new_head: whether its classifiers were drawn anew; those that were handed over belong to `weights` and `biases`.
+        parts: names of modules of the network; the empty one is the whole network.
+        frozen: names of modules, among or within `parts`, that are left out.
+
+    Raises ValueError where nothing is left to learn.
     """
-    chosen = _chosen(network, parts, frozen)
-    if not chosen:
-        raise ValueError(f"there is nothing to train in {', '.join(parts)}")
-    if optimizer.groups == "plain":
-        parameters = [parameter for _, _, parameter in chosen]
-        rates = {"lr": optimizer.learning_rate, "weight_decay": optimizer.weight_decay, "lr_scale": 1.0}
-        return [{"name": "all", "params": parameters, **rates}]
-    multiplier = optimizer.new_head_multiplier
+    scale_of_head = optimizer.new_head_multiplier
     settings = {  # lr_scale, decays
+        "all": (1.0, True),
         "weights": (1.0, True),
         "biases": (BIAS_SCALE, False),
         "normalisation": (1.0, False),
-        "new_head_weight": (multiplier, True),
-        "new_head_bias": (BIAS_SCALE * multiplier, False),
+        "new_head_weight": (scale_of_head, True),
+        "new_head_bias": (BIAS_SCALE * scale_of_head, False),
     }
+    plain, heads = optimizer.groups == "plain", network.classifiers if new_head else ()
     members: dict[str, list[nn.Parameter]] = {name: [] for name in settings}
-    classifiers = [network.get_submodule(name) for name in network.classifiers] if new_head else []
-    for module, name, parameter in chosen:
-        members[_group(module, name, new_head=any(module is one for one in classifiers))].append(parameter)
+    for path, module in _selected(network, parts, frozen):
+        for name, parameter in module.named_parameters(recurse=False):
+            members["all" if plain else _group(module, name, new_head=path in heads)].append(parameter)
+    if not any(members.values()):
+        raise ValueError(
+            f"no parameters in {', '.join(map(repr, parts))} less {', '.join(map(repr, frozen)) or 'nothing'}"
+        )
     return [
         {
             "name": name,
@@ -75,20 +80,15 @@ def parameter_groups(
     ]
 
 
-def _chosen(
-    network: VideoNetwork, parts: Sequence[str], frozen: Sequence[str]
-) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """Return (module, name in it, parameter) for all parameters of `parts` that are not in `frozen`."""
-    left_out = {id(one) for part in frozen for one in network.get_submodule(part).parameters()}
+def _selected(network: nn.Module, parts: Sequence[str], frozen: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules of `parts`, less those of `frozen`, by their names in the network."""
+    for path, module in network.named_modules():
+        if any(_is_within(path, part) for part in parts) and not any(_is_within(path, part) for part in frozen):
+            yield path, module
 
-    def walk() -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
-        for part in parts:
-            for module in network.get_submodule(part).modules():
-                for name, parameter in module.named_parameters(recurse=False):
-                    if id(parameter) not in left_out:
-                        yield module, name, parameter
 
-    return list(walk())
+def _is_within(path: str, part: str) -> bool:
+    return part in ("", path) or path.startswith(f"{part}.")
 
 
 def _group(module: nn.Module, name: str, *, new_head: bool) -> str:

@@ -8,6 +8,7 @@ from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import WEIGHT_FILES, is_reference, split_reference
+from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 
 
@@ -36,7 +37,7 @@ def _check_parent(recipe: RecipeConfig, key: str, block: NetworkBase, part: str,
         raise InputError(
             f"{key}: network {stage}.{network} has no part {parent_part!r}",
             file=file,
-            hint=f"it has {', '.join(parent.parts)}",
+            hint=f"it has {', '.join(dict.fromkeys([*parent.parts, *parent.heads]))}",
         )
     if misfit := block.misfit(part, parent, parent_part):
         raise InputError(
@@ -68,4 +69,22 @@ def _check_outside(key: str, block: NetworkBase, part: str, init: str, file: Pat
             f"{key}: a frozen network that starts from {init} knows nothing of this data set",
             file=file,
             hint="name a trained network: `init: stage.network`",
+        )
+
+
+def check_schedule(data: DatasetConfig, where: str, stage: StageConfig, labelled: int, file: Path) -> None:
+    """Raise InputError for a schedule by plateaus without what it looks at; `labelled` videos are for validation."""
+    if not stage.watches_validation:
+        return
+    if not labelled:
+        raise InputError(
+            f"{where}.schedule: data set {data.name!r} has no labelled videos of split 'validation', which plateau looks at",
+            file=file,
+            hint="use schedule: {kind: step}, or give the data set such videos",
+        )
+    if data.multi_label and stage.schedule.monitor == "validation_accuracy":
+        raise InputError(
+            f"{where}.schedule.monitor: there is no accuracy where a video may have several labels",
+            file=file,
+            hint="use monitor: validation_loss",
         )

@@ -24,7 +24,7 @@ from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
-from mml_core.plan.checks import check_network
+from mml_core.plan.checks import check_network, check_schedule
 
 #: The splits that a stage reads: the first to train, the second for its history and, with plateaus, its learning rate.
 STAGE_SPLITS = ("train", "validation")
@@ -38,6 +38,7 @@ class Init(Strict):
     stage: str | None = None  # key of the stage, for source `stage`
     network: str | None = None  # network of that stage
     part: str = ""  # part of that network; empty for the whole
+    other_classes: bool = False  # whether that stage learned other classes, so that classifiers are drawn anew
     file: str | None = None  # path, for source `file`
 
 
@@ -135,14 +136,18 @@ def plan_stages(
     classes: dict[str, tuple[str, ...]] = {}
     for name in _topological_order(recipe, file):
         config = recipe.stages[name]
-        own = data if config.dataset in (None, data.config.name) else (others or {})[config.dataset]
+        own = _data_of(name, config, data, others or {}, file)
         classes[name] = tuple(own.annotations.classes)
+        labelled = sum(bool(video.labels) for video in own.videos("validation"))
+        check_schedule(own.config, f"stages.{name}", config, labelled, file)
         inits = {}
         for network, block in config.networks.items():
             where = f"stages.{name}.networks.{network}"
             check_network(own.config, recipe, where, block, file)
             _check_teacher(where, block, classes, name, file)
-            inits[network] = {part: _resolve_init(block, part, init, planned) for part, init in block.starts.items()}
+            inits[network] = {
+                part: _resolve_init(block, part, init, planned, classes, name) for part, init in block.starts.items()
+            }
         document = StageDocument(
             config=config,
             inits=inits,
@@ -156,6 +161,16 @@ def plan_stages(
         )
         planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
     return planned
+
+
+def _data_of(name: str, config: StageConfig, data: DataPlan, others: Mapping[str, DataPlan], file: Path) -> DataPlan:
+    """Return the data set that a stage is trained on."""
+    known = {**others, data.config.name: data}
+    if (wanted := config.dataset or data.config.name) not in known:
+        raise InputError(
+            f"stages.{name}.dataset: no data set {wanted!r}", file=file, hint=f"there are {', '.join(sorted(known))}"
+        )
+    return known[wanted]
 
 
 def plan_runs(
@@ -263,12 +278,25 @@ def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
     return order
 
 
-def _resolve_init(block: NetworkBase, part: str, init: str, planned: Mapping[str, Stage]) -> Init:
+def _resolve_init(
+    block: NetworkBase,
+    part: str,
+    init: str,
+    planned: Mapping[str, Stage],
+    classes: Mapping[str, tuple[str, ...]],
+    name: str,
+) -> Init:
     if init == "random":
         return Init(source="random")
     if init in DOWNLOADED:
         return Init(source=init, name=block.download(init, part))
     if is_reference(init):
         stage, network, parent_part = split_reference(init)
-        return Init(source="stage", stage=planned[stage].key, network=network, part=parent_part)
+        return Init(
+            source="stage",
+            stage=planned[stage].key,
+            network=network,
+            part=parent_part,
+            other_classes=classes[stage] != classes[name],
+        )
     return Init(source="file", file=init)
