@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
@@ -78,7 +79,7 @@ def check_schedule(data: DatasetConfig, where: str, stage: StageConfig, labelled
         return
     if not labelled:
         raise InputError(
-            f"{where}.schedule: data set {data.name!r} has no labelled videos of split 'validation', which plateau looks at",
+            f"{where}.schedule: plateau looks at labelled videos of split validation; data set {data.name!r} has none",
             file=file,
             hint="use schedule: {kind: step}, or give the data set such videos",
         )
@@ -88,3 +89,17 @@ def check_schedule(data: DatasetConfig, where: str, stage: StageConfig, labelled
             file=file,
             hint="use monitor: validation_loss",
         )
+
+
+def check_teacher(
+    where: str, block: NetworkBase, classes: Mapping[str, tuple[str, ...]], stage: str, file: Path
+) -> None:
+    """Raise InputError for a teacher that was trained on other classes."""
+    for init in block.starts.values():
+        parent = split_reference(init)[0] if is_reference(init) else stage
+        if block.is_teacher and classes[parent] != classes[stage]:
+            raise InputError(
+                f"{where}: a frozen network is the one that it starts from, but {init} knows other classes",
+                file=file,
+                hint="fine-tune it on this data set first",
+            )

@@ -24,7 +24,8 @@ from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
-from mml_core.plan.checks import check_network, check_schedule
+from mml_core.plan.checks import check_network, check_schedule, check_teacher
+from mml_core.plan.order import topological_order
 
 #: The splits that a stage reads: the first to train, the second for its history and, with plateaus, its learning rate.
 STAGE_SPLITS = ("train", "validation")
@@ -134,7 +135,7 @@ def plan_stages(
     """
     planned: dict[str, Stage] = {}
     classes: dict[str, tuple[str, ...]] = {}
-    for name in _topological_order(recipe, file):
+    for name in topological_order(recipe, file):
         config = recipe.stages[name]
         own = _data_of(name, config, data, others or {}, file)
         classes[name] = tuple(own.annotations.classes)
@@ -144,7 +145,7 @@ def plan_stages(
         for network, block in config.networks.items():
             where = f"stages.{name}.networks.{network}"
             check_network(own.config, recipe, where, block, file)
-            _check_teacher(where, block, classes, name, file)
+            check_teacher(where, block, classes, name, file)
             inits[network] = {
                 part: _resolve_init(block, part, init, planned, classes, name) for part, init in block.starts.items()
             }
@@ -178,20 +179,6 @@ def plan_runs(
 ) -> list[dict[str, Stage]]:
     """Return the stages of every run of `recipe`, one run a seed; errors as `plan_stages`."""
     return [plan_stages(data, seeded(recipe, run), file, others) for run in range(recipe.seeds)]
-
-
-def _check_teacher(
-    where: str, block: NetworkBase, classes: Mapping[str, tuple[str, ...]], stage: str, file: Path
-) -> None:
-    """Raise InputError for a teacher that was trained on other classes."""
-    for init in block.starts.values():
-        parent = split_reference(init)[0] if is_reference(init) else stage
-        if block.is_teacher and classes[parent] != classes[stage]:
-            raise InputError(
-                f"{where}: a frozen network is the one that it starts from, but {init} knows other classes",
-                file=file,
-                hint="fine-tune it on this data set first",
-            )
 
 
 def check_tables(data: DataPlan, recipe: RecipeConfig, file: Path) -> None:
@@ -247,35 +234,6 @@ def with_ancestors(names: Iterable[str], stages: Mapping[str, Stage]) -> list[st
             needed.add(name)
             open_names += [by_key[key].name for key in stages[name].parents]
     return [name for name in stages if name in needed]
-
-
-def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
-    order: list[str] = []
-    path: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order:
-            return
-        if name in path:
-            raise InputError("stages start from each other: " + " -> ".join([*path, name]), file=file)
-        path.append(name)
-        for network, block in recipe.stages[name].networks.items():
-            for init in filter(is_reference, block.starts.values()):
-                stage, parent, _ = split_reference(init)
-                if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
-                    known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
-                    raise InputError(
-                        f"stages.{name}.networks.{network}.init: no trained network {init!r}",
-                        file=file,
-                        hint=f"the recipe has {', '.join(known)}",
-                    )
-                visit(stage)
-        path.pop()
-        order.append(name)
-
-    for name in recipe.stages:
-        visit(name)
-    return order
 
 
 def _resolve_init(
