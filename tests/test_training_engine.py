@@ -15,6 +15,7 @@ import pytest
 import torch
 import toy
 from safetensors.torch import load_file
+from watched import StopAt
 
 import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig
@@ -48,23 +49,6 @@ def trained(stage: Stage, dataset: tuple[DatasetConfig, Path], folder: Path, **m
 def same(first: Path, second: Path) -> bool:
     one, two = load_file(first), load_file(second)
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
-
-
-class StopAt:
-    """Asks the training to stop when it has looked `count` times."""
-
-    def __init__(self, count: int) -> None:
-        self.left, self.signal_name = count, "SIGTERM"
-
-    def __enter__(self) -> StopAt:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __bool__(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture

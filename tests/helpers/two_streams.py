@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import toy
 from torch import Tensor, nn
 
+from mml_core.config.base import digest, merge
+from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks.base import NetworkBase
 from mml_core.config.stage import StageConfig
 from mml_core.networks import ClipShape, Prediction, VideoNetwork
+from mml_core.plan.stages import Init, Stage, StageDocument
 
 
 class TwoStreams(NetworkBase):
@@ -73,6 +77,27 @@ def build(config: TwoStreams, shape: ClipShape, classes: int) -> TwoStreamNetwor
 
 
 class TwoStreamStage(StageConfig):
-    """A stage whose networks are of this family: the recipe's own families are those of the project."""
+    """A stage whose networks are of this family, which recipes do not know."""
 
     networks: dict[str, TwoStreams]
+
+
+class TwoStreamDocument(StageDocument):
+    """What defines such a stage."""
+
+    config: TwoStreamStage
+
+
+def two_stream_stage(dataset: DatasetConfig, **settings: Any) -> Stage:
+    """Return a stage over rgb and flow of a network called `net` that starts at random."""
+    streams = {"rgb": toy.RGB, "flow": {**toy.RGB, "modality": "flow"}}
+    like = toy.plan(dataset, {"like": {"networks": streams}})["like"].document
+    config = TwoStreamStage(**merge(toy.STAGE, {"networks": {"net": {}}, **settings}))
+    document = TwoStreamDocument(
+        config=config,
+        inits={"net": {"": Init(source="random")}},
+        dataset=like.dataset,
+        data_digest=like.data_digest,
+        modalities=like.modalities,
+    )
+    return Stage("two", f"two-{digest(document.model_dump(mode='json'))}", document)
