@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mml_core.config.objectives import CrossEntropyConfig, MutualConfig
+from mml_core.errors import InputError
 from mml_core.networks import Prediction
-from mml_core.objectives import Losses, build_objective, kl_divergence, log_probabilities
+from mml_core.objectives import Losses, build_objective
+from mml_core.objectives.losses import kl_divergence, log_probabilities
+from mml_core.training.sums import total
 
 LOG3 = math.log(3.0)
 CROSS_ENTROPY = CrossEntropyConfig()
@@ -24,8 +27,14 @@ MEAN_OF_LOGITS = MutualConfig(target="logits")
 def losses(
     config: CrossEntropyConfig | MutualConfig, logits: list[Tensor], targets: Tensor, *, multi_label: bool = False
 ) -> Losses:
-    predictions = [Prediction(each, torch.zeros(len(each), 1)) for each in logits]
-    return build_objective(config, multi_label=multi_label)(predictions, targets)
+    predictions = {f"n{i}": Prediction(each, torch.zeros(len(each), 1)) for i, each in enumerate(logits)}
+    result = build_objective(config, multi_label=multi_label)(predictions, targets, {})
+    assert list(result) == list(predictions), "losses are of the networks, in their order"
+    return result
+
+
+def totals(result: Losses) -> list[Tensor]:
+    return [total(terms) for terms in result.values()]
 
 
 def values(tensors: list[Tensor]) -> list[float]:
@@ -33,7 +42,7 @@ def values(tensors: list[Tensor]) -> list[float]:
 
 
 def part(result: Losses, name: str) -> list[float]:
-    return [parts[name].item() for parts in result.parts]
+    return [terms[name].item() for terms in result.values()]
 
 
 # Three networks on one video of class 1, with probabilities (1/4, 3/4), (1/2, 1/2) and (3/4, 1/4).
@@ -44,9 +53,9 @@ CLASS_1 = torch.tensor([1])
 def test_cross_entropy_by_hand() -> None:
     result = losses(CROSS_ENTROPY, ONE_VIDEO, CLASS_1)
     # -log(3/4), -log(1/2), -log(1/4)
-    assert values(result.totals) == pytest.approx([0.28768207, 0.69314718, 1.38629436])
-    assert part(result, "cross_entropy") == values(result.totals)
-    assert [set(parts) for parts in result.parts] == [{"cross_entropy"}] * 3
+    assert values(totals(result)) == pytest.approx([0.28768207, 0.69314718, 1.38629436])
+    assert part(result, "cross_entropy") == values(totals(result))
+    assert [set(terms) for terms in result.values()] == [{"cross_entropy"}] * 3
 
 
 @pytest.mark.parametrize("config", [MEAN_OF_PROBABILITIES, MEAN_OF_LOGITS])
@@ -55,7 +64,7 @@ def test_two_networks_by_hand(config: MutualConfig) -> None:
     result = losses(config, ONE_VIDEO[:2], CLASS_1)
     assert part(result, "divergence") == pytest.approx([0.14384104, 0.13081204])
     assert part(result, "cross_entropy") == pytest.approx([0.28768207, 0.69314718])
-    assert values(result.totals) == pytest.approx([0.43152311, 0.82395922])
+    assert values(totals(result)) == pytest.approx([0.43152311, 0.82395922])
 
 
 def test_three_networks_by_hand_with_the_mean_of_probabilities() -> None:
@@ -63,7 +72,7 @@ def test_three_networks_by_hand_with_the_mean_of_probabilities() -> None:
     result = losses(MEAN_OF_PROBABILITIES, ONE_VIDEO, CLASS_1)
     # 5/8 log(5/2) + 3/8 log(1/2); zero; 3/8 log(1/2) + 5/8 log(5/2)
     assert part(result, "divergence") == pytest.approx([0.31275152, 0.0, 0.31275152], abs=1e-6)
-    assert values(result.totals) == pytest.approx([0.60043359, 0.69314718, 1.69904588], abs=1e-6)
+    assert values(totals(result)) == pytest.approx([0.60043359, 0.69314718, 1.69904588], abs=1e-6)
 
 
 def test_three_networks_by_hand_with_the_mean_of_logits() -> None:
@@ -77,11 +86,11 @@ def test_loss_is_the_mean_over_the_batch() -> None:
     twice = [torch.cat([logits, logits]) for logits in ONE_VIDEO]
     one = losses(MEAN_OF_PROBABILITIES, ONE_VIDEO, CLASS_1)
     two = losses(MEAN_OF_PROBABILITIES, twice, torch.tensor([1, 1]))
-    assert values(two.totals) == pytest.approx(values(one.totals))
+    assert values(totals(two)) == pytest.approx(values(totals(one)))
     mixed = losses(MEAN_OF_PROBABILITIES, twice, torch.tensor([1, 0]))
     other = losses(MEAN_OF_PROBABILITIES, ONE_VIDEO, torch.tensor([0]))
-    means = [(a + b) / 2 for a, b in zip(values(one.totals), values(other.totals), strict=True)]
-    assert values(mixed.totals) == pytest.approx(means)
+    means = [(a + b) / 2 for a, b in zip(values(totals(one)), values(totals(other)), strict=True)]
+    assert values(totals(mixed)) == pytest.approx(means)
 
 
 # Two networks on one video of two classes, with probabilities (3/4, 1/2) and (1/2, 1/4) that it has them.
@@ -96,7 +105,7 @@ def test_several_labels_by_hand() -> None:
     assert part(result, "cross_entropy") == pytest.approx([0.49041463, 0.49041463])
     # class 0: KL(1/2||3/4) = 0.14384104, class 1: KL(1/4||1/2) = 0.13081204; and the other way about
     assert part(result, "divergence") == pytest.approx([0.13732654, 0.13732654])
-    assert values(result.totals) == pytest.approx([0.62774117, 0.62774117])
+    assert values(totals(result)) == pytest.approx([0.62774117, 0.62774117])
 
 
 def test_several_labels_with_three_networks() -> None:
@@ -113,7 +122,7 @@ def test_several_labels_with_three_networks() -> None:
 def test_several_labels_may_be_given_as_integers() -> None:
     real = losses(MEAN_OF_PROBABILITIES, SEVERAL_LABELS, FIRST_OF_TWO, multi_label=True)
     whole = losses(MEAN_OF_PROBABILITIES, SEVERAL_LABELS, FIRST_OF_TWO.to(torch.uint8), multi_label=True)
-    assert values(real.totals) == values(whole.totals)
+    assert values(totals(real)) == values(totals(whole))
 
 
 def random_case(
@@ -136,7 +145,7 @@ def test_gradient_is_the_analytic_one(networks: int, target: str, multi_label: b
     """dL_i/dl_i = ((p_i - y) + (p_i - target_i)) / B, over B * N with several labels; targets carry no gradient."""
     logits, labels = random_case(networks, 5, 7, multi_label=multi_label)
     result = losses(MutualConfig(target=target), logits, labels, multi_label=multi_label)
-    torch.stack(result.totals).sum().backward()
+    torch.stack(totals(result)).sum().backward()
 
     def probabilities(x: Tensor) -> Tensor:
         return x.sigmoid() if multi_label else x.softmax(dim=1)
@@ -162,14 +171,14 @@ def test_gradient_agrees_with_finite_differences(config: CrossEntropyConfig | Mu
 
         def own_loss(own: Tensor, i: int = i) -> Tensor:
             case = [own if j == i else other for j, other in enumerate(logits)]
-            return losses(config, case, labels, multi_label=multi_label).totals[i]
+            return totals(losses(config, case, labels, multi_label=multi_label))[i]
 
         assert torch.autograd.gradcheck(own_loss, logits[i])
 
 
 def test_no_gradient_reaches_the_other_networks() -> None:
     logits, labels = random_case(3, 2, 4, multi_label=False)
-    losses(MEAN_OF_PROBABILITIES, logits, labels).totals[1].backward()
+    totals(losses(MEAN_OF_PROBABILITIES, logits, labels))[1].backward()
     assert logits[0].grad is None
     assert logits[1].grad is not None
     assert logits[2].grad is None
@@ -185,7 +194,7 @@ def test_divergence_is_never_negative_and_zero_between_equals(
         assert min(part(apart, "divergence")) > 0
         same = losses(config, [logits[0]] * 3, labels, multi_label=multi_label)
         assert part(same, "divergence") == pytest.approx([0.0] * 3, abs=1e-12)
-        assert values(same.totals) == pytest.approx(part(same, "cross_entropy"))
+        assert values(totals(same)) == pytest.approx(part(same, "cross_entropy"))
 
 
 @given(st.integers(0, 10_000), st.booleans())
@@ -193,7 +202,7 @@ def test_both_targets_are_the_same_for_two_networks_only(seed: int, multi_label:
     logits, labels = random_case(3, 4, 5, multi_label=multi_label, seed=seed)
     for count, same in ((2, True), (3, False)):
         by_probabilities, by_logits = (
-            torch.stack(losses(config, logits[:count], labels, multi_label=multi_label).totals)
+            torch.stack(totals(losses(config, logits[:count], labels, multi_label=multi_label)))
             for config in (MEAN_OF_PROBABILITIES, MEAN_OF_LOGITS)
         )
         assert torch.allclose(by_probabilities, by_logits, rtol=1e-9) is same
@@ -201,8 +210,8 @@ def test_both_targets_are_the_same_for_two_networks_only(seed: int, multi_label:
 
 def test_order_of_networks_is_kept() -> None:
     logits, labels = random_case(3, 4, 5, multi_label=False)
-    forward = values(losses(MEAN_OF_PROBABILITIES, logits, labels).totals)
-    backward = values(losses(MEAN_OF_PROBABILITIES, logits[::-1], labels).totals)
+    forward = values(totals(losses(MEAN_OF_PROBABILITIES, logits, labels)))
+    backward = values(totals(losses(MEAN_OF_PROBABILITIES, logits[::-1], labels)))
     assert forward == pytest.approx(backward[::-1])
 
 
@@ -214,8 +223,8 @@ def test_extreme_logits_stay_finite(config: MutualConfig, multi_label: bool) -> 
         each.requires_grad_()
     labels = torch.tensor([[1.0, 0.0, 1.0]]) if multi_label else torch.tensor([1])
     result = losses(config, logits, labels, multi_label=multi_label)
-    torch.stack(result.totals).sum().backward()
-    assert all(total.isfinite() for total in result.totals)
+    torch.stack(totals(result)).sum().backward()
+    assert all(total.isfinite() for total in totals(result))
     assert all(each.grad.isfinite().all() for each in logits)
 
 
@@ -230,20 +239,47 @@ def test_computed_in_float32_also_under_autocast(
     exact = losses(config, [each.detach().double() for each in low], labels, multi_label=multi_label)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = losses(config, low, labels, multi_label=multi_label)
-    assert all(total.dtype == torch.float32 for total in result.totals)
-    assert values(result.totals) == pytest.approx(values(exact.totals), rel=1e-5)
-    torch.stack(result.totals).sum().backward()
+    assert all(total.dtype == torch.float32 for total in totals(result))
+    assert values(totals(result)) == pytest.approx(values(totals(exact)), rel=1e-5)
+    torch.stack(totals(result)).sum().backward()
     assert all(each.grad.dtype == dtype for each in low)
 
 
-def test_parts_are_detached_and_add_up() -> None:
+def test_terms_are_scalars_by_name_that_add_up_to_the_loss() -> None:
     logits, labels = random_case(2, 3, 4, multi_label=False)
-    result = losses(MEAN_OF_PROBABILITIES, logits, labels)
-    for total, parts in zip(result.totals, result.parts, strict=True):
-        assert total.requires_grad
-        assert total.shape == ()
-        assert not any(value.requires_grad for value in parts.values())
-        assert total.item() == pytest.approx(sum(values(list(parts.values()))))
+    for terms in losses(MEAN_OF_PROBABILITIES, logits, labels).values():
+        assert list(terms) == ["cross_entropy", "divergence"]
+        assert all(value.requires_grad and value.shape == () for value in terms.values())
+        assert total(terms).item() == pytest.approx(sum(values(list(terms.values()))))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_cross_entropies_of_heads_are_added(multi_label: bool) -> None:
+    """Those that are named, and not the whole network's own."""
+    logits, labels = random_case(4, 3, 5, multi_label=multi_label)
+    own, *heads = (Prediction(each, each) for each in logits)
+    said = {"net": own._replace(parts=dict(zip(("rgb", "flow", "sound"), heads, strict=True)))}
+
+    def loss(*names: str) -> Tensor:
+        objective = build_objective(CrossEntropyConfig(heads=names), multi_label=multi_label)
+        return objective(said, labels, {})["net"]["cross_entropy"]
+
+    alone = values(totals(losses(CROSS_ENTROPY, logits, labels, multi_label=multi_label)))
+    assert loss().item() == pytest.approx(alone[0])
+    assert loss("flow").item() == pytest.approx(alone[2])
+    assert loss("rgb", "sound").item() == pytest.approx(alone[1] + alone[3])
+    loss("rgb", "sound").backward()
+    assert [each.grad is not None for each in logits] == [False, True, False, True]
+
+
+class MissingConfig(CrossEntropyConfig):
+    module = "mml_core.objectives.of_another_version"
+
+
+def test_what_is_not_part_of_this_version_can_be_planned_with_only() -> None:
+    with pytest.raises(InputError, match="objective of_another_version is not part of this version") as caught:
+        build_objective(MissingConfig(), multi_label=False)
+    assert "planned (-n) only" in str(caught.value)
 
 
 def test_mutual_learning_alone_is_an_error() -> None:

@@ -124,7 +124,7 @@ def test_documents_survive_the_command_line() -> None:
         (changed("a", networks={"rgb": network("last.rgb")}), "start from each other: a -> last -> m -> a"),
         (changed("last", networks={"rgb": network("m.x", backbone="resnet18")}), "do not fit a resnet18"),
         (changed("last", networks={"rgb": network(modality="depth")}), "no modality 'depth'"),
-        (changed("last", networks={"rgb": network("imagenet")}), "no ImageNet weights for resnet_tiny"),
+        (changed("last", networks={"rgb": network("imagenet")}), "no imagenet weights for a tsm with resnet_tiny"),
         (changed("last", networks={"rgb": network("folder/weights.bin")}), "none of imagenet, kinetics, random"),
         (changed("m", networks={"x": network("a.rgb"), "y": network("a.rgb")}), "nothing to teach each other"),
     ],
@@ -198,7 +198,7 @@ def test_weights_go_from_2d_to_3d_networks_only() -> None:
     back = {**inflated, "c": {"networks": {"rgb": network("b.rgb")}}}
     with pytest.raises(InputError, match="3-D weights do not fit a tsm"):
         plan_stages(make_data(), make_recipe(back), FILE)
-    with pytest.raises(InputError, match="trained on Kinetics are of an I3D with resnet50"):
+    with pytest.raises(InputError, match="no kinetics weights for a tsm with resnet_tiny"):
         plan_stages(make_data(), make_recipe({"a": {"networks": {"rgb": network("kinetics")}}}), FILE)
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 import toy
 from safetensors.torch import load_file
+from watched import StopAt
 
 import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig
@@ -48,23 +49,6 @@ def trained(stage: Stage, dataset: tuple[DatasetConfig, Path], folder: Path, **m
 def same(first: Path, second: Path) -> bool:
     one, two = load_file(first), load_file(second)
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
-
-
-class StopAt:
-    """Asks the training to stop when it has looked `count` times."""
-
-    def __init__(self, count: int) -> None:
-        self.left, self.signal_name = count, "SIGTERM"
-
-    def __enter__(self) -> StopAt:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __bool__(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture
@@ -191,7 +175,8 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
     second = toy.stage_files(tmp_path / "2", dataset[1], {"flow": first.weights})
     train(stages["second"], dataset[0], second)
     about = read_about(second.weights)
-    assert about["networks"]["flow"]["hand_over"] == {"converted_input": True, "inflated": False, "new_head": False}
+    changes = {"converted_input": True, "inflated": False, "new_head": False}
+    assert about["networks"]["flow"]["hand_over"] == {"": changes}, "of the whole network"
     assert read_weights(second.weights, "flow")["conv1.weight"].shape[1] == 4  # 2 fields of x and y
     assert len(about["first_weights"]["flow"]) == 64
 
@@ -199,9 +184,11 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
 class Explodes(torch.nn.Module):
     """A loss that is not finite for one network."""
 
-    def forward(self, predictions: list[Any], targets: torch.Tensor, teachers: list[Any]) -> Losses:
-        totals = [predictions[0].logits.sum(), predictions[1].logits.sum() * math.nan]
-        return Losses(totals, [{}, {}])
+    def forward(self, predictions: dict[str, Any], targets: torch.Tensor, teachers: dict[str, Any]) -> Losses:
+        return {
+            "x": {"sum": predictions["x"].logits.sum()},
+            "y": {"sum": predictions["y"].logits.sum(), "more": predictions["y"].logits.sum() * math.nan},
+        }
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_videos(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.config.learning import ScheduleConfig
-from mml_core.training.schedule import learning_rate_factor
+from mml_core.training.schedule import Plateau, learning_rate_factor
 
 
 def factors(epochs: int, at: list[float], **settings: Any) -> list[float]:
@@ -67,3 +69,36 @@ def test_warm_up_multiplies_what_lies_below() -> None:
 def test_factor_stays_within_its_range(kind: str, epochs: int, share: float, warmup: float, start: float) -> None:
     (factor,) = factors(epochs, [share * epochs], kind=kind, warmup_epochs=warmup, warmup_start=start)
     assert 0 <= factor <= 1
+
+
+VALUES = st.one_of(
+    st.floats(-10, 10, allow_nan=False),
+    st.sampled_from(
+        [0.0, -0.0, 1.0, 1.0001, 0.9999, 0.99989, -1.0, -1.0001, 1e-12, 100.0, math.inf, -math.inf, math.nan]
+    ),
+)
+
+
+@given(
+    values=st.lists(VALUES, max_size=40),
+    monitor=st.sampled_from(["validation_loss", "validation_accuracy"]),
+    patience=st.integers(0, 4),
+    factor=st.sampled_from([0.1, 0.5, 0.9]),
+)
+def test_plateaus_are_torchs(values: list[float], monitor: str, patience: int, factor: float) -> None:
+    """Step by step, for losses (min) and accuracies (max), negative and zero and infinite ones, and none at all."""
+    schedule = ScheduleConfig(kind="plateau", monitor=monitor, patience=patience, factor=factor)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    mode = "min" if monitor == "validation_loss" else "max"
+    torchs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=factor, patience=patience, eps=0)
+    ours = Plateau()
+    for value in values:
+        torchs.step(value)
+        ours = Plateau(*json.loads(json.dumps(ours.after(value, schedule))))  # as the state of a training keeps it
+        assert ours.factor == optimizer.param_groups[0]["lr"]
+        assert ours.waited == torchs.num_bad_epochs
+
+
+def test_plateaus_leave_the_rest_of_the_schedule_alone() -> None:
+    assert factors(10, [0, 5, 10], kind="plateau") == [1, 1, 1]
+    assert factors(10, [0, 1, 2], kind="plateau", warmup_epochs=2, warmup_start=0.0) == [0, 0.5, 1]

@@ -10,7 +10,8 @@ import pytest
 import torch
 import toy
 from safetensors.torch import load_file
-from test_training_engine import StopAt, same, train, trained
+from test_training_engine import same, train, trained
+from watched import StopAt
 
 import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig

@@ -157,20 +157,32 @@ def validate(model: type[Model], document: Mapping[str, Any], file: Path) -> Mod
     except ValidationError as error:
         raise InputError(
             f"{error.error_count()} fault(s) in the configuration:\n"
-            + summarise([_explain(item, model) for item in error.errors()]),
+            + summarise([_explain(item, model, document) for item in error.errors()]),
             file=file,
             hint="docs/configuration.md lists every key with its type, range and default",
         ) from error
 
 
-def _explain(item: Mapping[str, Any], model: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(top)"
+def _explain(item: Mapping[str, Any], model: type[BaseModel], document: Mapping[str, Any]) -> str:
+    key = ".".join(_keys(item, document)) or "(top)"
     message = str(item["msg"])
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
         return f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
     value = repr(item.get("input"))
     return f"{key}: {message}" + (f" (got {value})" if item["type"] != "missing" and len(value) < 60 else "")
+
+
+def _keys(item: Mapping[str, Any], document: Any) -> list[str]:
+    """Return the keys that lead to a fault, without the names that pydantic gives to the members of unions."""
+    keys, value = [], document
+    for part in item["loc"]:
+        inside = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int)
+        if inside:
+            value = value[part]
+        if inside or (item["type"] == "missing" and part == item["loc"][-1]):
+            keys.append(str(part))
+    return keys
 
 
 def _known_keys(model: type[BaseModel]) -> set[str]:

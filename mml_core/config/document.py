@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.project import ProjectConfig
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.stage import DISTILLATION
 
 INTRODUCTION = """# Configuration
 
@@ -38,7 +37,9 @@ Editors complete keys with the JSON schemas in `config/schemas`: begin a file wi
   key, anything else is replaced. Paths are relative to the recipe. So a small overlay changes the scale of a whole recipe.
 - `defaults.stage` and `defaults.network` fill in keys that a stage or a network does not set itself.
 - `init: stage.network` starts a network from the weights of another stage's network. The first convolution is converted
-  where the modalities have different numbers of channels, the classifier is kept unless `reset_head` is set.
+  where the modalities have different numbers of channels; the classifier is kept unless `reset_head` is set, or that stage
+  learned other classes. `init: {part: stage.network}` and `init: {part: stage.network.part}` start parts of a network by
+  themselves.
 - `first_weights: {imagenet2: imagenet}` names weights to start from. `init: imagenet2` then stands for them, and an overlay
   changes what they are for all stages at once, as `first_weights: {imagenet: random}` does at the scale of the demo.
 - `seeds: 3` runs every stage three times, with its `seed`, `seed + 1000` and `seed + 2000`; each run starts from the weights
@@ -51,15 +52,18 @@ Editors complete keys with the JSON schemas in `config/schemas`: begin a file wi
 def recipe_schema() -> dict[str, Any]:
     """Return the JSON schema of recipe files: keys may also come from what is extended and from the defaults."""
     schema = _without_name(RecipeConfig.model_json_schema())
+    # What decides between several blocks may come from elsewhere too, so that more than one of them may fit.
+    schema = json.loads(json.dumps(schema).replace('"oneOf"', '"anyOf"'))
     for block in [schema, *schema["$defs"].values()]:
         block.pop("required", None)
     names = {"type": "object", "additionalProperties": {"type": "string"}}
     schema["properties"]["first_weights"] = names
     schema["properties"]["extends"] = {"type": "array", "items": {"type": "string"}}
-    of = {"stage": {"$ref": "#/$defs/StageConfig"}, "network": {"$ref": "#/$defs/NetworkConfig"}}
+    (network,) = schema["$defs"]["StageConfig"]["properties"]["networks"]["patternProperties"].values()
+    of = {"stage": {"$ref": "#/$defs/StageConfig"}, "network": network}
     schema["properties"]["defaults"] = {"type": "object", "properties": of, "additionalProperties": False}
-    kinds = {"type": "string", "enum": ["cross_entropy", "mutual", *DISTILLATION]}
     objective = schema["$defs"]["StageConfig"]["properties"]["objective"]
+    kinds = {"type": "string", "enum": list(objective["discriminator"]["mapping"])}
     schema["$defs"]["StageConfig"]["properties"]["objective"] = {"anyOf": [kinds, objective]}
     members = schema["$defs"]["EnsembleConfig"]["properties"]["members"]
     listed = {"type": "array", "items": {"type": "string"}}

@@ -11,6 +11,7 @@ from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import Name
 from mml_core.config.learning import OptimizerConfig, ScheduleConfig, SgdConfig, TurnConfig
 from mml_core.config.networks import NetworkConfig
+from mml_core.config.networks.base import is_within, overlapping
 from mml_core.config.objectives import CrossEntropyConfig, ObjectiveConfig
 
 
@@ -102,10 +103,19 @@ class StageConfig(Strict):
             raise ValueError(f"batch_size {self.batch_size} is no multiple of micro_batch_size {self.micro_batch_size}")
         if self.watches_validation and self.validate_every != 1:
             raise ValueError("schedule plateau looks at every epoch's validation: it needs validate_every: 1")
+        if self.turns:
+            self._check_turns()
+        return self
+
+    def _check_turns(self) -> None:
         for turn in self.turns:
             for part in turn.parts:
                 self._check_part(part)
-        return self
+            if pair := overlapping(turn.parts):
+                raise ValueError(f"turns: {pair[1]} is within {pair[0]}, which learns in the same turn")
+        learning = {part.split(".")[0] for turn in self.turns for part in turn.parts}
+        if idle := [name for name in self.trained if name not in learning]:
+            raise ValueError(f"turns: nothing of network {idle[0]} ever learns; a teacher has frozen: true")
 
     def _check_part(self, name: str) -> None:
         network, _, part = name.partition(".")
@@ -113,6 +123,7 @@ class StageConfig(Strict):
             raise ValueError(f"turns: no trained network {network!r}; there are {', '.join(self.trained)}")
         block = self.networks[network]
         if part and not block.has_part(part):
-            raise ValueError(f"turns: network {network} has no part {part!r}; it has {', '.join(block.parts)}")
-        if part in block.frozen_parts:
+            known = dict.fromkeys([*block.parts, *block.heads])
+            raise ValueError(f"turns: network {network} has no part {part!r}; it has {', '.join(known)}")
+        if any(part and is_within(part, frozen) for frozen in block.frozen_parts):
             raise ValueError(f"turns: {name} is frozen")

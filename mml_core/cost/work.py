@@ -80,7 +80,7 @@ def scoring_work(
 
 
 def _views(clip: ClipConfig, protocol: ProtocolConfig) -> int:
-    """Return how many views of a video a protocol scores; where that depends on the video, of one of the usual length."""
+    """Return how many views of a video a protocol scores; where its length decides, of one of the usual length."""
     all_clips = clip_count(USUAL_FRAMES, clip, ProtocolConfig(clips="all"))
     return protocol.views_per_video or all_clips * protocol.crops
 

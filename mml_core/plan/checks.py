@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import WEIGHT_FILES, is_reference, split_reference
+from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 
 
@@ -36,7 +38,7 @@ def _check_parent(recipe: RecipeConfig, key: str, block: NetworkBase, part: str,
         raise InputError(
             f"{key}: network {stage}.{network} has no part {parent_part!r}",
             file=file,
-            hint=f"it has {', '.join(parent.parts)}",
+            hint=f"it has {', '.join(dict.fromkeys([*parent.parts, *parent.heads]))}",
         )
     if misfit := block.misfit(part, parent, parent_part):
         raise InputError(
@@ -69,3 +71,35 @@ def _check_outside(key: str, block: NetworkBase, part: str, init: str, file: Pat
             file=file,
             hint="name a trained network: `init: stage.network`",
         )
+
+
+def check_schedule(data: DatasetConfig, where: str, stage: StageConfig, labelled: int, file: Path) -> None:
+    """Raise InputError for a schedule by plateaus without what it looks at; `labelled` videos are for validation."""
+    if not stage.watches_validation:
+        return
+    if not labelled:
+        raise InputError(
+            f"{where}.schedule: plateau looks at labelled videos of split validation; data set {data.name!r} has none",
+            file=file,
+            hint="use schedule: {kind: step}, or give the data set such videos",
+        )
+    if data.multi_label and stage.schedule.monitor == "validation_accuracy":
+        raise InputError(
+            f"{where}.schedule.monitor: there is no accuracy where a video may have several labels",
+            file=file,
+            hint="use monitor: validation_loss",
+        )
+
+
+def check_teacher(
+    where: str, block: NetworkBase, classes: Mapping[str, tuple[str, ...]], stage: str, file: Path
+) -> None:
+    """Raise InputError for a teacher that was trained on other classes."""
+    for init in block.starts.values():
+        parent = split_reference(init)[0] if is_reference(init) else stage
+        if block.is_teacher and classes[parent] != classes[stage]:
+            raise InputError(
+                f"{where}: a frozen network is the one that it starts from, but {init} knows other classes",
+                file=file,
+                hint="fine-tune it on this data set first",
+            )

@@ -31,7 +31,8 @@ from mml_core.config.tables import (
     split_members,
 )
 from mml_core.errors import InputError
-from mml_core.plan.checks import check_network
+from mml_core.plan.checks import check_network, check_schedule, check_teacher
+from mml_core.plan.order import topological_order
 
 #: The splits that a stage reads: the first to train, the second for its history and, with plateaus, its learning rate.
 STAGE_SPLITS = ("train", "validation")
@@ -45,6 +46,7 @@ class Init(Strict):
     stage: str | None = None  # key of the stage, for source `stage`
     network: str | None = None  # network of that stage
     part: str = ""  # part of that network; empty for the whole
+    other_classes: bool = False  # whether that stage learned other classes, so that classifiers are drawn anew
     file: str | None = None  # path, for source `file`
 
 
@@ -140,16 +142,20 @@ def plan_stages(
     """
     planned: dict[str, Stage] = {}
     classes: dict[str, tuple[str, ...]] = {}
-    for name in _topological_order(recipe, file):
+    for name in topological_order(recipe, file):
         config = recipe.stages[name]
-        own = data if config.dataset in (None, data.config.name) else (others or {})[config.dataset]
+        own = _data_of(name, config, data, others or {}, file)
         classes[name] = tuple(own.annotations.classes)
+        labelled = sum(bool(video.labels) for video in own.videos("validation"))
+        check_schedule(own.config, f"stages.{name}", config, labelled, file)
         inits = {}
         for network, block in config.networks.items():
             where = f"stages.{name}.networks.{network}"
             check_network(own.config, recipe, where, block, file)
-            _check_teacher(where, block, classes, name, file)
-            inits[network] = {part: _resolve_init(block, part, init, planned) for part, init in block.starts.items()}
+            check_teacher(where, block, classes, name, file)
+            inits[network] = {
+                part: _resolve_init(block, part, init, planned, classes, name) for part, init in block.starts.items()
+            }
         document = StageDocument(
             config=config,
             inits=inits,
@@ -165,25 +171,21 @@ def plan_stages(
     return planned
 
 
+def _data_of(name: str, config: StageConfig, data: DataPlan, others: Mapping[str, DataPlan], file: Path) -> DataPlan:
+    """Return the data set that a stage is trained on."""
+    known = {**others, data.config.name: data}
+    if (wanted := config.dataset or data.config.name) not in known:
+        raise InputError(
+            f"stages.{name}.dataset: no data set {wanted!r}", file=file, hint=f"there are {', '.join(sorted(known))}"
+        )
+    return known[wanted]
+
+
 def plan_runs(
     data: DataPlan, recipe: RecipeConfig, file: Path, others: Mapping[str, DataPlan] | None = None
 ) -> list[dict[str, Stage]]:
     """Return the stages of every run of `recipe`, one run a seed; errors as `plan_stages`."""
     return [plan_stages(data, seeded(recipe, run), file, others) for run in range(recipe.seeds)]
-
-
-def _check_teacher(
-    where: str, block: NetworkBase, classes: Mapping[str, tuple[str, ...]], stage: str, file: Path
-) -> None:
-    """Raise InputError for a teacher that was trained on other classes."""
-    for init in block.starts.values():
-        parent = split_reference(init)[0] if is_reference(init) else stage
-        if block.is_teacher and classes[parent] != classes[stage]:
-            raise InputError(
-                f"{where}: a frozen network is the one that it starts from, but {init} knows other classes",
-                file=file,
-                hint="fine-tune it on this data set first",
-            )
 
 
 def check_tables(
@@ -277,41 +279,25 @@ def with_ancestors(names: Iterable[str], stages: Mapping[str, Stage]) -> list[st
     return [name for name in stages if name in needed]
 
 
-def _topological_order(recipe: RecipeConfig, file: Path) -> list[str]:
-    order: list[str] = []
-    path: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order:
-            return
-        if name in path:
-            raise InputError("stages start from each other: " + " -> ".join([*path, name]), file=file)
-        path.append(name)
-        for network, block in recipe.stages[name].networks.items():
-            for init in filter(is_reference, block.starts.values()):
-                stage, parent, _ = split_reference(init)
-                if stage not in recipe.stages or parent not in recipe.stages[stage].trained:
-                    known = sorted(f"{key}.{one}" for key, value in recipe.stages.items() for one in value.trained)
-                    raise InputError(
-                        f"stages.{name}.networks.{network}.init: no trained network {init!r}",
-                        file=file,
-                        hint=f"the recipe has {', '.join(known)}",
-                    )
-                visit(stage)
-        path.pop()
-        order.append(name)
-
-    for name in recipe.stages:
-        visit(name)
-    return order
-
-
-def _resolve_init(block: NetworkBase, part: str, init: str, planned: Mapping[str, Stage]) -> Init:
+def _resolve_init(
+    block: NetworkBase,
+    part: str,
+    init: str,
+    planned: Mapping[str, Stage],
+    classes: Mapping[str, tuple[str, ...]],
+    name: str,
+) -> Init:
     if init == "random":
         return Init(source="random")
     if init in DOWNLOADED:
         return Init(source=init, name=block.download(init, part))
     if is_reference(init):
         stage, network, parent_part = split_reference(init)
-        return Init(source="stage", stage=planned[stage].key, network=network, part=parent_part)
+        return Init(
+            source="stage",
+            stage=planned[stage].key,
+            network=network,
+            part=parent_part,
+            other_classes=classes[stage] != classes[name],
+        )
     return Init(source="file", file=init)

@@ -10,6 +10,7 @@ import torch
 
 from mml_core.config.base import digest
 from mml_core.config.networks import WHOLE
+from mml_core.config.networks.base import is_within
 from mml_core.errors import InputError
 from mml_core.networks import HandOver, VideoNetwork, build_network, hand_over
 from mml_core.networks.inputs import Input, clip_shape, inputs_of
@@ -83,7 +84,7 @@ def build_members(
     teachers = {name: member for name, member in built.items() if name not in trained}
     for teacher in teachers.values():
         teacher.network.eval().requires_grad_(False)
-    new_heads = {name: any(one.new_head for one in handed_over[name].values()) for name in trained}
+    new_heads = {name: _has_new_head(member.network, handed_over[name]) for name, member in trained.items()}
     networks = {name: member.network for name, member in trained.items()}
     return Members(trained, teachers, make_learners(config, networks, new_heads, device), handed_over)
 
@@ -96,7 +97,13 @@ def _first_state(network: VideoNetwork, init: Init, part: str, path: Path | None
         raise InputError(f"no file was given with the weights that {part or 'the network'} starts from")
     state = read_weights(path, init.network, init.part) if init.network else read_weight_file(path)
     target = network if part == WHOLE else network.get_submodule(part)
-    return hand_over(target, state, reset_head=reset_head, source=str(path))
+    return hand_over(target, state, reset_head=reset_head or init.other_classes, source=str(path))
+
+
+def _has_new_head(network: VideoNetwork, handed_over: Mapping[str, HandOver]) -> bool:
+    """Return whether a classifier of `network` was drawn anew, among others because its part has no first weights."""
+    named = all(any(is_within(one, part) for part in handed_over) for one in network.classifiers)
+    return not named or any(one.new_head for one in handed_over.values())
 
 
 def _require_taught(handed_over: object, name: str, first_weights: FirstWeights) -> None:

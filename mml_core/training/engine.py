@@ -6,11 +6,9 @@ Randomness is a function of the stage's seed and the position: clips draw from (
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,15 @@ from mml_core.objectives import Losses, Objective
 from mml_core.runtime.cli import Stopped
 from mml_core.training.batch_norm import group_batch_norm, settle
 from mml_core.training.build import Members
+from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
-from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_per_group
+from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
 from mml_core.training.processes import ALONE, Processes, gradients_kept
 from mml_core.training.schedule import Plateau, learning_rate_factor
 from mml_core.training.state import Progress, load_state, save_state
 from mml_core.training.stop import StopRequest, stop_on_signals
 from mml_core.training.sums import Sums, total
+from mml_core.training.taken import Taken
 
 #: network -> quantity of the validation split: `validation_loss`, and with one label `validation_top1` in percent
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
@@ -41,17 +41,6 @@ Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
 Record = Callable[[list[dict[str, Any]]], None]
 #: Between the seeds of a step's groups, and of the processes that share one; no two stages' seeds differ by these.
 _GROUP_STRIDE, _MEMBER_STRIDE = 0x2E5_96C3_0000_0001, 0x1D3_5AB1_0000_0001
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A step that was launched, and whose losses are looked at once the next one is under way."""
-
-    epoch: int
-    step: int
-    names: list[str]
-    losses: Tensor  # (networks,), means over the clips of all processes
-    video_ids: list[str]  # of this process
 
 
 class Trainer:
@@ -80,10 +69,8 @@ class Trainer:
         self.progress = Progress()
         self.active: dict[str, Learner] = {}
         self.processes = processes
-        sharing = _processes_per_group(config, len(clips), processes)
-        peers = processes.peers(sharing)
-        trained = members.trained.values()
-        self.batch_norms = [one for member in trained for one in group_batch_norm(member.network, peers)]
+        peers = processes.peers(processes_sharing(config, len(clips), processes.count))
+        self.batch_norms = [one for network in self.networks.values() for one in group_batch_norm(network, peers)]
         for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
             learner.start()
         self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
@@ -144,26 +131,26 @@ class Trainer:
         rank, count = self.processes.rank, self.processes.count
         parts = [own_part(cut(keys, self.config.micro_batch_size), rank, count) for keys in batches[progress.step :]]
         loaded = iter(training_loader(self.clips, [one.keys for part in parts for one in part], self.workers))
-        taken: _Taken | None = None
+        taken: Taken | None = None
         for part in parts:
             launched = self._step(part, loaded, sums)
             if taken is not None:
-                self._check_finite(taken)
+                taken.check_finite()
             taken = launched
             progress.step += 1
             bar.update()
             if self.processes.any(bool(stop)):
-                self._check_finite(taken)
+                taken.check_finite()
                 progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
                 self.save()
                 asked = stop.signal_name or "a signal to another process"
                 raise Stopped(f"{asked} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
         if taken is not None:
-            self._check_finite(taken)
+            taken.check_finite()
         progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
         self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
-    def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> _Taken:
+    def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> Taken:
         """Take a step: the groups that this process has a part in, one after the other, then one update."""
         progress, video_ids, losses = self.progress, [], []
         for index, micro in enumerate(part):
@@ -176,7 +163,7 @@ class Trainer:
             learner.update(factor)
         names = list(losses[0])
         means = torch.stack([sum(one[name] for one in losses) for name in names])
-        return _Taken(progress.epoch, progress.step, names, self.processes.sum(means), video_ids)
+        return Taken(progress.epoch, progress.step, names, self.processes.sum(means), video_ids)
 
     def _gradients(self, micro: MicroBatch, batch: Batch, sums: Sums, *, last: bool) -> dict[str, Tensor]:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
@@ -230,63 +217,26 @@ class Trainer:
                     name: teacher.network(*inputs[name]) for name, teacher in self.members.teachers.items()
                 }
 
-    def _check_finite(self, taken: _Taken) -> None:
-        losses = taken.losses.tolist()
-        if all(math.isfinite(loss) for loss in losses):
-            return
-        bad = [f"{name} {loss}" for name, loss in zip(taken.names, losses, strict=True) if not math.isfinite(loss)]
-        raise InputError(
-            f"the loss is not finite at epoch {taken.epoch + 1}, step {taken.step + 1} ({', '.join(bad)}); "
-            f"videos of the batch: {', '.join(taken.video_ids)}",
-            hint="lower optimizer.learning_rate, set optimizer.clip_norm or schedule.warmup_epochs, "
-            "or look at these videos",
-        )
-
     def _close_epoch(self) -> None:
         progress, config = self.progress, self.config
         rate = self._rate(progress.epoch * self.steps)
+        rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
-        for name, sums in progress.sums.items():
-            means = {key: round(value / sums["clips"], 6) for key, value in sums.items() if key != "clips"}
-            learner = next(one for one in self._learners_of(progress.epoch - 1) if one.network == name)
-            progress.history.append(
-                {
-                    "epoch": progress.epoch,
-                    "step": progress.epoch * self.steps,
-                    "network": name,
-                    "learning_rate": learner.config.learning_rate * rate,
-                    **means,
-                    **{key: round(value, 6) for key, value in validation.get(name, {}).items()},
-                    "seconds": round(progress.seconds, 2),
-                }
-            )
+        rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
+        rows = epoch_rows(
+            progress.epoch, progress.epoch * self.steps, progress.sums, rates, validation, progress.seconds
+        )
+        progress.history += rows
         if self.processes.leads:
-            self.record(progress.history[-len(progress.sums) :])
+            self.record(rows)
         if config.watches_validation:
             key = {"validation_loss": "validation_loss", "validation_accuracy": "validation_top1"}
             values = [one[key[config.schedule.monitor]] for one in validation.values()]
             progress.plateau = list(Plateau(*progress.plateau).after(sum(values) / len(values), config.schedule))
         progress.sums, progress.seconds = {}, 0.0
         self.save()
-
-    def _learners_of(self, epoch: int) -> list[Learner]:
-        turns = max(1, len(self.config.turns))
-        return [learner for learner in self.members.learners.values() if learner.turn == epoch % turns]
-
-
-def _processes_per_group(config: StageConfig, clips: int, processes: Processes) -> int:
-    """Return how many processes share a group; raises InputError where they cannot evenly."""
-    step = list(range(min(config.batch_size, clips)))
-    groups = cut([(0, index) for index in step], config.micro_batch_size)
-    try:
-        return processes_per_group([len(group) for group in groups], processes.count)
-    except ValueError as error:
-        raise InputError(
-            str(error),
-            hint="choose gpus up to the groups of a step (batch_size / micro_batch_size), or a multiple",
-        ) from error
 
 
 @contextmanager

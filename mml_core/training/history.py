@@ -14,6 +14,38 @@ from mml_core.io.files import write_text
 from mml_core.training.columns import columns_of
 
 
+def epoch_rows(
+    epoch: int,
+    step: int,
+    sums: Mapping[str, Mapping[str, float]],
+    rates: Mapping[str, float],
+    validation: Mapping[str, Mapping[str, float]],
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """Return the rows of an epoch, one a network that learned: means of `sums` over its clips, and the validation's.
+
+    Args:
+        epoch: counted from 1.
+        step: steps taken since the beginning.
+        sums: network -> quantity -> sum over clips, `clips` their number.
+        rates: learning rate of each network.
+        validation: network -> quantity, as it is.
+        seconds: spent in the epoch.
+    """
+    return [
+        {
+            "epoch": epoch,
+            "step": step,
+            "network": name,
+            "learning_rate": rates[name],
+            **{key: round(value / own["clips"], 6) for key, value in own.items() if key != "clips"},
+            **{key: round(value, 6) for key, value in validation.get(name, {}).items()},
+            "seconds": round(seconds, 2),
+        }
+        for name, own in sums.items()
+    ]
+
+
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` to the CSV file at `path`; what a row does not have stays empty."""
     text = io.StringIO()

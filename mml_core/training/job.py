@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torchvision
-from torch import Tensor, nn
 
 from mml_core import __version__
 from mml_core.annotations import swap_direction_labels
@@ -24,28 +23,22 @@ from mml_core.clips import (
     input_channels,
     usable_videos,
 )
-from mml_core.clips.batches import make_target
 from mml_core.config.base import digest
 from mml_core.config.networks import DOWNLOADED
-from mml_core.config.tables import ProtocolConfig
 from mml_core.data.quality import Quarantined, check_share
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
 from mml_core.networks import HandOver
-from mml_core.networks.predict import score_videos
 from mml_core.networks.stage_weights import download_sha256, sha256, stage_sha256, write_weights
 from mml_core.objectives import build_objective
-from mml_core.objectives.losses import classification_loss
 from mml_core.plan.stages import STAGE_SPLITS, DataPlan, Init, StageDocument
 from mml_core.shards import ModalityStore
-from mml_core.training.build import FirstWeights, Member, build_members
-from mml_core.training.engine import Trainer, Validate
+from mml_core.training.build import FirstWeights, build_members
+from mml_core.training.engine import Trainer
 from mml_core.training.history import write_history, write_tensorboard
 from mml_core.training.processes import ALONE, Processes
-
-#: How the history's accuracy on the validation split is measured: one uniform clip, centre crop.
-VALIDATION_PROTOCOL = ProtocolConfig(dense=0, uniform=1, crop="center")
+from mml_core.training.validation import VALIDATION_PROTOCOL, validation_of
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def train_stage(
         build_objective(config.objective, multi_label=plan.config.multi_label),
         config,
         data.training,
-        _validation(data, members.trained, config.precision == "mixed", device, workers, processes),
+        validation_of(data.validation, members.trained, config.precision == "mixed", device, workers, processes),
         functools.partial(_record_epoch, files.history.parent / "tensorboard"),
         state_folder=files.state,
         fingerprint=fingerprint,
@@ -170,6 +163,11 @@ def open_stage_data(document: StageDocument, plan: DataPlan, shards: Path) -> St
     usable = {split: usable_videos(stores, samples[split]) for split in STAGE_SPLITS}
     if not usable["train"]:
         raise InputError(f"no usable training video in data set {dataset.name!r}", hint="see data_quality.csv")
+    if document.config.watches_validation and not usable["validation"]:
+        raise InputError(
+            f"no usable video for validation in data set {dataset.name!r}, which schedule plateau looks at",
+            hint="see data_quality.csv",
+        )
     classes = plan.annotations.classes
     config = document.config
     flip = flip_policy(dataset.horizontal_flip, swap_direction_labels(classes))
@@ -195,50 +193,6 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
         videos = plan.videos(split)
         rows = [Quarantined(split, v.video_id, v.path, reasons[v.video_id]) for v in videos if v.video_id in reasons]
         check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
-
-
-def _validation(
-    data: StageData,
-    trained: Mapping[str, Member],
-    mixed: bool,
-    device: torch.device,
-    workers: int,
-    processes: Processes,
-) -> Validate:
-    """Return what measures loss and accuracy on the validation split: each process scores its part of it, once."""
-    inputs = {name: member.inputs for name, member in trained.items()}
-    samples, multi_label = data.validation.samples, data.validation.multi_label
-
-    def validate(networks: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
-        if not samples:
-            return {}
-        own = processes.share(range(len(samples)))
-        sums = torch.zeros(len(networks), 2, dtype=torch.float64)
-        if own:  # there may be fewer videos than processes
-            said = score_videos(
-                networks,
-                inputs,
-                data.validation.part(own),
-                device=device,
-                workers=workers,
-                mixed=mixed,
-                progress=False,
-            )
-            chosen = [samples[index].labels for index in own]
-            targets = torch.stack([make_target(one, len(data.classes), multi_label=multi_label) for one in chosen])
-            sums += torch.stack([_sums(said.logits[name], targets, multi_label=multi_label) for name in networks])
-        means = processes.sum(sums) / len(samples)
-        names = ("validation_loss",) if multi_label else ("validation_loss", "validation_top1")
-        return {name: dict(zip(names, row, strict=False)) for name, row in zip(networks, means.tolist(), strict=True)}
-
-    return validate
-
-
-def _sums(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
-    """Return the sums over videos of the loss and, with one label, of 100 where the best class is right: (2,)."""
-    loss = classification_loss(logits, targets, multi_label=multi_label).double() * len(logits)
-    right = torch.zeros(()) if multi_label else (logits.argmax(1) == targets).sum() * 100
-    return torch.stack([loss, right.double()])
 
 
 def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

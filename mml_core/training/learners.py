@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from mml_core.config.learning import AdamConfig, OptimizerConfig, SgdConfig
 from mml_core.config.networks import WHOLE
+from mml_core.config.networks.base import is_within
 from mml_core.config.stage import StageConfig
 from mml_core.networks import VideoNetwork, parameter_groups
 
@@ -20,8 +21,9 @@ class Learner:
     """Parts of one network that one optimiser changes."""
 
     network: str
-    learning: tuple[nn.Module, ...]  # in the epochs of its turn
-    frozen: tuple[nn.Module, ...]  # within these, what never learns
+    whole: nn.Module
+    parts: tuple[str, ...]  # of the whole, which learn in the epochs of its turn
+    frozen: tuple[str, ...]  # within these, what never learns
     config: OptimizerConfig
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -29,10 +31,10 @@ class Learner:
 
     def start(self) -> None:
         """Let its parts learn."""
-        for module in self.learning:
-            module.train().requires_grad_(True)
-        for module in self.frozen:
-            module.eval().requires_grad_(False)
+        for part in self.parts:
+            self.whole.get_submodule(part).train().requires_grad_(True)
+        for part in self.frozen:
+            self.whole.get_submodule(part).eval().requires_grad_(False)
 
     def update(self, factor: float) -> None:
         """Take a step along the gradients, with the learning rate times `factor`, and forget them."""
@@ -90,21 +92,18 @@ def _learner(
     *,
     new_head: bool,
 ) -> Learner:
-    frozen = [part for part in config.networks[name].frozen_parts if _is_within(part, parts)]
+    frozen = [one for one in config.networks[name].frozen_parts if any(is_within(one, part) for part in parts)]
     groups = parameter_groups(network, optimizer, new_head=new_head, parts=parts, frozen=frozen)
     return Learner(
         network=name,
-        learning=tuple(network.get_submodule(part) for part in parts),
-        frozen=tuple(network.get_submodule(part) for part in frozen),
+        whole=network,
+        parts=tuple(parts),
+        frozen=tuple(frozen),
         config=optimizer,
         optimizer=make_optimizer(optimizer, groups),
         scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "mixed" and device.type == "cuda"),
         turn=turn,
     )
-
-
-def _is_within(part: str, parts: list[str]) -> bool:
-    return any(whole == WHOLE or part == whole or part.startswith(f"{whole}.") for whole in parts)
 
 
 def make_optimizer(config: OptimizerConfig, groups: list[dict[str, object]]) -> torch.optim.Optimizer:

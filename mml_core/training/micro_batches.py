@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mml_core.clips import Key
+from mml_core.config.stage import StageConfig
+from mml_core.errors import InputError
 
 
 class MicroBatch(NamedTuple):
@@ -44,6 +46,21 @@ def processes_per_group(sizes: Sequence[int], processes: int) -> int:
         clips = ", ".join(map(str, sorted(set(sizes))))
         raise ValueError(f"{processes} processes cannot share {len(sizes)} group(s) of {clips} clips")
     return sharing
+
+
+def processes_sharing(config: StageConfig, clips: int, processes: int) -> int:
+    """Return how many `processes` share a group of a stage with so many training `clips`.
+
+    Raises InputError where they cannot evenly.
+    """
+    step = [(0, index) for index in range(min(config.batch_size, clips))]
+    try:
+        return processes_per_group([len(group) for group in cut(step, config.micro_batch_size)], processes)
+    except ValueError as error:
+        raise InputError(
+            str(error),
+            hint="choose gpus up to the groups of a step (batch_size / micro_batch_size), or a multiple",
+        ) from error
 
 
 def own_part(groups: Sequence[list[Key]], rank: int, processes: int) -> list[MicroBatch]:

@@ -46,7 +46,8 @@ _THRESHOLD = 1e-4
 class Plateau(NamedTuple):
     """What a plateau schedule remembers, as JSON values: torch's ReduceLROnPlateau with its defaults.
 
-    factor: of the learning rate so far. best: of the monitored value. waited: epochs without an improvement.
+    Other than there, a rate may fall without end (eps 0). factor: of the learning rate so far. best: of the monitored
+    value, None before the first. waited: epochs without an improvement.
     """
 
     factor: float = 1.0
@@ -56,7 +57,8 @@ class Plateau(NamedTuple):
     def after(self, value: float, schedule: ScheduleConfig) -> Plateau:
         """Return the state after an epoch with the monitored `value`."""
         sign = 1.0 if schedule.monitor == "validation_loss" else -1.0
-        if self.best is None or sign * value < sign * self.best * (1 - sign * _THRESHOLD):
+        best = sign * math.inf if self.best is None else self.best
+        if sign * value < sign * best * (1 - sign * _THRESHOLD):
             return Plateau(self.factor, value, 0)
         if self.waited < schedule.patience:
             return Plateau(self.factor, self.best, self.waited + 1)

@@ -29,6 +29,15 @@ class StreamNetwork(OneStream):
         """Return the backbone's name: there are ImageNet weights of all but resnet_tiny."""
         return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
 
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between networks of one backbone."""
+        assert isinstance(parent, StreamNetwork)
+        if parent.backbone != self.backbone:
+            return f"is a {parent.backbone}, whose weights do not fit a {self.backbone}"
+        if self.is_teacher and parent.modality != self.modality:
+            return f"reads {parent.modality}, but a frozen network is the one that it starts from"
+        return None
+
     def size_of_features(self) -> str:
         """The backbone."""
         return self.backbone
@@ -66,13 +75,30 @@ class AdaMmlNetwork(NetworkBase):
         """Its streams."""
         return tuple(f"streams.{name}" for name in self.streams)
 
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
-        """A stream starts from a network of one stream over the same modality."""
-        if part in self.heads and isinstance(parent, StreamNetwork):
-            stream = part.removeprefix("streams.")
-            expected = self.backbones.get(stream, "resnet50")
-            return None if parent.backbone == expected else f"is a {parent.backbone}, and stream {stream} a {expected}"
-        return super().misfit(part, parent, parent_part)
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The modalities of its streams."""
+        return self.streams
+
+    def alone(self, part: str) -> NetworkBase | None:
+        """Each stream is a network of one stream."""
+        if part in self.heads:
+            name = part.removeprefix("streams.")
+            backbone = self.backbones.get(name, "resnet50")
+            return StreamNetwork(architecture="adamml_stream", backbone=backbone, modality=name, init="random")
+        return super().alone(part)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between networks of the same streams, proxies and backbones."""
+        assert isinstance(parent, AdaMmlNetwork)
+        for one in ("streams", "proxies", "backbones"):
+            if getattr(parent, one) != getattr(self, one):
+                return f"has other {one}"
+        return None
+
+    def size_of_features(self) -> str:
+        """The streams and their backbones."""
+        return " and ".join(f"{name} {self.backbones.get(name, 'resnet50')}" for name in self.streams)
 
     @model_validator(mode="after")
     def _known_streams(self) -> AdaMmlNetwork:

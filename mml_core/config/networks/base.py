@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -28,8 +30,10 @@ class NetworkBase(Strict):
 
     #: The module that has `build(config, shape, classes)`.
     module: ClassVar[str]
-    #: Modules at the top of the network that can start, learn and stay frozen by themselves.
+    #: Modules at the top of the network that can start, learn and stay frozen by themselves, as its heads can.
     parts: ClassVar[tuple[str, ...]]
+    #: Inner blocks whose feature maps it can be asked for.
+    blocks: ClassVar[tuple[str, ...]] = ()
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "
@@ -66,6 +70,11 @@ class NetworkBase(Strict):
         return ""
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """Modalities among which it chooses, in the order of its predictions' choices."""
+        return ()
+
+    @property
     def is_teacher(self) -> bool:
         """Whether nothing of it is trained."""
         return self.frozen is True
@@ -82,17 +91,36 @@ class NetworkBase(Strict):
 
     def has_part(self, part: str) -> bool:
         """Whether it has a part of that name."""
-        return part.split(".")[0] in self.parts
+        return part in self.parts or part in self.heads
 
     def download(self, source: str, part: str) -> str | None:
         """Return the name of the weights to download from `source` (imagenet, kinetics) for `part`; None: there are none."""
         return None
 
+    def alone(self, part: str) -> NetworkBase | None:
+        """Return what `part` is by itself, where it is a network of a family: a stream of several may be a TSN."""
+        return self if part == WHOLE else None
+
     def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
         """Return why the weights of `parent_part` of `parent` cannot be those of this network's `part`, or None."""
-        if type(parent) is type(self) and part == parent_part:
-            return None
-        return f"is of another architecture, {parent.architecture}"
+        own, other = self.alone(part), parent.alone(parent_part)
+        if part != WHOLE and own is not None and other is not None:
+            return own.misfit(WHOLE, other, WHOLE)
+        if parent_part != WHOLE and other is not None:
+            return self.misfit(part, other, WHOLE)
+        if part != parent_part:
+            return (
+                f"cannot be part {part} of a network of architecture {self.architecture}"
+                if part
+                else (f"is a part, and not a whole network of architecture {self.architecture}")
+            )
+        if type(parent) is not type(self):
+            return f"is of another architecture, {parent.architecture}"
+        return self.unlike(parent)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Return why a network of the same family has weights of other names or shapes, or None."""
+        return None
 
     def size_of_features(self) -> str:
         """Return what decides how many features it has: networks that say the same can be compared by them."""
@@ -105,7 +133,26 @@ class NetworkBase(Strict):
             raise ValueError(f"no part {unknown[0]!r}; there are {', '.join(self.parts)}")
         if isinstance(self.init, dict) and not self.init:
             raise ValueError("init: no part is named; write random for random weights")
+        if pair := overlapping([part for part in self.starts if part != WHOLE]):
+            raise ValueError(f"init: {pair[1]} is within {pair[0]}: its first weights are given twice")
+        if self.is_teacher and isinstance(self.init, dict):
+            raise ValueError("a frozen network is the one that it starts from: name one for all its parts")
+        if self.is_teacher and self.reset_head:
+            raise ValueError("a frozen network is the one that it starts from: it cannot have a new classifier")
+        if set(self.parts) <= set(self.frozen_parts):
+            raise ValueError("frozen: all parts are listed; true is for a teacher, which is not trained")
         return self
+
+
+def is_within(part: str, whole: str) -> bool:
+    """Return whether `part` is `whole`, or a part of it."""
+    return whole in (WHOLE, part) or part.startswith(f"{whole}.")
+
+
+def overlapping(parts: Sequence[str]) -> tuple[str, str] | None:
+    """Return a pair of `parts` of which the second is the first or within it, or None."""
+    pairs = ((whole, part) for whole, part in itertools.permutations(parts, 2) if is_within(part, whole))
+    return next(pairs, None)
 
 
 class OneStream(NetworkBase):

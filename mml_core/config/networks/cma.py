@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mml_core.config.dataset import Name
 from mml_core.config.networks.base import WHOLE, NetworkBase, ResNet
+from mml_core.config.networks.resnets import ResNetNetwork, stream
 
 
 class CmaNetwork(NetworkBase):
@@ -42,11 +43,19 @@ class CmaNetwork(NetworkBase):
         return self.backbone if source == "imagenet" and part != WHOLE and self.backbone != "resnet_tiny" else None
 
     def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
-        """A branch starts from a TSN of its backbone, the whole from another network of the kind."""
-        if part != WHOLE and getattr(parent, "architecture", "") == "tsn":
-            backbone = getattr(parent, "backbone", None)
-            return None if backbone == self.backbone else f"is a {backbone}, whose weights do not fit a {self.backbone}"
+        """A branch starts from a TSN, to which attention is added, or from the same branch of another such network."""
+        if part in self.parts and isinstance(parent, ResNetNetwork) and parent_part == WHOLE:
+            return stream(self.backbone, part).misfit(WHOLE, parent, WHOLE)
         return super().misfit(part, parent, parent_part)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between networks of one backbone."""
+        assert isinstance(parent, CmaNetwork)
+        if parent.backbone != self.backbone:
+            return f"has a {parent.backbone}, whose weights do not fit a {self.backbone}"
+        if self.is_teacher and parent.modalities != self.modalities:
+            return f"reads {' and '.join(parent.modalities)}, but a frozen network is the one that it starts from"
+        return None
 
     def size_of_features(self) -> str:
         """The backbone."""

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, ResNet
+from mml_core.config.networks.base import NetworkBase, ResNet
+from mml_core.config.networks.resnets import stream
 
 
 class MultiplierNetwork(NetworkBase):
@@ -42,12 +43,20 @@ class MultiplierNetwork(NetworkBase):
         """Both streams."""
         return self.parts
 
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
-        """A stream starts from a TSN of its backbone, or from a stream of another network of the kind."""
-        backbone = getattr(parent, "backbone", None)
-        if part != WHOLE and (parent.architecture == "tsn" or parent_part in self.parts):
-            return None if backbone == self.backbone else f"is a {backbone}, whose weights do not fit a {self.backbone}"
-        return super().misfit(part, parent, parent_part)
+    def alone(self, part: str) -> NetworkBase | None:
+        """Each stream is a TSN."""
+        if part in self.parts:
+            return stream(self.backbone, self.target if part == "target" else self.source)
+        return super().alone(part)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between networks of one backbone."""
+        assert isinstance(parent, MultiplierNetwork)
+        if parent.backbone != self.backbone:
+            return f"has a {parent.backbone}, whose weights do not fit a {self.backbone}"
+        if self.is_teacher and (parent.target, parent.source) != (self.target, self.source):
+            return f"reads {parent.target} and {parent.source}, but a frozen network is the one that it starts from"
+        return None
 
     def size_of_features(self) -> str:
         """The backbone."""

@@ -14,6 +14,7 @@ class ResNetNetwork(OneStream):
 
     module = "mml_core.networks.resnets"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
+    blocks = ("layer1", "layer2", "layer3", "layer4")
 
     architecture: Literal["tsm", "tsn", "i3d"] = Field(
         default="tsm", description="temporal shift (TSM), none (TSN), or convolutions inflated to 3-D (I3D)"
@@ -36,19 +37,24 @@ class ResNetNetwork(OneStream):
             return None
         return self.backbone
 
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+    def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between ResNets of one backbone, from 2-D to 3-D networks but not back."""
-        if part != WHOLE:
-            return super().misfit(part, parent, parent_part)
-        backbone = getattr(parent, "backbone", None)
-        if backbone != self.backbone:
-            return f"is a {backbone or parent.architecture}, whose weights do not fit a {self.backbone}"
+        assert isinstance(parent, ResNetNetwork)
+        if parent.backbone != self.backbone:
+            return f"is a {parent.backbone}, whose weights do not fit a {self.backbone}"
         if parent.architecture == "i3d" != self.architecture:
             return f"is an I3D, whose 3-D weights do not fit a {self.architecture}"
-        if self.is_teacher and (parent.modalities, parent.architecture) != (self.modalities, self.architecture):
-            return f"is a {parent.architecture} for {parent.modalities[0]}, but a frozen network is the one that it starts from"
+        if self.is_teacher and (parent.modality, parent.architecture) != (self.modality, self.architecture):
+            return (
+                f"is a {parent.architecture} for {parent.modality}, but a frozen network is the one that it starts from"
+            )
         return None
 
     def size_of_features(self) -> str:
         """The backbone."""
         return self.backbone
+
+
+def stream(backbone: ResNet, modality: str) -> ResNetNetwork:
+    """Return the TSN that one stream of a network of several is."""
+    return ResNetNetwork(architecture="tsn", backbone=backbone, modality=modality, init="random")

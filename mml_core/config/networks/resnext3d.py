@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream
+from mml_core.config.networks.base import NetworkBase, OneStream
 
 
 class ResNext3dNetwork(OneStream):
@@ -18,6 +18,7 @@ class ResNext3dNetwork(OneStream):
 
     module = "mml_core.networks.resnext3d"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
+    blocks = ("layer1", "layer2", "layer3", "layer4")
 
     architecture: Literal["resnext3d"]
     depth: Literal["tiny", 50, 101] = Field(
@@ -30,12 +31,11 @@ class ResNext3dNetwork(OneStream):
         """Depth and cardinality: `101x32`."""
         return f"{self.depth}x{self.cardinality}"
 
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+    def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of one depth and cardinality."""
-        if part != WHOLE or not isinstance(parent, ResNext3dNetwork) or parent_part != WHOLE:
-            return super().misfit(part, parent, parent_part)
+        assert isinstance(parent, ResNext3dNetwork)
         if (parent.depth, parent.cardinality) != (self.depth, self.cardinality):
-            return f"has depth {parent.depth} and cardinality {parent.cardinality}"
+            return f"has depth {parent.depth} and cardinality {parent.cardinality}, not {self.depth} and {self.cardinality}"
         if self.is_teacher and parent.modality != self.modality:
             return f"reads {parent.modality}, but a frozen network is the one that it starts from"
         return None

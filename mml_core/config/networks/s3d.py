@@ -26,10 +26,9 @@ class S3dNetwork(OneStream):
         """Return the name of torchvision's weights, which are those of an S3D trained on Kinetics."""
         return "s3d" if (source, part, self.architecture) == ("kinetics", WHOLE, "s3d") else None
 
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+    def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of the same kind, and from S3D to S3D-G, whose gates then start anew."""
-        if part != WHOLE or not isinstance(parent, S3dNetwork) or parent_part != WHOLE:
-            return super().misfit(part, parent, parent_part)
+        assert isinstance(parent, S3dNetwork)
         if parent.architecture == "s3dg" != self.architecture:
             return "is an S3D-G, whose gates do not fit an S3D"
         if self.is_teacher and (parent.modality, parent.architecture) != (self.modality, self.architecture):

@@ -37,3 +37,16 @@ class ObjectiveBase(Strict):
             raise ValueError(f"objective {kind} needs exactly one network with frozen: true, its teacher")
         if frozen and not self.teachers:
             raise ValueError(f"objective {kind} has no use for a frozen network")
+        for name, network in networks.items():
+            if missing := sorted(set(self.maps) - set(network.blocks)):
+                known = ", ".join(network.blocks) or "none"
+                raise ValueError(f"objective {kind} needs the maps of {missing[0]}; network {name} can give {known}")
+
+    def check_features(self, networks: Networks) -> None:
+        """Raise ValueError where the networks' features differ in size."""
+        sizes = sorted({network.size_of_features() for network in networks.values()})
+        if len(sizes) > 1:
+            raise ValueError(
+                f"objective {getattr(self, 'kind', '')} compares the features of {' and '.join(sizes)}, which differ in "
+                "size: give teacher and student the same backbone, or use objective d3d"
+            )

@@ -37,13 +37,7 @@ class FeatureDistillation(DistillationBase):
     def check(self, networks: Networks) -> None:
         """Raise ValueError unless there is one teacher, with as many features as its students."""
         super().check(networks)
-        sizes = sorted({network.size_of_features() for network in networks.values()})
-        if len(sizes) > 1:
-            kind = getattr(self, "kind", "")
-            raise ValueError(
-                f"objective {kind} compares the features of {' and '.join(sizes)}, which differ in size: "
-                "give teacher and student the same backbone, or use objective d3d"
-            )
+        self.check_features(networks)
 
 
 class MarsConfig(FeatureDistillation):
@@ -69,6 +63,15 @@ class MersConfig(FeatureDistillation):
     def detached_classifiers(self) -> bool:
         """Whether classifiers learn at the same time."""
         return self.joint
+
+    def check(self, networks: Networks) -> None:
+        """Raise ValueError as the others do, and where a classifier would be trained by nothing."""
+        super().check(networks)
+        for name, network in networks.items():
+            if not (self.joint or network.is_teacher or "fc" in network.frozen_parts):
+                raise ValueError(
+                    f"objective mers trains no classifier: give network {name} frozen: [fc], or the objective joint: true"
+                )
 
 
 class D3dConfig(DistillationBase):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mml_core.config.dataset import Name
-from mml_core.config.objectives.base import ObjectiveBase
+from mml_core.config.objectives.base import Networks, ObjectiveBase
 
 
 class FrugalConfig(ObjectiveBase):
@@ -18,3 +18,11 @@ class FrugalConfig(ObjectiveBase):
     kind: Literal["frugal"]
     prices: dict[Name, float] = Field(min_length=1, description="modality: its price (lambda)")
     wrong: float = Field(default=10.0, ge=0, le=1e6, description="penalty of a wrong answer (gamma)")
+
+    def check(self, networks: Networks) -> None:
+        """Raise ValueError where a network does not choose among the modalities that have a price."""
+        super().check(networks)
+        for name, network in networks.items():
+            if unknown := sorted(set(self.prices) - set(network.choices)):
+                known = ", ".join(network.choices) or "no modalities"
+                raise ValueError(f"objective.prices: {unknown[0]}, but network {name} chooses among {known}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mml_core.config.objectives.base import ObjectiveBase
+from mml_core.config.objectives.base import Networks, ObjectiveBase
 
 
 class HallucinationConfig(ObjectiveBase):
@@ -27,3 +27,8 @@ class HallucinationConfig(ObjectiveBase):
     def maps(self) -> tuple[str, ...]:
         """The blocks whose maps are compared."""
         return tuple(sorted(self.layers))
+
+    def check(self, networks: Networks) -> None:
+        """Raise ValueError unless there is one teacher, with maps of the size of its students'."""
+        super().check(networks)
+        self.check_features(networks)
