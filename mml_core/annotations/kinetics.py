@@ -58,30 +58,35 @@ class _Videos:
         self._config = config
         self._above = {split: _plain_folder(config, split, folder) for split, folder in config.folders.items()}
         self._unknown = not config.videos.exists()
+        self._folders: dict[tuple[str, str], list[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
 
     def find(self, split: str, label: str, video_id: str) -> str | None:
         """Return the path of a video: in the folder of its class, or directly in that of its split; None: missing.
 
-        Raises UnsafePathError for what no folder can be called.
+        Raises UnsafePathError where no folder can be called like the class.
         """
         name = video_id + self._config.extension
-        above = self._above.get(split)
-        folders = dict.fromkeys([label, label.replace(" ", "_"), ""])
-        paths = [plain_path("/".join(filter(None, (above, folder, name)))) for folder in folders]
-        if self._unknown:
-            return paths[-1]
-        return next((path for path in paths if self._is_there(path)), None)
+        folders = self._folders.get((split, label)) or self._folders_of(split, label)
+        folder = folders[-1] if self._unknown else next((one for one in folders if name in self._names[one]), None)
+        return None if folder is None else folder + name
 
-    def _is_there(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        if folder not in self._names:
-            try:
-                with os.scandir(self._config.videos / folder) as entries:
-                    self._names[folder] = frozenset(entry.name for entry in entries)
-            except OSError:
-                self._names[folder] = frozenset()
-        return name in self._names[folder]
+    def _folders_of(self, split: str, label: str) -> list[str]:
+        """Return the folders that a split's videos of a class may be in: "", or ending in a slash."""
+        parts = [(self._above.get(split), part) for part in (label, label.replace(" ", "_"), None)]
+        texts = ["/".join(filter(None, pair)) for pair in parts]
+        folders = self._folders[split, label] = [f"{plain_path(text)}/" if text else "" for text in texts]
+        for folder in folders:
+            if folder not in self._names:
+                self._names[folder] = self._listed(folder)
+        return folders
+
+    def _listed(self, folder: str) -> frozenset[str]:
+        try:
+            with os.scandir(self._config.videos / folder) as entries:
+                return frozenset(entry.name for entry in entries)
+        except OSError:
+            return frozenset()
 
 
 def _plain_folder(config: KineticsAnnotations, split: str, folder: str) -> str:
