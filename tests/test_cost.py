@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +14,18 @@ from checkouts import write_yaml
 from benchmarks import training_rates
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.networks.s3d import S3dNetwork
+from mml_core.config.objectives import MarsConfig
 from mml_core.config.recipe import RecipeConfig
 from mml_core.cost import command
 from mml_core.cost.command import RATES, print_cost
-from mml_core.cost.counts import Counts, Given, count_videos
+from mml_core.cost.counts import Counted, Given, count_videos
 from mml_core.cost.hours import Jobs, Prices, Row, price_jobs, stage_rows, table_row
 from mml_core.cost.needs import Table, joined, needed_tables
 from mml_core.cost.rates import Rate, Setting, choose_device, estimate, read_rates
+from mml_core.cost.sketch import Sketch
+from mml_core.cost.text import as_csv, tables_text
+from mml_core.cost.work import Gflops
 from mml_core.errors import InputError
 from mml_core.plan.stages import plan_runs
 
@@ -70,7 +77,7 @@ def rate(kind: str = "rgb", direction: str = "train", clips_per_s: float = 10, *
     fields = {
         "device": "Card",
         "architecture": "tsm",
-        "backbone": "resnet_tiny",
+        "size": "resnet_tiny",
         "modality_kind": kind,
         "frames": 8,
         "crop_px": 56,
@@ -88,23 +95,31 @@ def rate(kind: str = "rgb", direction: str = "train", clips_per_s: float = 10, *
 MEASURED = [rate(kind, direction, speed, gflops_per_clip=GFLOPS[kind]) for (kind, direction), speed in SPEEDS.items()]
 
 
-def setting(kind: str = "rgb", direction: str = "train", **changes: object) -> Setting:
-    return Setting("tsm", "resnet_tiny", kind, 3, 8, 56, "mixed", direction)._replace(**changes)
+def setting(kind: str = "rgb", direction: str = "train", gflops: float = 2.0, **changes: object) -> Setting:
+    passes = {"train": 3.0, "forward": 1.0}[direction]
+    return Setting("tsm", "resnet_tiny", kind, 8, 56, "mixed", direction, gflops, passes)._replace(**changes)
 
 
-def priced(recipe: dict, **data: object) -> tuple[list[Table], Jobs, Counts]:
-    dataset = validate(DatasetConfig, {"name": "d", **DATASET, **data}, FILE)
-    plan, counts = count_videos(dataset, GIVEN)
+def count(name: str = "d", given: Given = GIVEN, **data: object) -> Counted:
+    return count_videos(validate(DatasetConfig, {"name": name, **DATASET, **data}, FILE), given, "--count")
+
+
+def kind_gflops(sketch: Sketch, side: int) -> float:
+    return GFLOPS[sketch.kinds[0]]
+
+
+def priced(recipe: dict, *others: Counted, gflops: Gflops = kind_gflops, **data: object) -> tuple[list[Table], Jobs]:
+    all_data = {one.config.name: one for one in (count(**data), *others)}
+    plans = {name: one.plan for name, one in all_data.items()}
     checked = validate(RecipeConfig, {"name": "r", **recipe}, FILE)
-    tables = needed_tables(checked, plan_runs(plan, checked, FILE), file=FILE, root=Path())
-    prices = Prices(MEASURED, lambda setting: GFLOPS[setting.modality_kind])
-    return tables, price_jobs(joined(tables), dataset, counts, prices), counts
+    tables = needed_tables(checked, plan_runs(plans["d"], checked, FILE, plans), file=FILE, root=Path())
+    return tables, price_jobs(joined(tables), all_data, Prices(MEASURED), gflops)
 
 
-def rows_of(recipe: dict, gpus: int = 1, **data: object) -> dict[str, Row]:
-    tables, jobs, counts = priced(recipe, **data)
-    rows = [table_row("table", table, jobs, counts, gpus) for table in tables]
-    return {row.name: row for row in [*rows, table_row("total", joined(tables), jobs, counts, gpus)]}
+def rows_of(recipe: dict, *others: Counted, gpus: int = 1, **data: object) -> dict[str, Row]:
+    tables, jobs = priced(recipe, *others, **data)
+    rows = [table_row("table", table, jobs, gpus) for table in tables]
+    return {row.name: row for row in [*rows, table_row("total", joined(tables), jobs, gpus)]}
 
 
 def test_tables_count_with_all_ancestors_and_shared_stages_once() -> None:
@@ -141,9 +156,8 @@ def test_seeds_multiply_all_but_the_chain_and_submissions_take_the_first_run() -
     assert once["submission best"].scoring_h * HOUR == pytest.approx(ONE)
 
 
-def test_several_labels_have_no_validation_for_the_history() -> None:
-    rows = rows_of(RECIPE, multi_label=True)
-    assert rows["second"].training_h * HOUR == pytest.approx(5 * 1000 / 10)
+def test_several_labels_are_validated_like_one() -> None:
+    assert rows_of(RECIPE, multi_label=True)["second"] == rows_of(RECIPE)["second"]
 
 
 def test_networks_of_a_mutual_stage_share_one_job() -> None:
@@ -156,15 +170,84 @@ def test_networks_of_a_mutual_stage_share_one_job() -> None:
 
 
 def test_stages_have_their_own_cost_and_the_chain_up_to_them() -> None:
-    tables, jobs, counts = priced(RECIPE)
+    tables, jobs = priced(RECIPE)
     everything = joined(tables)
     names = {key: ("r", stage.name) for key, stage in everything.stages.items()}
-    rows = {row.name: row for row in stage_rows(everything, names, jobs, counts)}
+    rows = {row.name: row for row in stage_rows(everything, names, jobs)}
     assert {name: row.training_h * HOUR for name, row in rows.items()} == pytest.approx(
         {"a": A, "b": B, "taught": TAUGHT, "c": C}
     )
     assert [rows[name].scoring_h * HOUR for name in "abc"] == pytest.approx([0, 0, NINE])
     assert rows["taught"].chain_h * HOUR == pytest.approx(max(A, B) + TAUGHT + ONE)
+
+
+#: Stages on two data sets: `b` is that of the run, `a` another of twice its size, with other classes.
+TWO = {
+    "stages": {
+        "a": {"dataset": "other", "networks": {"rgb": RGB}, "epochs": 2, "validate_every": 2, "clip": CLIP},
+        "b": {"networks": {"rgb": {**RGB, "init": "a.rgb"}}, "epochs": 1, "clip": CLIP},
+    },
+    "tables": {
+        "ensemble_table": {"protocol": "one_view", "networks": ["b.rgb"]},
+        "both": {"protocol": "one_view", "networks": ["a.rgb", "b.rgb"]},
+    },
+}
+
+
+def test_stages_count_the_clips_of_their_own_data_sets() -> None:
+    rows = rows_of(TWO, count("other", Given(clips=2000, videos=200, classes=7)))
+    training = 2 * 2000 / 10 + 1 * 200 / 20 + 1 * 1000 / 10 + 1 * 100 / 20
+    assert [rows[name].clips for name in ("ensemble_table", "both")] == [5000, 5000]
+    assert [rows[name].training_h * HOUR for name in ("ensemble_table", "both")] == pytest.approx([training] * 2)
+    assert rows["ensemble_table"].scoring_h * HOUR == pytest.approx(100 / 20)
+    assert rows["both"].scoring_h * HOUR == pytest.approx(100 / 20 + 200 / 20)  # each on its own videos
+    assert rows["both"].chain_h * HOUR == pytest.approx(training + 100 / 20)
+
+
+@pytest.fixture
+def absent_architecture(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """A recipe of which one network is of an architecture that can be planned with, and has no program."""
+    monkeypatch.setattr(S3dNetwork, "module", "mml_core.networks.no_such_module")
+    joint = {"architecture": "s3d", "modality": "rgb", "init": "random"}
+    return {
+        "stages": {
+            "a": {"networks": {"rgb": RGB}, "epochs": 1, "clip": CLIP},
+            "joint": {"networks": {"net": joint}, "epochs": 50, "clip": CLIP},
+            "after": {"networks": {"net": {**joint, "init": "joint.net"}}, "epochs": 1, "clip": CLIP},
+        },
+        "tables": {
+            "ensemble_table": {"protocol": "one_view", "networks": ["a.rgb"]},
+            "more": {"protocol": "one_view", "networks": ["a.rgb", "after.net"]},
+        },
+    }
+
+
+def test_what_has_no_program_has_no_price(absent_architecture: dict) -> None:
+    rows = rows_of(absent_architecture)
+    assert rows["ensemble_table"].absent == () and rows["ensemble_table"].training_h > 0
+    for name in ("more", "all tables"):
+        row = rows[name]
+        assert row.absent == ("s3d",) and (row.stages, row.networks, row.clips) == (3, 3, 52_000)
+        prices = (row.training_h, row.scoring_h, row.shared_h, row.chain_h, row.estimated_share)
+        assert all(map(math.isnan, prices))
+        assert row.memory_gb == rows["ensemble_table"].memory_gb
+
+
+def test_what_has_no_program_is_told(absent_architecture: dict) -> None:
+    tables, jobs = priced(absent_architecture)
+    text = tables_text([table_row("table", table, jobs, 2) for table in tables], 2)
+    priced_row, absent_row = text.splitlines()[2:]
+    assert "not part of this version" not in priced_row
+    assert re.search(r"\| not part of this version: s3d +\| – +\| – +\| – +\| – +\|$", absent_row)
+    written = as_csv([table_row("table", tables[1], jobs, 2)], "Card", 2).splitlines()
+    row = dict(zip(written[0].split(","), written[1].split(","), strict=True))
+    assert (row["absent"], row["training_h"], row["chain_h"], row["clips"]) == ("s3d", "", "", "52000")
+
+
+def test_an_objective_without_a_program_has_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MarsConfig, "module", "mml_core.objectives.no_such_module")
+    rows = rows_of(RECIPE)
+    assert rows["ensemble_table"].absent == ("mars",) and rows["second"].absent == ()
 
 
 def test_hours_at_estimated_rates_are_told_apart() -> None:
@@ -174,10 +257,10 @@ def test_hours_at_estimated_rates_are_told_apart() -> None:
 
 
 def test_a_measured_rate_is_taken_as_it_is() -> None:
-    found = estimate(setting(), [rate(clips_per_s=8), rate(clips_per_s=9), rate("flow")], lambda _: 1.001)
+    found = estimate(setting(gflops=1.001), [rate(clips_per_s=8), rate(clips_per_s=9), rate("flow")])
     assert found.measured and found.clips_per_s == pytest.approx(9 / 1.001)  # the last one of two
     assert found.basis == "measured (made up)"
-    either = estimate(setting(), [rate(clips_per_s=9, precision="either")], lambda _: 1.0)
+    either = estimate(setting(gflops=1.0), [rate(clips_per_s=9, precision="either")])
     assert either.measured and either.clips_per_s == 9
 
 
@@ -186,8 +269,9 @@ def test_a_measured_rate_is_taken_as_it_is() -> None:
     [
         (setting(crop_px=80), 10 / 2),  # twice the GFLOPs of 56 px
         (setting(direction="forward"), 10 * 3 / 2),  # a training step is three forward passes
-        (setting(backbone="resnet18"), 4 * 5 / 2),  # its own backbone, although of other GFLOPs
+        (setting(size="resnet18"), 4 * 5 / 2),  # its own backbone, although of other GFLOPs
         (setting("flow"), 10 / 2),  # the input matters for its GFLOPs only
+        (setting(passes=1.5), 10 * 3 / 2 / 1.5),  # half of the backward pass is spared: parts are frozen
         (setting(precision="full"), 3 * 1 / 2),  # its own precision, although of another backbone
     ],
 )
@@ -195,10 +279,10 @@ def test_other_networks_are_estimated_by_gflops_from_the_nearest(wanted: Setting
     rates = [
         rate(clips_per_s=10),
         rate(clips_per_s=100, gflops_per_clip=0.1),
-        rate(clips_per_s=4, backbone="resnet18", gflops_per_clip=5),
-        rate(clips_per_s=3, backbone="resnet50", precision="full"),
+        rate(clips_per_s=4, size="resnet18", gflops_per_clip=5),
+        rate(clips_per_s=3, size="resnet50", precision="full"),
     ]
-    found = estimate(wanted, rates, lambda _: 2.0)
+    found = estimate(wanted, rates)
     assert not found.measured and found.clips_per_s == pytest.approx(expected)
     assert found.basis.startswith("estimated by GFLOPs from")
 
@@ -285,6 +369,38 @@ def test_annotations_count_where_they_are(checkout: Path, capsys: pytest.Capture
     assert "videos 7 train, 1 validation; 2 classes" in capsys.readouterr().out
 
 
+def test_several_data_sets_are_counted_by_name(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_yaml(Path("config/datasets/other.yaml"), DATASET)
+    write_yaml(Path("config/recipes/two.yaml"), TWO)
+    words = ["--dataset", "d", "--recipe", "two", *NUMBERS]
+    with pytest.raises(InputError, match=r"without annotations of other, give --count other=CLIPS,VIDEOS,CLASSES"):
+        print_cost(words)
+    with pytest.raises(InputError, match=r"--count third: no stage is trained on it\n  Hint: there are d, other"):
+        print_cost([*words, "--count", "other=2000,200,7", "--count", "third=1,1,1"])
+    print_cost([*words, "--count", "other=2000,200,7", "--stages"])
+    out = capsys.readouterr().out
+    assert (
+        "d: videos 1,000 train, 100 validation; 5 classes. Data set other: videos 2,000 train, 200 validation; 7" in out
+    )
+    assert "| both " in out and "| a  " in out
+    with pytest.raises(SystemExit):
+        print_cost([*words, "--count", "other=2000,200"])
+    assert "--count" in capsys.readouterr().err
+
+
+def test_memory_is_told_and_warned_of(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dataset", "d", "--recipe", "more", *NUMBERS]
+    print_cost([*words, "--stages"])
+    out = capsys.readouterr().out
+    assert "| Memory, GB |" in out and "(GPU figures: not yet measured): at most 0." in out
+    assert "of stage more: c (saved " in out and "--memory GB" in out  # nobody knows how much "Card" has
+    print_cost([*words, "--memory", "0.01"])
+    out = capsys.readouterr().out
+    assert "WARNING: more than the device's 0.01 GB:\n  - more: c\n  Hint: set micro_batch_size" in out
+    print_cost([*words, "--memory", "10"])
+    assert "WARNING" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -311,7 +427,7 @@ def test_the_projects_recipes_at_the_published_rate(
 ) -> None:
     monkeypatch.chdir(project)
     published = read_rates(RATES)[0]
-    monkeypatch.setattr(command, "setting_gflops", lambda setting, classes: published.gflops_per_clip)
+    monkeypatch.setattr(command, "forward_gflops", lambda sketch, side: published.gflops_per_clip)
     assert published.device == "V100 (published)" and published.clips_per_s == pytest.approx(64 / 0.31 / 8, abs=0.01)
 
     def rows(*recipes: str) -> dict[str, dict[str, str]]:
@@ -337,7 +453,7 @@ def test_the_benchmark_writes_rates(tmp_path: Path, capsys: pytest.CaptureFixtur
     training_rates.main(["--only", "forward", "--processor-time", *words])
     rates = read_rates(file)
     assert [rate.direction for rate in rates] == ["train", "forward", "forward"]
-    assert {(rate.backbone, rate.modality_kind, rate.frames, rate.precision) for rate in rates} == {
+    assert {(rate.size, rate.modality_kind, rate.frames, rate.precision) for rate in rates} == {
         ("resnet_tiny", "flow", 2, "either")
     }
     assert "beside other work" in rates[-1].source and "beside other work" not in rates[0].source

@@ -144,7 +144,9 @@ def estimate(setting: Setting, rates: Sequence[Rate]) -> Estimate:
     nearest = min(reversed(rates), key=distance)
     cost = setting.gflops * setting.passes
     cost_of_nearest = nearest.gflops_per_clip * FORWARD_PASSES[nearest.direction]
-    measured = not any(_differences(setting, nearest)) and abs(cost / cost_of_nearest - 1) <= SAME_GFLOPS
+    whole = setting.passes == FORWARD_PASSES[setting.direction]
+    same = abs(setting.gflops / nearest.gflops_per_clip - 1) <= SAME_GFLOPS
+    measured = whole and same and not any(_differences(setting, nearest))
     return Estimate(nearest.clips_per_s * cost_of_nearest / cost, nearest, measured)
 
 
