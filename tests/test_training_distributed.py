@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import re
 import signal
@@ -22,15 +23,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from mml_core.clips import collate_clips, epoch_batches, normalise
+from mml_core.config.base import merge
 from mml_core.errors import InputError
-from mml_core.objectives import Mutual
 from mml_core.plan.stages import Stage
 from mml_core.runtime.cli import EXIT_STOPPED, Stopped
-from mml_core.training.batch_norm import SynchronisedBatchNorm, synchronise_batch_norm
-from mml_core.training.build import build_members
+from mml_core.training.batch_norm import GroupBatchNorm, group_batch_norm, settle
 from mml_core.training.engine import Trainer
-from mml_core.training.job import StageFiles, open_stage_data, train_stage
+from mml_core.training.job import StageFiles, train_stage
 from mml_core.training.launch import launch_on_nodes, nodes_of_job, processes_per_node
 from mml_core.training.processes import ALONE, Processes
 
@@ -58,7 +57,7 @@ class Toy:
         self.file = toy.write_plan(self.dataset, folder)
 
     def plan(self, **more: Any) -> Stage:
-        return toy.plan(self.dataset, {"pair": {**PAIR, **more}})["pair"]
+        return toy.plan(self.dataset, {"pair": merge(PAIR, more)})["pair"]
 
     def files(self, name: str) -> StageFiles:
         return toy.stage_files(self.folder / name, self.folder / "shards")
@@ -116,18 +115,12 @@ def test_two_processes_follow_the_curve_of_one(lab: Toy) -> None:
         assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
 
 
-def test_gpus_are_no_setting_unless_each_normalises_for_itself(lab: Toy) -> None:
-    assert lab.plan().key == lab.plan(gpus=2).key == lab.plan(sync_batch_norm=False).key
-    keys = {lab.plan(gpus=count, sync_batch_norm=False).key for count in (1, 2, 3)}
-    assert len(keys) == 3
-    document = lab.plan(gpus=2, sync_batch_norm=False).document
-    assert type(document).from_json(document.to_json()) == document
-
-
-def test_nodes_are_no_setting_and_share_gpus_evenly(lab: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lab.plan(gpus=4, nodes=2).key == lab.plan().key
-    local = {"gpus": 4, "sync_batch_norm": False}
-    assert lab.plan(**local, nodes=2).key == lab.plan(**local).key
+def test_gpus_and_nodes_are_no_setting(lab: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are what a result depends on, however many processes have them."""
+    assert lab.plan().key == lab.plan(gpus=2).key == lab.plan(gpus=4, nodes=2).key
+    grouped = [lab.plan(batch_size=4, micro_batch_size=2, gpus=count).key for count in (1, 2, 4)]
+    assert len(set(grouped)) == 1
+    assert lab.plan(batch_size=4).key not in grouped
     with pytest.raises(InputError, match="3 gpus cannot be shared out evenly over 2 nodes"):
         lab.plan(gpus=3, nodes=2)
     assert processes_per_node(6, 3) == 2
@@ -161,33 +154,42 @@ def test_what_became_of_several_nodes_is_what_srun_says(
     assert said in errors
 
 
-def test_batch_norm_of_each_process_for_itself(lab: Toy) -> None:
-    stage = lab.plan(gpus=2, sync_batch_norm=False, batch_size=10, epochs=1)
-    where, _ = lab.train(stage, "local")
-    config = stage.document.config
-    clips = open_stage_data(stage.document, lab.dataset, lab.folder / "shards").training
-    kinds = {name: store.info.kind for name, store in clips.stores.items()}
-    networks = build_members(stage.document, {}, kinds, classes=2, device=torch.device("cpu")).trainees
-    (keys,) = epoch_batches(len(clips), 10, config.seed, 0)
-    expected = torch.zeros(2)
-    for rank in (0, 1):
-        batch = collate_clips([clips[key] for key in keys[rank::2]])
-        predictions = [
-            one.network.train()(normalise(batch.inputs[one.modality], one.kind)) for one in networks.values()
-        ]
-        losses = Mutual(target="probabilities", multi_label=False)(predictions, batch.targets).totals
-        expected += torch.stack(losses).detach() / 2
-    assert [float(row["loss"]) for row in rows(where)] == pytest.approx(expected.tolist(), rel=1e-4)
-    state = load_file(where.weights)
-    # one step from the first process's batch alone: running mean = 0.1 * its mean
-    first = networks["x"].network
-    assert torch.allclose(state["x/bn1.running_mean"], _mean_after_first_convolution(first, clips, keys[0::2]) * 0.1)
+#: Groups of a step: as many as processes; one more; and half as many, so that two processes normalise together.
+GROUPED = {
+    "a group each": ({"batch_size": 4, "micro_batch_size": 2}, 2),
+    "three groups": ({"batch_size": 9, "micro_batch_size": 3}, 2),
+    "a shared group each": ({"batch_size": 8, "micro_batch_size": 4}, 4),
+}
 
 
-def _mean_after_first_convolution(network: nn.Module, clips: Any, keys: list[tuple[int, int]]) -> torch.Tensor:
-    batch = collate_clips([clips[key] for key in keys])
-    with torch.no_grad():
-        return network.conv1(normalise(batch.inputs["rgb"], "rgb").flatten(0, 1)).mean((0, 2, 3))
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_decide_and_not_the_processes(lab: Toy, name: str) -> None:
+    settings, processes = {**GROUPED[name][0], "epochs": 2}, GROUPED[name][1]
+    one = lab.train_alone(lab.plan(**settings), f"{name}, alone")
+    several, _ = lab.train(lab.plan(**settings, gpus=processes), f"{name}, together", processes)
+    for alone, together in zip(rows(one), rows(several), strict=True):
+        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-5, abs=2e-6)
+    ours, theirs = load_file(several.weights), load_file(one.weights)
+    for key, values in theirs.items():
+        assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
+    whole = lab.train_alone(lab.plan(batch_size=settings["batch_size"], epochs=2), f"{name}, whole")
+    differences = [abs(float(a["loss"]) - float(b["loss"])) for a, b in zip(rows(one), rows(whole), strict=True)]
+    assert max(differences) > 1e-4, "normalisation over groups makes a difference that would be seen"
+
+
+def test_parts_learn_in_turns_in_two_processes_as_in_one(lab: Toy) -> None:
+    """With Adam, frozen parts, groups and turns in which a network does not learn at all."""
+    turns = [{"parts": ["x", "y.fc"]}, {"parts": ["y.layer4"], "optimizer": {"kind": "adam", "learning_rate": 1e-4}}]
+    networks = {"x": {"frozen": ["bn1"]}}
+    settings = {"turns": turns, "networks": networks, "batch_size": 4, "micro_batch_size": 2}
+    one = lab.train_alone(lab.plan(**settings), "turns, alone")
+    two, _ = lab.train(lab.plan(**settings, gpus=2), "turns, together")
+    assert [row["network"] for row in rows(two)] == ["x", "y", "y", "x", "y"]
+    for alone, together in zip(rows(one), rows(two), strict=True):
+        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-5, abs=2e-6)
+    ours, theirs = load_file(two.weights), load_file(one.weights)
+    for key, values in theirs.items():
+        assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
 
 
 @pytest.fixture(scope="module")
@@ -267,29 +269,27 @@ def test_a_fault_is_told_and_no_traceback_of_the_launcher(lab: Toy) -> None:
     assert "Traceback" not in output
 
 
-def test_fewer_processes_are_refused_where_each_normalises_for_itself(lab: Toy) -> None:
-    stage = lab.plan(gpus=2, sync_batch_norm=False)
-    with pytest.raises(InputError, match=r"1 process\(es\) would train what 2 should"):
-        lab.train_alone(stage, "too_few")
+@pytest.mark.parametrize(
+    ("settings", "processes", "complaint"),
+    [
+        ({}, 6, r"6 processes cannot share 1 group\(s\) of 5 clips"),
+        ({"batch_size": 4, "micro_batch_size": 2}, 3, r"3 processes cannot share 2 group\(s\) of 2 clips"),
+    ],
+)
+def test_processes_that_cannot_share_a_step_are_refused(
+    lab: Toy, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], processes: int, complaint: str
+) -> None:
+    told = Processes(0, processes)
+    with monkeypatch.context() as patch:
+        patch.setattr("mml_core.training.job.Trainer", functools.partial(_with_processes, told))
+        with pytest.raises(InputError, match=complaint) as caught:
+            lab.train_alone(lab.plan(**settings), "refused")
+    assert "choose gpus up to the groups of a step" in str(caught.value)
 
 
-def test_more_processes_than_clips_are_refused(lab: Toy, tmp_path: Path) -> None:
-    stage = lab.plan()
-    data = open_stage_data(stage.document, lab.dataset, lab.folder / "shards")
-    with pytest.raises(InputError, match=r"6 processes cannot share steps of 5 clips"):
-        Trainer(
-            {},
-            Mutual(target="probabilities", multi_label=False),
-            stage.document.config,
-            data.training,
-            lambda _: {},
-            lambda _: None,
-            state_folder=tmp_path,
-            fingerprint="",
-            device=torch.device("cpu"),
-            workers=0,
-            processes=Processes(0, 6),
-        )
+def _with_processes(told: Processes, *arguments: Any, processes: Processes, **named: Any) -> Trainer:
+    assert processes is ALONE
+    return Trainer(*arguments, processes=told, **named)
 
 
 @given(st.lists(st.integers(), max_size=200), st.integers(1, 20))
@@ -307,7 +307,8 @@ def test_one_process_needs_no_group() -> None:
     assert not ALONE.any(False)
     assert ALONE.all_equal(7)
     network = nn.Linear(1, 1)
-    assert ALONE.together(network, synchronised=True) is network
+    assert ALONE.together(network) is network
+    assert ALONE.peers(1) is None
 
 
 @pytest.fixture
@@ -319,7 +320,7 @@ def group(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("group")
 @pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm2d, (6, 3, 5, 4)), (nn.BatchNorm3d, (4, 3, 2, 5, 4))])
-def test_synchronised_batch_norm_is_torch_s_own(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
+def test_batch_norm_over_processes_is_torch_s_own(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     theirs = nn.Sequential(kind(3), nn.ReLU()).double()
     nn.init.normal_(theirs[0].weight)
@@ -327,8 +328,8 @@ def test_synchronised_batch_norm_is_torch_s_own(kind: type[nn.Module], shape: tu
     ours = nn.Sequential(kind(3), nn.ReLU()).double()
     ours.load_state_dict(theirs.state_dict())
     parameters = dict(ours.named_parameters())
-    synchronise_batch_norm(ours)
-    assert isinstance(ours[0], SynchronisedBatchNorm)
+    replaced = group_batch_norm(ours, dist.group.WORLD)
+    assert [type(module) for module in ours] == [GroupBatchNorm, nn.ReLU]
     assert all(parameters[name] is value for name, value in ours.named_parameters()), "an optimizer holds these"
     for _ in range(2):
         x = (torch.randn(shape, dtype=torch.float64) * 3 + 1).requires_grad_()
@@ -336,6 +337,7 @@ def test_synchronised_batch_norm_is_torch_s_own(kind: type[nn.Module], shape: tu
         weight = torch.randn(shape, dtype=torch.float64)
         (theirs(x) * weight).sum().backward()
         (ours(y) * weight).sum().backward()
+        settle(replaced, Processes(0, 1))
         assert torch.allclose(x.grad, y.grad)
     for one, two in zip(theirs.parameters(), ours.parameters(), strict=True):
         assert torch.allclose(one.grad, two.grad)
