@@ -1,0 +1,311 @@
+"""Parts of networks, turns, objectives and several data sets in a graph: what goes, and what is refused with the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import synthetic_data
+
+from mml_core.config.base import validate
+from mml_core.config.recipe import RecipeConfig
+from mml_core.errors import InputError
+from mml_core.plan.stages import DataPlan, Stage, plan_stages
+
+FILE = Path("recipe.yaml")
+
+
+def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[str, Any]:
+    """Return a network of a family, small, over the modalities that the family asks for."""
+    block: dict[str, Any] = {"architecture": architecture, "init": init}
+    if architecture in ("tsm", "tsn", "i3d", "adamml_stream"):
+        block |= {"backbone": "resnet18", "modality": "rgb"}
+    elif architecture in ("cma", "multiplier"):
+        block |= {"backbone": "resnet18"}
+    elif architecture == "adamml":
+        block |= {"streams": ["rgb", "flow"], "backbones": {"rgb": "resnet18"}}
+    elif architecture == "resnext3d":
+        block |= {"modality": "rgb", "depth": "tiny"}
+    else:
+        block |= {"modality": "rgb"}
+    return {**block, **more}
+
+
+PARENTS = {
+    architecture: {"networks": {"n": net(architecture)}}
+    for architecture in ("tsn", "i3d", "resnext3d", "s3d", "s3dg", "cma", "multiplier", "adamml", "adamml_stream")
+}
+
+
+def planned(
+    stage: dict[str, Any], data: DataPlan | None = None, others: dict[str, DataPlan] | None = None, **more: Any
+) -> dict[str, Stage]:
+    stages = {**PARENTS, **more, "own": stage}
+    tables = {"ensemble_table": {"protocol": "one_view", "networks": ["tsn.n"]}}
+    recipe = validate(RecipeConfig, {"name": "r", "stages": stages, "tables": tables}, FILE)
+    return plan_stages(data or synthetic_data(), recipe, FILE, others)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "init"),
+    [
+        ("tsn", "multiplier.n.source"),
+        ("i3d", "multiplier.n.target"),
+        ("tsn", {"layer1": "tsn.n.layer1", "fc": "random"}),
+        ("i3d", {"layer4": "i3d.n.layer4"}),
+        ("resnext3d", {"layer1": "resnext3d.n.layer1"}),
+        ("s3dg", "s3d.n"),
+        ("s3d", {"features": "s3d.n.features"}),
+        ("cma", {"rgb": "imagenet", "flow": "tsn.n"}),
+        ("cma", {"rgb": "cma.n.rgb"}),
+        ("cma", "cma.n"),
+        ("multiplier", {"target": "tsn.n", "source": "multiplier.n.source"}),
+        ("multiplier", {"target": "multiplier.n.source"}),
+        ("adamml", {"streams.rgb": "adamml_stream.n", "policy": "adamml.n.policy"}),
+        ("adamml", "adamml.n"),
+        ("adamml_stream", "adamml.n.streams.rgb"),
+    ],
+)
+def test_what_fits_is_planned_with_its_parts(architecture: str, init: Any) -> None:
+    document = planned({"networks": {"n": net(architecture, init)}})["own"].document
+    asked = {"": init} if isinstance(init, str) else init
+    made = document.inits["n"]
+    assert set(made) == set(asked)
+    for part, source in asked.items():
+        stage, _, rest = source.partition(".")
+        network, _, parent_part = rest.partition(".")
+        if rest:
+            assert made[part].stage.startswith(f"{stage}-")
+            assert (made[part].network, made[part].part, made[part].other_classes) == (network, parent_part, False)
+        else:
+            assert made[part].source == source
+
+
+MISFITS = [
+    ("tsn", "resnext3d.n", "init: resnext3d.n is of another architecture, resnext3d"),
+    ("tsn", "i3d.n", "init: i3d.n is an I3D, whose 3-D weights do not fit a tsn"),
+    ("tsn", "cma.n", "init: cma.n is of another architecture, cma"),
+    ("tsn", "cma.n.rgb", "init: cma.n.rgb is a part, and not a whole network of architecture tsn"),
+    ("tsn", "multiplier.n", "init: multiplier.n is of another architecture, multiplier"),
+    ("tsn", "tsn.n.layer1", "is a part, and not a whole network of architecture tsn"),
+    ("tsn", "adamml_stream.n", "is of another architecture, adamml_stream"),
+    ("tsn", {"layer1": "tsn.n.layer2"}, "init.layer1: tsn.n.layer2 cannot be part layer1"),
+    ("tsn", {"layer1": "tsn.n"}, "init.layer1: tsn.n cannot be part layer1"),
+    ("tsn", {"layer1": "i3d.n.layer1"}, "is an I3D, whose 3-D weights do not fit a tsn"),
+    ("tsn", "tsn.n.layer9", "network tsn.n has no part 'layer9'"),
+    ("tsn", "adamml.n.streams.sound", "network adamml.n has no part 'streams.sound'"),
+    ("resnext3d", "tsn.n", "is of another architecture, tsn"),
+    ("s3d", "s3dg.n", "is an S3D-G, whose gates do not fit an S3D"),
+    ("s3d", "tsn.n", "is of another architecture, tsn"),
+    ("cma", "tsn.n", "is of another architecture, tsn"),
+    ("cma", {"rgb": "tsn.n.layer4"}, "tsn.n.layer4 cannot be part rgb"),
+    ("cma", {"rgb": "i3d.n"}, "is an I3D"),
+    ("cma", {"rgb": "cma.n.flow"}, "cma.n.flow cannot be part rgb"),
+    ("multiplier", {"target": "resnext3d.n"}, "is of another architecture, resnext3d"),
+    ("multiplier", {"target": "tsn.n.layer4"}, "is a part, and not a whole network of architecture tsn"),
+    ("adamml", {"streams.rgb": "tsn.n"}, "is of another architecture, tsn"),
+    ("adamml", {"streams.flow": "adamml_stream.n"}, "is a resnet18, whose weights do not fit a resnet50"),
+    ("adamml_stream", "adamml.n.streams.flow", "is a resnet50, whose weights do not fit a resnet18"),
+    ("s3dg", "kinetics", "there are no kinetics weights for a s3dg"),
+    ("resnext3d", "imagenet", "there are no imagenet weights for a resnext3d"),
+    ("tsn", {"layer1": "imagenet"}, "there are no imagenet weights for part layer1 of a tsn with resnet18"),
+    ("cma", "imagenet", "there are no imagenet weights for a cma with resnet18"),
+    ("tsn", {"layer1": "elsewhere"}, "init.layer1: 'elsewhere' is none of imagenet, kinetics, random"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "init", "complaint"), MISFITS)
+def test_weights_that_do_not_fit_are_refused(architecture: str, init: Any, complaint: str) -> None:
+    refused({"networks": {"n": net(architecture, init)}}, complaint, key="stages.own.networks.n.init")
+
+
+SIZES = [
+    ("tsn", {"backbone": "resnet34"}, "is a resnet34, whose weights do not fit a resnet18"),
+    ("resnext3d", {"depth": 50}, "has depth 50 and cardinality 32, not tiny and 32"),
+    ("resnext3d", {"cardinality": 8}, "has depth tiny and cardinality 8, not tiny and 32"),
+    ("cma", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
+    ("multiplier", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
+    ("adamml", {"streams": ["rgb", "diff"]}, "has other streams"),
+    ("adamml", {"proxies": {"flow": "diff"}}, "has other proxies"),
+    ("adamml_stream", {"backbone": "resnet50"}, "is a resnet50, whose weights do not fit a resnet18"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "size", "complaint"), SIZES)
+def test_networks_of_another_size_are_refused_as_a_whole_and_by_part(
+    architecture: str, size: dict[str, Any], complaint: str
+) -> None:
+    other = {"other": {"networks": {"n": net(architecture, **size)}}}
+    refused({"networks": {"n": net(architecture, "other.n")}}, complaint, **other)
+    part = {"tsn": "layer1", "resnext3d": "layer1", "cma": "rgb", "multiplier": "target"}.get(architecture)
+    if part:
+        by_part = {"networks": {"n": net(architecture, {part: f"other.n.{part}"})}}
+        refused(by_part, complaint if architecture != "multiplier" else "is a resnet34, whose weights do", **other)
+
+
+TEACHERS = [
+    ("tsn", "tsn.n", {"modality": "flow"}, "is a tsn for rgb, but a frozen network is the one"),
+    ("i3d", "tsn.n", {}, "is a tsn for rgb, but a frozen network is the one"),
+    ("resnext3d", "resnext3d.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("s3dg", "s3d.n", {}, "is an s3d for rgb, but a frozen network is the one"),
+    ("cma", "cma.n", {"flow": "diff"}, "reads rgb and flow, but a frozen network is the one"),
+    ("multiplier", "multiplier.n", {"source": "flow"}, "reads rgb and depth, but a frozen network is the one"),
+    ("adamml_stream", "adamml_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("tsn", {"layer1": "tsn.n.layer1"}, {}, "name one for all its parts"),
+    ("tsn", "tsn.n", {"reset_head": True}, "it cannot have a new classifier"),
+    ("tsn", "imagenet", {}, "knows nothing of this data set"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "init", "settings", "complaint"), TEACHERS)
+def test_teachers_are_what_they_start_from(
+    architecture: str, init: Any, settings: dict[str, Any], complaint: str
+) -> None:
+    networks = {"student": net(), "n": net(architecture, init, frozen=True, **settings)}
+    refused({"networks": networks, "objective": "d3d"}, complaint)
+
+
+STAGES: list[tuple[dict[str, Any], str]] = [
+    ({"networks": {"n": net(frozen=["layer9"])}}, "no part 'layer9'; there are conv1, bn1, layer1"),
+    ({"networks": {"n": net(frozen=["layer1.0"])}}, "no part 'layer1.0'"),
+    ({"networks": {"n": net("adamml", frozen=["streams.sound"])}}, "no part 'streams.sound'"),
+    ({"networks": {"n": net("cma", frozen=["rgb", "flow"])}}, "frozen: all parts are listed"),
+    (
+        {"networks": {"n": net("adamml", {"streams": "random", "streams.rgb": "random"})}},
+        "first weights are given twice",
+    ),
+    ({"networks": {"n": net(init={})}}, "init: no part is named"),
+    ({"networks": {"n": net()}, "turns": [{"parts": ["m"]}]}, "turns: no trained network 'm'; there are n"),
+    ({"networks": {"n": net()}, "turns": [{"parts": ["n.rgb"]}]}, "turns: network n has no part 'rgb'"),
+    ({"networks": {"n": net(frozen=["fc"])}, "turns": [{"parts": ["n.fc"]}]}, "turns: n.fc is frozen"),
+    (
+        {"networks": {"n": net("adamml", frozen=["streams"])}, "turns": [{"parts": ["n.streams.rgb"]}]},
+        "turns: n.streams.rgb is frozen",
+    ),
+    (
+        {"networks": {"n": net()}, "turns": [{"parts": ["n", "n.fc"]}]},
+        "turns: n.fc is within n, which learns in the same",
+    ),
+    ({"networks": {"n": net()}, "turns": [{"parts": ["n.fc", "n.fc"]}]}, "turns: n.fc is within n.fc"),
+    ({"networks": {"n": net(), "m": net()}, "turns": [{"parts": ["n"]}]}, "turns: nothing of network m ever learns"),
+    ({"networks": {"n": net()}, "batch_size": 8, "micro_batch_size": 3}, "8 is no multiple of micro_batch_size 3"),
+    ({"networks": {"n": net()}, "schedule": {"kind": "plateau"}}, "plateau looks at every epoch's validation"),
+    (
+        {"networks": {"n": net()}, "objective": {"kind": "cross_entropy", "heads": ["rgb"]}},
+        "network n has no head 'rgb'",
+    ),
+    (
+        {"networks": {"n": net("cma")}, "objective": {"kind": "cross_entropy", "heads": ["depth"]}},
+        "network n has no head 'depth'; it has rgb, flow",
+    ),
+    (
+        {"networks": {"n": net(), "t": net("s3d", "s3d.n", frozen=True)}, "objective": "mars"},
+        "features of an S3D and resnet18, which differ in size",
+    ),
+    (
+        {"networks": {"n": net(), "t": net("adamml", "adamml.n", frozen=True)}, "objective": "mars"},
+        "features of resnet18 and rgb resnet18 and flow resnet50",
+    ),
+    (
+        {
+            "networks": {"n": net("s3d"), "t": net("s3d", "s3d.n", frozen=True)},
+            "objective": {"kind": "mars", "features": "layer3"},
+        },
+        "objective mars needs the maps of layer3; network n can give none",
+    ),
+    (
+        {"networks": {"n": net(), "t": net("s3d", "s3d.n", frozen=True)}, "objective": "hallucination"},
+        "objective hallucination needs the maps of layer4; network t can give none",
+    ),
+    (
+        {"networks": {"n": net(), "t": net("tsn", "tsn.n", frozen=True)}, "objective": "mers"},
+        "objective mers trains no classifier: give network n frozen: [fc]",
+    ),
+    (
+        {"networks": {"n": net()}, "objective": {"kind": "frugal", "prices": {"rgb": 1}}},
+        "objective.prices: rgb, but network n chooses among no modalities",
+    ),
+    (
+        {"networks": {"n": net("adamml")}, "objective": {"kind": "frugal", "prices": {"rgb": 1, "audio": 1}}},
+        "objective.prices: audio, but network n chooses among rgb, flow",
+    ),
+    ({"networks": {"n": net("cma", flow="sound")}}, "data set 'synthetic' has no modality 'sound'"),
+    ({"networks": {"n": net("adamml", proxies={"sound": "diff"})}}, "no stream 'sound'; there are rgb, flow"),
+    ({"networks": {"n": net("adamml", proxies={"flow": "sound"})}}, "data set 'synthetic' has no modality 'sound'"),
+    ({"networks": {"n": net()}, "dataset": "elsewhere"}, "stages.own.dataset: no data set 'elsewhere'"),
+]
+
+
+@pytest.mark.parametrize(("stage", "complaint"), STAGES, ids=range(len(STAGES)))
+def test_stages_that_cannot_be_trained_are_refused(stage: dict[str, Any], complaint: str) -> None:
+    refused(stage, complaint, key="stages.own")
+
+
+def refused(stage: dict[str, Any], complaint: str, *, key: str = "", **more: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        planned(stage, **more)
+    assert complaint in str(caught.value)
+    assert str(caught.value).startswith("recipe.yaml: ")
+    assert key in str(caught.value)
+    assert caught.value.hint
+
+
+def test_plateaus_need_labelled_videos_for_validation() -> None:
+    stage = {"networks": {"n": net()}, "schedule": {"kind": "plateau"}, "validate_every": 1}
+    data = synthetic_data()
+    assert planned(stage, data)["own"].document.validation_digest
+    videos = tuple(video for video in data.annotations.videos if video.split != "validation")
+    none = DataPlan(data.config, type(data.annotations)(data.annotations.classes, data.annotations.folder, videos))
+    with pytest.raises(
+        InputError, match=r"stages\.own\.schedule: plateau looks at labelled videos .* has none"
+    ) as caught:
+        planned(stage, none)
+    assert "Hint: use schedule" in str(caught.value)
+    accuracy = {**stage, "schedule": {"kind": "plateau", "monitor": "validation_accuracy"}}
+    several = synthetic_data(multi_label=True)
+    with pytest.raises(InputError, match=r"stages\.own\.schedule\.monitor: there is no accuracy"):
+        planned(accuracy, several)
+    assert planned(stage, several)["own"].document.validation_digest
+
+
+def test_validation_labels_name_a_stage_only_where_it_looks_at_them() -> None:
+    still = {"networks": {"n": net()}}
+    watching = {**still, "schedule": {"kind": "plateau"}, "validate_every": 1}
+    first, second = synthetic_data(), synthetic_data()
+    relabelled = tuple(
+        video if video.split != "validation" else type(video)(video.video_id, video.path, video.split, (1,))
+        for video in second.annotations.videos
+    )
+    annotations = type(second.annotations)(second.annotations.classes, second.annotations.folder, relabelled)
+    second = DataPlan(second.config, annotations)
+    assert planned(still, first)["own"].key == planned(still, second)["own"].key
+    assert planned(watching, first)["own"].key != planned(watching, second)["own"].key
+    trained_on_others = synthetic_data(labels=(1, 1, 0))
+    assert planned(still, first)["own"].key != planned(still, trained_on_others)["own"].key
+
+
+def test_a_stage_on_another_data_set_hands_its_weights_on_with_a_classifier_drawn_anew() -> None:
+    others = {"kinetics": synthetic_data("kinetics", ("up", "down"))}
+    pretrained = {"networks": {"n": net()}, "dataset": "kinetics"}
+    stages = planned({"networks": {"n": net(init="pre.n")}}, None, others, pre=pretrained)
+    assert (stages["pre"].document.dataset, stages["own"].document.dataset) == ("kinetics", "synthetic")
+    assert stages["own"].document.inits["n"][""].other_classes, "as many classes, but others"
+    assert stages["own"].parents == [stages["pre"].key]
+    same = {"kinetics": synthetic_data("kinetics", labels=(1, 0, 0))}
+    again = planned({"networks": {"n": net(init="pre.n")}}, None, same, pre=pretrained)
+    assert not again["own"].document.inits["n"][""].other_classes
+    written = planned({**pretrained, "dataset": "synthetic"})["own"]
+    assert written.key == planned({"networks": {"n": net()}})["own"].key, "the run's own data set may be written out"
+
+
+def test_a_teacher_that_knows_other_classes_is_refused() -> None:
+    others = {"kinetics": synthetic_data("kinetics", ("up", "down"))}
+    pretrained = {"networks": {"n": net()}, "dataset": "kinetics"}
+    stage = {"networks": {"n": net(), "t": net(init="pre.n", frozen=True)}, "objective": "d3d"}
+    with pytest.raises(InputError, match=r"stages\.own\.networks\.t: .* but pre\.n knows other classes") as caught:
+        planned(stage, None, others, pre=pretrained)
+    assert "Hint: fine-tune it on this data set first" in str(caught.value)
+    stage["networks"]["t"]["init"] = "fine.n"
+    fine = {"networks": {"n": net(init="pre.n")}}
+    assert planned(stage, None, others, pre=pretrained, fine=fine)["own"].parents
