@@ -18,7 +18,8 @@ from mml_core.cost.sketch import forward_gflops
 from mml_core.cost.text import as_csv, memory_text, rates_text, stages_text, tables_text
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
-from mml_core.plan.stages import STAGE_SPLITS, check_tables, plan_runs
+from mml_core.plan.stages import STAGE_SPLITS, plan_runs
+from mml_core.plan.table_checks import check_tables
 from mml_core.runtime import cli
 
 #: Relative to the project's root, which is the working directory, as for all configuration.

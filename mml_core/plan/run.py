@@ -13,7 +13,8 @@ from mml_core.config.project import ProjectConfig, project_config
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.plan.claims import Pair, resolve_claims
 from mml_core.plan.published import PublishedRow, published_rows
-from mml_core.plan.stages import DataPlan, Stage, check_tables, plan_runs
+from mml_core.plan.stages import DataPlan, Stage, plan_runs
+from mml_core.plan.table_checks import check_tables
 
 
 @dataclass(frozen=True)
