@@ -1,4 +1,4 @@
-"""Parts of networks, turns, objectives and several data sets in a graph: what goes, and what is refused with the place."""
+"""Parts of networks, turns, objectives and several data sets in a graph: what goes, and what is refused where."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Names of results: they stay as they are unless something that defines a result changes.
 
-tests/data/stage_keys.csv holds the keys of all stages and protocols of all shipped recipes, and of all modalities of all
-shipped data sets. Where they are to change, which renames everybody's results, CHANGELOG.md says why, and
+tests/data/stage_keys.csv holds the keys of all stages and protocols of all shipped recipes, and of all modalities of
+all shipped data sets. Where they are to change, which renames everybody's results, CHANGELOG.md says why, and
 `python tests/test_stage_keys.py` writes the file anew.
 """
 

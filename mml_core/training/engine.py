@@ -220,7 +220,6 @@ class Trainer:
     def _close_epoch(self) -> None:
         progress, config = self.progress, self.config
         rate = self._rate(progress.epoch * self.steps)
-        rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
