@@ -11,8 +11,9 @@ from mml_core.clips import EvaluationClips, Sample, normalise
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.networks.cost import gflops_per_clip
+from mml_core.networks.inputs import Input
 from mml_core.networks.interface import Prediction
-from mml_core.networks.predict import VIEWS_PER_BATCH, NetworkInput, score_videos
+from mml_core.networks.predict import VIEWS_PER_BATCH, score_videos
 
 CPU = torch.device("cpu")
 CLIP = ClipConfig(frames=2, stack=1, crop_px=16, dense_window=2)
@@ -20,7 +21,7 @@ CLIP = ClipConfig(frames=2, stack=1, crop_px=16, dense_window=2)
 STORES = make_stores(
     {"a": 3, "b": 81, "c": 7}, ["rgb", "flow"], torch.arange(20 * 24, dtype=torch.uint8).reshape(20, 24)
 )
-RGB, FLOW = NetworkInput("rgb", "rgb", "unit"), NetworkInput("flow", "flow", "unit")
+RGB, FLOW = Input("rgb", "rgb", "unit"), Input("flow", "flow", "unit")
 
 
 def clips(**protocol: object) -> EvaluationClips:
@@ -57,7 +58,7 @@ class Double(nn.Module):
         return Prediction(both, both, parts={"streams.rgb": one, "streams.flow": other}, choices=choices)
 
 
-def alone(dataset: EvaluationClips, one: NetworkInput) -> Tensor:
+def alone(dataset: EvaluationClips, one: Input) -> Tensor:
     """The answers of `Single`, a video at a time."""
     videos = [dataset[index].inputs[one.modality] for index in range(len(dataset))]
     return torch.cat([normalise(levels, one.kind, one.scale)[..., :3].mean((1, 2, 3)) for levels in videos])
@@ -83,7 +84,7 @@ def test_views_of_all_videos_go_through_in_bounded_groups(protocol: dict, views:
 def test_parts_and_choices_stand_beside_the_network() -> None:
     dataset = clips(clips="all")
     networks = {"net": Double(), "flow": Single()}
-    inputs = {"net": [RGB, FLOW], "flow": [NetworkInput("flow", "flow", "activitynet")]}
+    inputs = {"net": [RGB, FLOW], "flow": [Input("flow", "flow", "activitynet")]}
     said = score_videos(networks, inputs, dataset, device=CPU, workers=0, mixed=False, progress=False)
     assert list(said.logits) == ["net", "net.streams.rgb", "net.streams.flow", "flow"]
     rgb, flow = alone(dataset, RGB), alone(dataset, FLOW)
@@ -97,7 +98,7 @@ def test_parts_and_choices_stand_beside_the_network() -> None:
 
 def test_two_inputs_of_one_modality_may_have_ranges_of_their_own() -> None:
     dataset = clips()
-    inputs = {"net": [RGB, NetworkInput("rgb", "rgb", "imagenet")]}
+    inputs = {"net": [RGB, Input("rgb", "rgb", "imagenet")]}
     said = score_videos({"net": Double()}, inputs, dataset, device=CPU, workers=0, mixed=False, progress=False)
     expected = [alone(dataset, one) for one in inputs["net"]]
     torch.testing.assert_close(said.logits["net.streams.rgb"], expected[0])

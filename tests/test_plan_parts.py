@@ -1,7 +1,8 @@
-"""Parts of networks, turns, objectives and several data sets in a graph: what goes, and what is refused where."""
+"""Parts of networks, turns, objectives and several data sets in a graph: what goes, and what is refused, and where."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ MISFITS = [
     ("cma", {"rgb": "i3d.n"}, "is an I3D"),
     ("cma", {"rgb": "cma.n.flow"}, "cma.n.flow cannot be part rgb"),
     ("multiplier", {"target": "resnext3d.n"}, "is of another architecture, resnext3d"),
-    ("multiplier", {"target": "tsn.n.layer4"}, "is a part, and not a whole network of architecture tsn"),
+    ("multiplier", {"target": "tsn.n.layer4"}, "tsn.n.layer4 cannot be part target"),
     ("adamml", {"streams.rgb": "tsn.n"}, "is of another architecture, tsn"),
     ("adamml", {"streams.flow": "adamml_stream.n"}, "is a resnet18, whose weights do not fit a resnet50"),
     ("adamml_stream", "adamml.n.streams.flow", "is a resnet50, whose weights do not fit a resnet18"),
@@ -256,7 +257,7 @@ def test_plateaus_need_labelled_videos_for_validation() -> None:
     data = synthetic_data()
     assert planned(stage, data)["own"].document.validation_digest
     videos = tuple(video for video in data.annotations.videos if video.split != "validation")
-    none = DataPlan(data.config, type(data.annotations)(data.annotations.classes, data.annotations.folder, videos))
+    none = DataPlan(data.config, replace(data.annotations, videos=videos))
     with pytest.raises(
         InputError, match=r"stages\.own\.schedule: plateau looks at labelled videos .* has none"
     ) as caught:
@@ -274,11 +275,9 @@ def test_validation_labels_name_a_stage_only_where_it_looks_at_them() -> None:
     watching = {**still, "schedule": {"kind": "plateau"}, "validate_every": 1}
     first, second = synthetic_data(), synthetic_data()
     relabelled = tuple(
-        video if video.split != "validation" else type(video)(video.video_id, video.path, video.split, (1,))
-        for video in second.annotations.videos
+        replace(video, labels=(1,)) if video.split == "validation" else video for video in second.annotations.videos
     )
-    annotations = type(second.annotations)(second.annotations.classes, second.annotations.folder, relabelled)
-    second = DataPlan(second.config, annotations)
+    second = DataPlan(second.config, replace(second.annotations, videos=relabelled))
     assert planned(still, first)["own"].key == planned(still, second)["own"].key
     assert planned(watching, first)["own"].key != planned(watching, second)["own"].key
     trained_on_others = synthetic_data(labels=(1, 1, 0))

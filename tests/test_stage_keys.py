@@ -2,7 +2,7 @@
 
 tests/data/stage_keys.csv holds the keys of all stages and protocols of all shipped recipes, and of all modalities of
 all shipped data sets. Where they are to change, which renames everybody's results, CHANGELOG.md says why, and
-`python tests/test_stage_keys.py` writes the file anew.
+`PYTHONPATH=tests/helpers python tests/test_stage_keys.py`, run at the root of the checkout, writes the file anew.
 """
 
 from __future__ import annotations
@@ -98,4 +98,5 @@ def test_the_order_of_keys_changes_no_name(name: str, monkeypatch: pytest.Monkey
 
 
 if __name__ == "__main__":
+    KEYS.parent.mkdir(exist_ok=True)
     KEYS.write_text(current_keys())
