@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.learning import SgdConfig
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
@@ -22,6 +23,7 @@ from mml_core.evaluation.scores import read_scores
 from mml_core.networks.stage_weights import download_sha256, sha256, stage_sha256
 from mml_core.plan.stages import Init, Stage
 from mml_core.training.job import StageFiles, _origin, train_stage
+from mml_core.training.learners import Learner
 from mml_core.training.state import FILE_NAME, Progress, load_state, save_state
 
 CPU = torch.device("cpu")
@@ -50,7 +52,7 @@ def first(trained: tuple[Path, DatasetConfig, dict[str, Stage], StageFiles], tmp
     return tmp_path / trained[3].weights.name
 
 
-def stage_files(folder: Path, output: Path, first_weights: dict[str, Path] | None = None) -> StageFiles:
+def stage_files(folder: Path, output: Path, first_weights: dict[tuple[str, str], Path] | None = None) -> StageFiles:
     names = ("weights.safetensors", "history.csv", "config.json", "state")
     return StageFiles(folder / "shards", first_weights or {}, *(output / name for name in names))
 
@@ -105,7 +107,7 @@ def test_nothing_is_trained_or_scored_from_changed_weights(
 ) -> None:
     folder, dataset, stages, _ = trained
     rewrite(first, change, receipt=receipt)
-    second = stage_files(folder, tmp_path / "second", {"flow": first})
+    second = stage_files(folder, tmp_path / "second", {("flow", ""): first})
     with pytest.raises(InputError, match=complaint) as caught:
         train_stage(stages["second"].document, toy.data_plan(dataset), second, device=CPU, workers=0, code="")
     assert first.name in str(caught.value)
@@ -174,7 +176,7 @@ def test_no_damage_of_weights_is_overlooked(first: Path, in_full: bool) -> None:
     assert sum(counts.values()) > 0.8 * tries
 
 
-def small_training() -> tuple[dict[str, nn.Module], dict[str, torch.optim.SGD]]:
+def small_training() -> tuple[dict[str, nn.Module], dict[str, Learner]]:
     """A network that has taken two steps with momentum."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
@@ -183,12 +185,13 @@ def small_training() -> tuple[dict[str, nn.Module], dict[str, torch.optim.SGD]]:
         optimizer.zero_grad()
         network(torch.rand(2, 3, 8, 8)).square().mean().backward()
         optimizer.step()
-    return {"rgb": network}, {"rgb": optimizer}
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return {"rgb": network}, {"rgb": Learner("rgb", (network,), (), SgdConfig(), optimizer, scaler)}
 
 
-def content_of(networks: dict[str, nn.Module], optimizers: dict[str, torch.optim.SGD]) -> list[bytes]:
+def content_of(networks: dict[str, nn.Module], learners: dict[str, Learner]) -> list[bytes]:
     values = list(networks["rgb"].state_dict().values())
-    values += [state["momentum_buffer"] for state in optimizers["rgb"].state.values()]
+    values += [state["momentum_buffer"] for state in learners["rgb"].optimizer.state.values()]
     return [value.numpy().tobytes() for value in values]
 
 
@@ -200,16 +203,16 @@ def test_no_damage_of_a_state_is_gone_on_from(tmp_path: Path, in_full: bool) -> 
     good = content_of(*saved)
 
     def outcome() -> str:
-        networks, optimizers = small_training()
+        networks, learners = small_training()
         with torch.no_grad():
             networks["rgb"][0].bias += 1
-        before = content_of(networks, optimizers)
-        found, message = load_state(tmp_path, "print", networks, optimizers)
+        before = content_of(networks, learners)
+        found, message = load_state(tmp_path, "print", networks, learners)
         if found is None:
             assert "starting over" in message
-            assert content_of(networks, optimizers) == before  # not half of it
+            assert content_of(networks, learners) == before  # not half of it
             return "detected"
-        assert (found, content_of(networks, optimizers)) == (progress, good)
+        assert (found, content_of(networks, learners)) == (progress, good)
         return "harmless"
 
     tries = 2000 if in_full else 60
@@ -228,7 +231,7 @@ def test_a_state_whose_entries_are_missing_or_of_another_shape_is_not_gone_on_fr
         metadata = file.metadata()
     tensors = load_file(path)
     for changed in (
-        {name: value for name, value in tensors.items() if "momentum" not in name},
+        {name: value for name, value in tensors.items() if "optimizer" not in name},
         {name: value[:1] if value.ndim else value for name, value in tensors.items()},
     ):
         save_file(changed, path, metadata)
