@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import write_yaml
+from pydantic import ValidationError
 
 from benchmarks import training_rates
 from mml_core.config.base import validate
@@ -22,7 +23,7 @@ from mml_core.cost.command import RATES, print_cost
 from mml_core.cost.counts import Counted, Given, count_videos
 from mml_core.cost.hours import Jobs, Prices, Row, price_jobs, stage_rows, table_row
 from mml_core.cost.needs import Table, joined, needed_tables
-from mml_core.cost.rates import Rate, Setting, choose_device, estimate, read_rates
+from mml_core.cost.rates import Rate, Setting, choose_device, describe, estimate, read_rates
 from mml_core.cost.sketch import Sketch
 from mml_core.cost.text import as_csv, tables_text
 from mml_core.cost.work import Gflops
@@ -458,3 +459,24 @@ def test_the_benchmark_writes_rates(tmp_path: Path, capsys: pytest.CaptureFixtur
     }
     assert "beside other work" in rates[-1].source and "beside other work" not in rates[0].source
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_benchmark_knows_networks_without_a_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rates.csv"
+    words = ["resnext3d/tinyx4/flow/2x32", "--batch", "2", "--steps", "1", "--device", "cpu", "--stack", "1"]
+    training_rates.main([*words, "--only", "forward", "--output", str(file)])
+    assert [(rate.architecture, rate.size) for rate in read_rates(file)] == [("resnext3d", "tinyx4")]
+    assert "resnext3d tinyx4, flow, 2 x 32 px" in capsys.readouterr().out
+    sizes = {
+        text: training_rates.parse_network(text).config.size for text in ("s3d//rgb/16x224", "tsn/resnet18/rgb/8x96")
+    }
+    assert list(sizes.values()) == ["", "resnet18"]
+    config = training_rates.parse_network("resnext3d/101x32/rgb/64x112").config
+    assert (config.depth, config.cardinality) == (101, 32)
+
+
+@pytest.mark.parametrize("kinds", ["rgb", "rgb+flow", "flow+flow"])
+def test_rates_may_be_of_several_inputs(kinds: str) -> None:
+    assert describe(rate(kinds, size="")) == f"tsm, {kinds}, 8 x 56 px, mixed, train"
+    with pytest.raises(ValidationError, match="unknown kind of modality: 'smell'"):
+        rate(f"{kinds}+smell")

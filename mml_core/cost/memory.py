@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -72,22 +72,23 @@ def stage_memory(name: str, config: StageConfig, sketches: Mapping[str, Sketch])
     """
     clips, side, mixed = clips_at_a_time(name, config), config.clip.crop_px, config.precision == "mixed"
     optimizers = [turn.optimizer or config.optimizer for turn in config.turns] or [config.optimizer]
-    turns = {one: learning_by_turn(config, one) for one in config.trained}
-    state = learnable = 0
-    for one, learnings in turns.items():
-        for learning, optimizer in zip(learnings, optimizers, strict=True):
-            parameters = _learning_bytes(sketches[one], learning)
-            learnable += parameters
-            state += parameters * _moments(optimizer)
-    busy = [
-        _in_turn(sketches, {one: turns[one][turn] for one in turns}, side, clips, mixed)
-        for turn in range(len(optimizers))
-    ]
-    saved, predicted, gradients = max(busy, key=sum)
-    if config.gpus > 1:  # the buckets in which processes exchange them
-        gradients += learnable
+    learning = {one: learning_by_turn(config, one) for one in config.trained}
+    turns = [{one: own[turn] for one, own in learning.items()} for turn in range(len(optimizers))]
+    saved, predicted, gradients = max((_in_turn(sketches, turn, side, clips, mixed) for turn in turns), key=sum)
+    if config.gpus > 1:  # and the copies that processes exchange, of all that ever learns
+        gradients += sum(_learning_bytes(sketches[one], _ever(own)) for one, own in learning.items())
+    state = sum(
+        _moments(optimizer) * _learning_bytes(sketches[one], own)
+        for optimizer, turn in zip(optimizers, turns, strict=True)
+        for one, own in turn.items()
+    )
     weights = sum(_weight_bytes(sketch) for sketch in sketches.values())
     return Memory(saved, predicted, _input_bytes(sketches, side) * clips, weights, gradients, state)
+
+
+def _ever(turns: Sequence[Learning]) -> Learning:
+    """Return what learns in some turn."""
+    return Learning(tuple(part for turn in turns for part in turn.parts), turns[0].frozen)
 
 
 def clips_at_a_time(name: str, config: StageConfig) -> int:

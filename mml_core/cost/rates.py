@@ -88,7 +88,10 @@ class Estimate(NamedTuple):
 def describe(item: Setting | Rate) -> str:
     """Return what `item` is about, in words."""
     network = " ".join(filter(None, (item.architecture, item.size)))
-    return f"{network}, {item.modality_kind}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
+    text = f"{network}, {item.modality_kind}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
+    if isinstance(item, Setting) and item.passes != FORWARD_PASSES[item.direction]:
+        return f"{text} as {item.passes:.3g} forward passes"
+    return text
 
 
 def read_rates(path: Path) -> list[Rate]:
