@@ -94,7 +94,7 @@ def other_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
         (not_finite, False, "layer1.0.conv1.weight has values that are not finite"),
         (other_shape, False, "layer1.0.conv1.weight is"),
         (without_a_layer, False, "layer1.0.conv1.weight is missing"),
-        (other_network, False, "holds no network 'rgb', only depth"),
+        (other_network, False, "holds no network 'rgb'; its networks are depth"),
     ],
 )
 def test_nothing_is_trained_or_scored_from_changed_weights(
@@ -186,7 +186,7 @@ def small_training() -> tuple[dict[str, nn.Module], dict[str, Learner]]:
         network(torch.rand(2, 3, 8, 8)).square().mean().backward()
         optimizer.step()
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return {"rgb": network}, {"rgb": Learner("rgb", (network,), (), SgdConfig(), optimizer, scaler)}
+    return {"rgb": network}, {"rgb": Learner("rgb", network, ("",), (), SgdConfig(), optimizer, scaler)}
 
 
 def content_of(networks: dict[str, nn.Module], learners: dict[str, Learner]) -> list[bytes]:
