@@ -165,7 +165,7 @@ def test_batch_norm_of_each_process_for_itself(lab: Toy) -> None:
     stage = lab.plan(gpus=2, sync_batch_norm=False, batch_size=10, epochs=1)
     where, _ = lab.train(stage, "local")
     config = stage.document.config
-    clips = open_stage_data(stage.document, lab.dataset, lab.folder / "shards").training
+    clips = open_stage_data(stage.document, toy.data_plan(lab.dataset), lab.folder / "shards").training
     kinds = {name: store.info.kind for name, store in clips.stores.items()}
     networks = build_members(stage.document, {}, kinds, classes=2, device=torch.device("cpu")).trainees
     (keys,) = epoch_batches(len(clips), 10, config.seed, 0)
@@ -275,7 +275,7 @@ def test_fewer_processes_are_refused_where_each_normalises_for_itself(lab: Toy) 
 
 def test_more_processes_than_clips_are_refused(lab: Toy, tmp_path: Path) -> None:
     stage = lab.plan()
-    data = open_stage_data(stage.document, lab.dataset, lab.folder / "shards")
+    data = open_stage_data(stage.document, toy.data_plan(lab.dataset), lab.folder / "shards")
     with pytest.raises(InputError, match=r"6 processes cannot share steps of 5 clips"):
         Trainer(
             {},

@@ -159,7 +159,7 @@ def test_state_of_other_settings_code_or_weights_is_not_resumed(
 def test_state_of_another_device_is_not_resumed(
     pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path
 ) -> None:
-    stores = open_stage_data(pair.document, *dataset).stores
+    stores = open_stage_data(pair.document, toy.data_plan(dataset[0]), dataset[1]).stores
     prints = {device: _fingerprint(pair.document, {}, stores, [device]) for device in "ab"}
     assert prints["a"] != prints["b"]
 
@@ -170,7 +170,7 @@ def test_too_many_quarantined_videos_are_refused(
     reasons = {"t0.mp4": "broken", "t1.mp4": "broken"}
     monkeypatch.setattr(ModalityStore, "quarantined", property(lambda store: reasons))
     with pytest.raises(InputError, match=r"2 of 10 videos of split train"):
-        open_stage_data(pair.document, *dataset)
+        open_stage_data(pair.document, toy.data_plan(dataset[0]), dataset[1])
 
 
 def test_damaged_state_is_not_resumed(
