@@ -242,6 +242,7 @@ def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) ->
     before = plan.read_bytes()
     finished.planned()
     assert plan.read_bytes() == before, "a dry run writes nothing"
+    (finished.root / "results/data_quality.csv").unlink()
     finished.run("--", "results/data_quality.csv")
     assert plan.read_bytes() != before
     assert "score_stage:ce_a" in finished.planned()
