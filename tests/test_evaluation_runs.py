@@ -110,7 +110,7 @@ def test_the_same_views_of_two_stored_protocols_do_not_replace_each_other(tmp_pa
     """A claim that read one stage from a wide and another from a narrow score file once lost the second."""
     protocols = {"four": FOUR, "one": ONE}
     files = [("a", written(tmp_path, "wide", make_scores(FOUR))), ("b", written(tmp_path, "narrow", make_scores(ONE)))]
-    rows = [PublishedRow({}, {}, ("a.rgb",), "four", ONE), PublishedRow({}, {}, ("b.rgb",), "one", ONE)]
+    rows = [PublishedRow({}, {}, ("a.rgb",), (), "four", ONE), PublishedRow({}, {}, ("b.rgb",), (), "one", ONE)]
     runs = load_rows(rows, protocols, files)
     assert [len(row_scores(row, runs)) for row in rows] == [1, 1]
 

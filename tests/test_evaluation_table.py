@@ -292,7 +292,7 @@ def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:
     write_scores(tmp_path / "mml.h5", make_scores({"rgb": RGB, "flow": FLOW}))
     wanted = request(ensembles={"both": EnsembleConfig(members=["mml.rgb", "mml.flow"])})
     scripts, one, both = project / "workflow" / "scripts", tmp_path / "out" / "one.csv", tmp_path / "both.csv"
-    table = ["--table", canonical_json(wanted.model_dump(mode="json")), "--scores", f"mml={tmp_path / 'mml.h5'}"]
+    table = ["--request", canonical_json(wanted.model_dump(mode="json")), "--scores", f"mml={tmp_path / 'mml.h5'}"]
     made = run_script(scripts / "ensemble_table.py", *table, "--output", one, "--markdown", tmp_path / "one.md")
     assert made.returncode == 0, made.stderr
     output = ["--output", both, "--markdown", tmp_path / "both.md"]
@@ -306,7 +306,7 @@ def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:
 
 def test_script_names_what_is_wrong_without_a_traceback(tmp_path: Path, project: Path) -> None:
     (tmp_path / "bad.h5").write_text("nothing")
-    table = ["--table", json.dumps(request().model_dump(mode="json")), "--scores", f"mml={tmp_path / 'bad.h5'}"]
+    table = ["--request", json.dumps(request().model_dump(mode="json")), "--scores", f"mml={tmp_path / 'bad.h5'}"]
     output = ["--output", tmp_path / "a.csv", "--markdown", tmp_path / "a.md"]
     result = run_script(project / "workflow" / "scripts" / "ensemble_table.py", *table, *output)
     assert result.returncode == 1
