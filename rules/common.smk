@@ -33,6 +33,7 @@ from mml_core.plan.products import (
     table_request,
     table_script,
     table_sources,
+    trained_on,
 )
 from mml_core.plan.program import program_digest, scoring_program, training_program
 from mml_core.plan.published import published_file

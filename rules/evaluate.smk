@@ -25,7 +25,7 @@ rule score_stage:
     benchmark:
         "<benchmarks>/{dataset}/scores/{stage}/{split}-{protocol}.tsv"
     wildcard_constraints:
-        dataset=DATASET,
+        dataset=alternatives(DATASETS),
         stage=alternatives(STAGE_BY_KEY),
         split="train|validation|test",
         protocol=alternatives(PROTOCOLS),
@@ -62,7 +62,7 @@ rule recipe_table:
     input:
         scores=score_files,
         published=published_values,
-        quality="<results>/{dataset}/data_quality.csv",
+        quality=quality_lists,
     output:
         table="<results>/{dataset}/tables/{recipe}/{table}.csv",
         markdown="<results>/{dataset}/tables/{recipe}/{table}.md",

@@ -22,6 +22,12 @@ def score_files(wildcards):
     return [score_path(one.file) for one in sources(*of_table(wildcards))]
 
 
+def quality_lists(wildcards):
+    """Return the lists of quarantined videos of all data sets that a table's networks have learned from."""
+    behind = trained_on(sources(*of_table(wildcards)), STAGES[wildcards.recipe])
+    return [f"<results>/{name}/data_quality.csv" for name in behind]
+
+
 def score_arguments(wildcards, input):
     """Return STAGE[@RUN]=FILE for each score file that a table is made from."""
     return named([one.label for one in sources(*of_table(wildcards))], input.scores)

@@ -141,7 +141,7 @@ def test_places(planned: Planned) -> None:
     source = table_sources(recipe, runs, claims, "of_c")[0]
     key = runs[0]["c"].key
     assert stage_folder(runs[0]["c"]) == f"<results>/d/stages/{key}"
-    assert score_path("d", source.file) == f"<results>/d/scores/{key}/test-{source.file.protocol}.h5"
+    assert score_path(source.file) == f"<results>/d/scores/{key}/test-{source.file.protocol}.h5"
     assert table_path("d", "r", "claims.csv") == "<results>/d/tables/r/claims.csv"
     (train,) = data.shard_names(["train"])
     assert shard_paths(data, ["x", "y"], ["train"], "json") == [f"<results>/d/shards/{f}/{train}.json" for f in "xy"]

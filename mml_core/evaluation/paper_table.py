@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member
-from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
-from mml_core.evaluation.table import BEST_CLASSES, JOINT, metric_values, percent
+from mml_core.evaluation.table import JOINT, mean_values, metric_values
 from mml_core.plan.published import METRICS, POSITIONS, PublishedRow, join_models
 
 #: (STAGE or STAGE@RUN, score file): a stage may be scored under several protocols.
@@ -35,8 +34,9 @@ TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of pos
 CLOSING = ("seeds", "videos")
 NOTES = (
     "Percentages but for sums of positions (smaller is better). Published values are of the paper's own data set, ours "
-    "of the one that was chosen. Difference: ours minus published. Ours: the mean over the seeds, ± their standard "
-    "deviation, in brackets the 95 % bootstrap interval over seeds and videos."
+    "of the one that was chosen, or that the recipe names. Difference: ours minus published. Ours: the mean over the "
+    "seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos (none for means "
+    "over official splits)."
 )
 #: What stands before and after a metric's name in the names of its columns.
 PARTS = (("published_", ""), ("", ""), ("", "_difference"), ("", "_std"), ("", "_low"), ("", "_high"))
@@ -91,7 +91,8 @@ def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` with headings for people and each value with its interval."""
     metrics = [name for name in (*METRICS, POSITIONS) if f"published_{name}" in table]
     numbers = {f"{before}{name}{after}" for name in metrics for before, after in PARTS}
-    described = [name for name in table if name not in {*numbers, *CLOSING, "recipe", "dataset", "members"}]
+    described = [name for name in table if name not in {*numbers, *CLOSING, "recipe", "members"}]
+    described = [name for name in described if name != "dataset" or table[name].nunique() > 1]
     shown = pd.DataFrame({_column_heading(name): table[name] for name in described})
     records = table.to_dict("records")
     for name in metrics:
@@ -104,7 +105,7 @@ def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _column_heading(name: str) -> str:
     """Return what people read above a column: `rgb_model` -> `RGB model`."""
-    words = name.replace("_", " ")
+    words = {"dataset": "data set"}.get(name, name.replace("_", " "))
     return f"RGB{words[3:]}" if words.startswith("rgb ") else f"{words[0].upper()}{words[1:]}"
 
 
@@ -151,17 +152,8 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
                 f"{'several labels' if multi_label else 'one label'} a video, is measured by",
                 hint="choose the data set that the table is about",
             )
-        values |= metric_values(metric, combined) if len(parts) == 1 else _mean_values(metric, parts)
+        values |= metric_values(metric, combined) if len(parts) == 1 else mean_values(metric, parts)
     return values
-
-
-def _mean_values(metric: str, parts: Sequence[Sequence[Combined]]) -> dict[str, str]:
-    """Return the mean of a metric over `parts` in percent, and its deviation over the runs: none has an interval."""
-    count = BEST_CLASSES[metric]
-    by_part = np.array([hits_of_runs(combined, count).mean(axis=1) for combined in parts])  # (parts, runs)
-    by_run = by_part.mean(axis=0)
-    deviation = float(by_run.std(ddof=1)) if len(by_run) > 1 else math.nan
-    return {metric: percent(float(by_run.mean())), f"{metric}_std": percent(deviation)}
 
 
 def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: Files) -> list[dict[str, str]]:

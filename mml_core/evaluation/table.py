@@ -13,9 +13,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.references import split_reference
 from mml_core.config.tables import ProtocolConfig, TableConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
@@ -65,6 +67,7 @@ class TableRequest(Strict):
 
     recipe: Name
     dataset: Name
+    datasets: dict[Name, Name] = Field(default={})  # of stages that name their own
     name: Name
     table: TableConfig
     protocol: ProtocolConfig
@@ -116,10 +119,15 @@ def row_scores(row: Mapping[str, str], members: Mapping[str, Member]) -> Combine
     return combine(chosen, weights, fusion)
 
 
-def best_row(table: pd.DataFrame) -> int:
-    """Return the position of the row with the highest top-1 (multi-label: mAP), the first of equals."""
+def best_row(table: pd.DataFrame, dataset: str | None = None) -> int:
+    """Return the position of the row with the highest top-1 (multi-label: mAP), the first of equals.
+
+    Where there are rows about `dataset`, it is one of these.
+    """
     metric = table["top1"] if (table["top1"] != "").any() else table[MULTI_LABEL_COLUMN]
-    return int(pd.to_numeric(metric, errors="coerce").fillna(-1).to_numpy().argmax())
+    values = pd.to_numeric(metric, errors="coerce").fillna(-1).to_numpy(copy=True)
+    values[((table["dataset"] != dataset) & (table["dataset"] == dataset).any()).to_numpy()] = -2
+    return int(values.argmax())
 
 
 def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
@@ -153,9 +161,10 @@ def _row(
     for member in (pick(run, reference) for run in runs for reference in weights):
         _check_request(request, member)
     combined = combine_runs(runs, list(weights), list(weights.values()), fusion or "logits")
+    stage = split_reference(chosen[0].reference)[0]
     networks = {member.network: member for member in chosen}.values()  # parts of one network cost what it costs, once
     return {
-        "dataset": request.dataset,
+        "dataset": request.datasets.get(stage, request.dataset),
         "recipe": request.recipe,
         "name": name,
         "kind": kind,
@@ -200,9 +209,7 @@ def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Com
     The keys are `metric`, and it with `_std`, `_low` and `_high` behind it.
     """
     if metric == MULTI_LABEL_COLUMN:
-        values = np.array([mean_average_precision(one.scores, one.labels) for one in combined])
-        deviation = values.std(ddof=1) if len(values) > 1 else math.nan
-        return {metric: percent(float(values.mean())), f"{metric}_std": percent(float(deviation))}
+        return mean_values(metric, [combined])
     result = estimate(hits_of_runs(combined, BEST_CLASSES[metric]))
     return {
         metric: percent(result.value),
@@ -210,6 +217,23 @@ def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Com
         f"{metric}_low": percent(result.low),
         f"{metric}_high": percent(result.high),
     }
+
+
+def mean_values(metric: Literal["top1", "top5", "map"], parts: Sequence[Sequence[Combined]]) -> dict[str, str]:
+    """Return the mean of a metric over `parts` (official splits) in percent, and its deviation over the runs.
+
+    The keys are `metric` and it with `_std` behind it: a mean over data sets has no interval.
+    """
+    by_run = np.mean([_by_run(metric, combined) for combined in parts], axis=0)
+    deviation = float(by_run.std(ddof=1)) if len(by_run) > 1 else math.nan
+    return {metric: percent(float(by_run.mean())), f"{metric}_std": percent(deviation)}
+
+
+def _by_run(metric: Literal["top1", "top5", "map"], combined: Sequence[Combined]) -> np.ndarray:
+    """Return a metric of each run, (S,)."""
+    if metric == MULTI_LABEL_COLUMN:
+        return np.array([mean_average_precision(one.scores, one.labels) for one in combined])
+    return hits_of_runs(combined, BEST_CLASSES[metric]).mean(axis=1)
 
 
 def percent(share: float) -> str:

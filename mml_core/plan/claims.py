@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mml_core.config.references import split_reference
 from mml_core.config.tables import Claim, ClaimsConfig, ProtocolConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.published import PublishedRow
+from mml_core.plan.stages import Stage
 
 #: In a reference to a row: every label of that column that has a network here, one after the other.
 EVERY = "*"
@@ -40,6 +42,19 @@ def resolve_claims(
         except ValueError as error:
             raise InputError(f"claims.statements.{claim.name}: {error}", file=file) from error
     return pairs
+
+
+def check_claims(claims: Mapping[str, Sequence[Pair]], stages: Mapping[str, Stage], file: Path) -> None:
+    """Raise InputError, naming the recipe's `file`, for a claim whose differences are not over the same videos."""
+    for name, pairs in claims.items():
+        members = [member for pair in pairs for side in pair for member in side.members]
+        datasets = sorted({stages[split_reference(member)[0]].document.dataset for member in members})
+        if len(datasets) > 1:
+            raise InputError(
+                f"claims.statements.{name}: compares networks for {' and '.join(datasets)}",
+                file=file,
+                hint="make a claim for each data set",
+            )
 
 
 def _pairs(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.tables import ProtocolConfig, split_members
 from mml_core.plan.claims import Pair, claimed_networks
-from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references
+from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references, with_ancestors
 
 #: Name of the table of a recipe's claims.
 CLAIMS = "claims"
@@ -65,6 +65,12 @@ def table_sources(
     return [one for protocol, refs in needed.items() for one in _sources(recipe, runs, refs, split, protocol)]
 
 
+def trained_on(sources: Iterable[Source], stages: Mapping[str, Stage]) -> list[str]:
+    """Return the names of the data sets that the stages of `sources`, and all that they start from, are trained on."""
+    names = with_ancestors({source.stage.name for source in sources}, stages)
+    return sorted({stages[name].document.dataset for name in names})
+
+
 def submission_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:
     """Return the score files that the submission `name` is made from: those of the first run."""
     block = recipe.submissions[name]
@@ -77,7 +83,9 @@ def table_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, An
     about = {"recipe": recipe.name, "dataset": dataset}
     if name in recipe.tables:
         protocol = content["protocols"][recipe.tables[name].protocol]
-        return {**about, "name": name, "table": content["tables"][name], "protocol": protocol}
+        elsewhere = {key: stage.dataset for key, stage in recipe.stages.items() if stage.dataset}
+        table = {"table": content["tables"][name], "protocol": protocol}
+        return {**about, "name": name, "datasets": elsewhere, **table}
     if name in recipe.published:
         return {**about, "name": name, "table": content["published"][name], "protocols": content["protocols"]}
     return {**about, **{key: content[key] for key in ("claims", "published", "protocols")}}

@@ -11,7 +11,7 @@ from mml_core.annotations import load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.config.project import ProjectConfig, project_config
 from mml_core.config.recipe import RecipeConfig, load_recipe
-from mml_core.plan.claims import Pair, resolve_claims
+from mml_core.plan.claims import Pair, check_claims, resolve_claims
 from mml_core.plan.published import PublishedRow, published_rows
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.plan.table_checks import check_tables
@@ -57,6 +57,7 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
         published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)
+            check_claims(claims[name], runs[name][0], file)
     return RunPlan(project, data, all_data, recipes, runs, published, claims)
 
 

@@ -57,7 +57,7 @@ def make_page(files: ReportFiles) -> Page:
     table = read_table(files.table)
     if table.empty:
         raise InputError("has no rows to show", file=files.table)
-    best = best_row(table)
+    best = best_row(table, plan.config.name)
     row = table.iloc[best].to_dict()
     combined = row_scores(row, load_runs(_scores_of_row(row, files))[0])
     grid, common = table_grid(table, best)
