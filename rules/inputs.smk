@@ -7,7 +7,6 @@ OUTPUTS:
 """
 
 import functools
-import hashlib
 
 
 def data_digest(wildcards, output):
@@ -219,15 +218,6 @@ def first_weight_arguments(wildcards, input):
     """Return NETWORK=FILE for each network that starts from a file."""
     files = dict(zip(first_weight_files(wildcards), input.first_weights, strict=True))
     return [f"{start.network}={files[start.file]}" for start in started_from(wildcards)]
-
-
-@functools.cache
-def file_digest(path):
-    """Return the SHA-256 of a file of weights that the user supplied; nothing where it is missing."""
-    if not Path(path).is_file():
-        return ""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def supplied_weights(wildcards):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from mml_core.config.networks import DOWNLOADED
@@ -63,3 +66,12 @@ def first_weights(stage: Stage, stages: Mapping[str, Stage]) -> list[FirstWeight
         elif init.source == "file":
             found.append(FirstWeights(network, init.file, None))
     return found
+
+
+@cache
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of a file of weights that the user supplied; nothing where it is missing."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
