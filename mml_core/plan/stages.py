@@ -18,6 +18,7 @@ from typing import Literal
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.figures import FigureConfig
 from mml_core.config.networks import DOWNLOADED, NetworkBase
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference
@@ -211,7 +212,7 @@ def check_tables(
                     raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
 
 
-_Scored = TableConfig | PublishedConfig | SubmissionConfig | ClaimsConfig
+_Scored = TableConfig | PublishedConfig | SubmissionConfig | FigureConfig | ClaimsConfig
 
 
 def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, _Scored, bool, list[list[str]]]]:
@@ -223,6 +224,8 @@ def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[s
         yield f"published.{name}", published, True, published.rows()
     for name, block in recipe.submissions.items():
         yield f"submissions.{name}", block, False, [split_members(block.members)]
+    for name, figure in recipe.figures.items():
+        yield f"figures.{name}", figure, True, [split_members(members) for members in figure.members()]
     if recipe.claims:
         pairs = [pair for claim in recipe.claims.tested for pair in claim.comparisons]
         sides = [side for pair in pairs for side in (pair.better, pair.worse)]

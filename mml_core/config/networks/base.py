@@ -30,6 +30,8 @@ class NetworkBase(Strict):
     module: ClassVar[str]
     #: Modules at the top of the network that can start, learn and stay frozen by themselves.
     parts: ClassVar[tuple[str, ...]]
+    #: Whether it ends in average pooling and a linear classifier `fc`.
+    pooled: ClassVar[bool] = False
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "

@@ -18,6 +18,7 @@ class ResNext3dNetwork(OneStream):
 
     module = "mml_core.networks.resnext3d"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
+    pooled = True
 
     architecture: Literal["resnext3d"]
     depth: Literal["tiny", 50, 101] = Field(
