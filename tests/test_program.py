@@ -141,7 +141,7 @@ def test_edits_change_what_they_define(edited: Edit) -> None:
         text = (PROJECT / f"mml_core/{module}.py").read_text()
         if "raise InputError(" in text:
             assert changed(f"mml_core/{module}.py", reworded) == set(), module
-    assert changed("mml_core/modalities/diff.py", more) == {"make_derived_shard diff"}
+    assert changed("mml_core/modalities/diff.py", more) == {"make_derived_shard diff", "speed_figure"}
     assert changed("mml_core/flow/numba/sweep.py", more) == {"make_derived_shard tvl1"}
     assert changed("mml_core/training/schedule.py", more) == {"train_stage"}
     assert changed("mml_core/report/templates/report.html", lambda text: text + "<p>") == {"report", "combined_report"}
