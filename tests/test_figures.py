@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ def test_maps_by_classifier_weights_need_a_linear_classifier(monkeypatch: pytest
 def test_one_name_is_one_kind_in_all_recipes() -> None:
     one, other = recipe(f=CURVE), recipe(f=SPEED).model_copy(update={"name": "s"})
     check_same_kinds({"r": one, "s": recipe(f=CURVE)})
-    with pytest.raises(InputError, match="figures.f is of kind speed in recipe 's' and curve in 'r'"):
+    with pytest.raises(InputError, match=r"figures\.f is of kind speed in recipe 's' and curve in 'r'"):
         check_same_kinds({"r": one, "s": other})
 
 
@@ -249,18 +249,13 @@ def test_timed_videos_are_spread(names: str, count: int, expected: str) -> None:
     assert spread(list(names), count) == list(expected)
 
 
-def speed_table(**more: Callable[[], str]) -> Any:
-    import pandas as pd
-
+def test_rows_without_seconds_are_lines() -> None:
     rows = [
         {"row": "A", "top1": "50", "top1_low": "40", "top1_high": "60", "seconds_modalities": "1"},
         {"row": "Given", "top1": "70", "top1_low": "60", "top1_high": "80", "seconds_modalities": ""},
     ]
-    return pd.DataFrame([{**row, "seconds_networks": "0.5", "device": "GPU"} for row in rows])
-
-
-def test_rows_without_seconds_are_lines() -> None:
-    (axes,) = speed_picture(speed_table(), "Speed").axes
+    table = pd.DataFrame([{**row, "seconds_networks": "0.5", "device": "GPU"} for row in rows])
+    (axes,) = speed_picture(table, "Speed").axes
     assert axes.get_xscale() == "log"
     texts = [text.get_text() for text in axes.texts]
     assert texts == ["A", "Given (time not known)"]

@@ -13,7 +13,7 @@ from network_helpers import build, build_3d
 from torch import Tensor, nn
 from video_files import shifted_frames, write_video
 
-from mml_core.clips import EvaluationClips
+from mml_core.clips import Clip, EvaluationClips
 from mml_core.config.base import merge, validate
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, Limits, RgbModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
@@ -108,7 +108,7 @@ def test_a_network_without_a_linear_classifier_on_its_maps_has_no_class_activati
 def test_heat_by_hand() -> None:
     maps = torch.tensor([[[-1.0, 2.0], [4.0, 0.0]], [[-1.0, -2.0], [0.0, -3.0]]])
     assert heat(maps).tolist() == [[[0, 0.5], [1, 0]], [[0, 0], [0, 0]]]
-    assert heat(torch.full((1, 3), 1e-40)).tolist() == [[0, 0, 0]] or heat(torch.full((1, 3), 1e-40)).max() <= 1
+    assert 0 <= heat(torch.full((1, 3), 1e-40)).max() <= 1, "next to nothing is not infinite"
 
 
 def test_maps_are_enlarged_in_time_and_space() -> None:
@@ -170,7 +170,7 @@ def test_frames_cost_nothing_and_given_files_are_not_timed(video: DecodedVideo) 
 def test_motion_vectors_that_are_gone_are_told(video: DecodedVideo) -> None:
     gone = DecodedVideo(video.frames, video.path.with_name("gone.avi"))
     settings = FlowModality(algorithm=MotionVectors(method="motion_vectors"))
-    with pytest.raises(InputError, match="gone.avi: no such file"):
+    with pytest.raises(InputError, match=r"gone\.avi: no such file"):
         modality_seconds(settings, [gone], limits=Limits(), device=CPU)
 
 
@@ -240,7 +240,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder, dataset, recipe, files.weights)
 
 
-def test_seconds_and_accuracies_from_files(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_and_accuracies_from_files(trained: Run) -> None:
     request, scores = trained.files("time")
     plan = toy.data_plan(trained.dataset)
     table = build_speed(
@@ -263,11 +263,14 @@ def test_seconds_and_accuracies_from_files(trained: Run, monkeypatch: pytest.Mon
 def test_maps_of_static_clips_from_files(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request, scores = trained.files("maps")
     plan = toy.data_plan(trained.dataset)
-    seen: list[Tensor] = []
+    seen: list[Clip] = []
     read = EvaluationClips.__getitem__
-    monkeypatch.setattr(
-        EvaluationClips, "__getitem__", lambda self, index: seen.append(clip := read(self, index)) or clip
-    )
+
+    def watched(clips: EvaluationClips, index: int) -> Clip:
+        seen.append(read(clips, index))
+        return seen[-1]
+
+    monkeypatch.setattr(EvaluationClips, "__getitem__", watched)
     maps = build_maps(request, runs_of(request, scores), plan, {"s": trained.weights}, trained.folder / "shards", CPU)
     assert maps.table[["row", "video_id", "class"]].to_numpy().tolist() == [
         [row, video, name] for row in ("RGB", "Flow") for video, name in (("v0.mp4", "a"), ("v1.mp4", "b"))
