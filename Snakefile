@@ -34,6 +34,7 @@ include: "rules/modalities.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/paper.smk"
+include: "rules/figures.smk"
 include: "rules/report.smk"
 
 

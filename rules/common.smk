@@ -17,7 +17,15 @@ from mml_core.config.base import canonical_json, digest
 from mml_core.errors import InputError
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
 from mml_core.plan.data_file import plan_digest, write_data_plan
+from mml_core.plan.figures import (
+    figure_modalities,
+    figure_request,
+    figure_script,
+    figure_sources,
+    figure_stages,
+)
 from mml_core.plan.places import (
+    figure_path,
     file_digest,
     first_weights,
     rgb_paths,
@@ -36,7 +44,12 @@ from mml_core.plan.products import (
     table_sources,
     trained_on,
 )
-from mml_core.plan.program import program_digest, scoring_program, training_program
+from mml_core.plan.program import (
+    figure_roots,
+    program_digest,
+    scoring_program,
+    training_program,
+)
 from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.stages import STAGE_SPLITS, protocol_key

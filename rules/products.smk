@@ -178,6 +178,35 @@ def page_matrix_arguments(wildcards, input):
     return named(matrix_names(wildcards.recipe), input.matrices)
 
 
+def page_figures(ending):
+    """Return an input function for the tables, or the pictures, of the figures that a recipe's page shows."""
+
+    def files(wildcards):
+        return [
+            figure_path(DATASET, wildcards.recipe, f"{name}.{ending}")
+            for name in RECIPES[wildcards.recipe].figures
+        ]
+
+    return files
+
+
+def page_figure_arguments(kind):
+    """Return a function that gives NAME=FILE for the input `kind` of each figure that a recipe's page shows."""
+
+    def arguments(wildcards, input):
+        return named(RECIPES[wildcards.recipe].figures, input.get(kind))
+
+    return arguments
+
+
+def page_captions(wildcards):
+    """Return kind and title of a recipe's figures by name as canonical JSON."""
+    figures = RECIPES[wildcards.recipe].figures
+    return canonical_json(
+        {name: [figure.kind, figure.title] for name, figure in figures.items()}
+    )
+
+
 def page_claims(wildcards):
     """Return the claims that a recipe's page shows, where it makes any."""
     makes_some = bool(RECIPES[wildcards.recipe].claims)

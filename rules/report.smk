@@ -1,7 +1,7 @@
 """Pages for people.
 
 REQUIRED INPUTS:
-    a recipe's tables (also the published ones, their matrices and the claims, where it has any)
+    a recipe's tables (also the published ones, their matrices, the claims and the figures, where it has any)
     scores, histories and settings of its stages; one validation shard of each modality
 OUTPUTS:
     results/<dataset>/tables/<recipe>/report.html    tables, claims, curves, confusion matrix, sample clips, data quality, settings
@@ -23,6 +23,8 @@ rule recipe_report:
         published=page_published,
         matrices=page_matrices,
         claims=page_claims,
+        figure_tables=page_figures("csv"),
+        figure_pictures=page_figures("png"),
     output:
         page=report(
             "<results>/{dataset}/tables/{recipe}/report.html",
@@ -49,6 +51,9 @@ rule recipe_report:
         published=page_published_arguments,
         titles=page_titles,
         matrices=page_matrix_arguments,
+        figure_tables=page_figure_arguments("figure_tables"),
+        figure_pictures=page_figure_arguments("figure_pictures"),
+        captions=page_captions,
         code=report_code,
     shell:
         """
@@ -64,6 +69,9 @@ rule recipe_report:
             --titles {params.titles:q} \
             --matrices {params.matrices:q} \
             --claims {input.claims:q} \
+            --figure-tables {params.figure_tables:q} \
+            --figure-pictures {params.figure_pictures:q} \
+            --captions {params.captions:q} \
             --output {output.page:q} >{log:q} 2>&1
         """
 

@@ -21,9 +21,9 @@ from video_files import ffmpeg, shifted_frames, write_video
 import mml_core.flow_command.command as command
 import mml_core.flow_command.computation as computation
 from mml_core.errors import InputError
+from mml_core.flow.files import read_flo
 from mml_core.flow_command.command import flow_of_video, overlapping_blocks
 from mml_core.flow_command.computation import Computation
-from mml_core.flow_command.files import read_flo
 from mml_core.flow_command.options import parse
 from mml_core.flow_command.outputs import open_output
 from mml_core.video.decode import Stated

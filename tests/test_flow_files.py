@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mml_core.errors import InputError
-from mml_core.flow_command.files import flo_folder, hdf5_fields, read_flo, write_flo
+from mml_core.flow.files import read_flo
+from mml_core.flow_command.files import flo_folder, hdf5_fields, write_flo
 
 FRAMES = np.zeros((3, 17, 19, 3), np.uint8)
 

@@ -10,7 +10,7 @@ import torch
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import normalise
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
-from mml_core.config.flow import Dis, MotionVectors
+from mml_core.config.flow import Dis, FlowFiles, MotionVectors
 from mml_core.kinds import KINDS, kind_of, kind_rows
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker, maker_roots
 from mml_core.modalities.quantise import ZERO_LEVEL
@@ -42,14 +42,23 @@ def test_the_zero_level_is_exactly_zero_in_the_mirror_too(name: str) -> None:
 
 
 def test_which_maker_computes_a_modality_follows_from_its_settings() -> None:
-    flow, dis, vectors = (
+    flow, dis, vectors, files = (
         FlowModality(),
         FlowModality(algorithm=Dis(method="dis")),
         FlowModality(algorithm=MotionVectors(method="motion_vectors")),
+        FlowModality(algorithm=FlowFiles(method="files", pattern="flow/{id}")),
     )
-    makers = [maker(settings) for settings in (flow, dis, vectors, DiffModality())]
-    assert makers == [f"mml_core.modalities.{name}" for name in ("flow", "flow", "motion_vectors", "diff")]
-    assert [from_videos(settings) for settings in (flow, vectors, DiffModality(), RgbModality())] == [0, 1, 0, 0]
+    makers = [maker(settings) for settings in (flow, dis, vectors, files, DiffModality())]
+    assert makers == [
+        f"mml_core.modalities.{name}" for name in ("flow", "flow", "motion_vectors", "flow_files", "diff")
+    ]
+    assert [from_videos(settings) for settings in (flow, vectors, files, DiffModality(), RgbModality())] == [
+        0,
+        1,
+        1,
+        0,
+        0,
+    ]
     assert [can_use_gpu(settings, "auto") for settings in (flow, dis, vectors, DiffModality())] == [1, 0, 0, 0]
     assert not can_use_gpu(flow, "numba")
     assert "mml_core.flow.triton" in maker_roots(flow) and "mml_core.flow.triton" not in maker_roots(dis)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mml_core.config.dataset import DiffModality, FlowModality
-from mml_core.config.flow import Dis, Farneback, MotionVectors
+from mml_core.config.flow import Dis, Farneback, FlowFiles, MotionVectors
 from mml_core.modalities.maker import maker_roots
 from mml_core.plan.code_digest import code_digest, counted
 from mml_core.plan.imports import import_closure, modules_of, source_file
@@ -25,6 +25,7 @@ FLOWS = {
     "dis": FlowModality(algorithm=Dis(method="dis")),
     "farneback": FlowModality(algorithm=Farneback(method="farneback")),
     "motion_vectors": FlowModality(algorithm=MotionVectors(method="motion_vectors")),
+    "files": FlowModality(algorithm=FlowFiles(method="files", pattern="flow/{id}")),
 }
 #: Roots of each product: of scripts that load more by name, one for each choice.
 PRODUCTS = {name: script_roots(name) for name in SCRIPTS} | {
@@ -82,6 +83,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
         ),
         ("make_derived_shard dis", "flow.opencv flow.api", "flow.numba.sweep flow.torch.reference flow.triton.engine"),
         ("make_derived_shard motion_vectors", "flow.codec.motion_vectors video.decode", "flow.opencv flow.api"),
+        ("make_derived_shard files", "flow.files modalities.flow_files", "flow.opencv flow.api modalities.flow"),
         (
             "train_stage",
             "training.engine training.schedule clips.crops shards.reader",
@@ -139,7 +141,7 @@ def test_edits_change_what_they_define(edited: Edit) -> None:
         text = (PROJECT / f"mml_core/{module}.py").read_text()
         if "raise InputError(" in text:
             assert changed(f"mml_core/{module}.py", reworded) == set(), module
-    assert changed("mml_core/modalities/diff.py", more) == {"make_derived_shard diff"}
+    assert changed("mml_core/modalities/diff.py", more) == {"make_derived_shard diff", "speed_figure"}
     assert changed("mml_core/flow/numba/sweep.py", more) == {"make_derived_shard tvl1"}
     assert changed("mml_core/training/schedule.py", more) == {"train_stage"}
     assert changed("mml_core/report/templates/report.html", lambda text: text + "<p>") == {"report", "combined_report"}

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, read_yaml, validate
 from mml_core.config.dataset import Name
+from mml_core.config.figures import FigureConfig, MapsFigure
+from mml_core.config.references import split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
     ClaimsConfig,
@@ -49,6 +51,9 @@ class RecipeConfig(Strict):
     submissions: dict[Name, SubmissionConfig] = Field(
         default={}, description="files for a test server by name: results/submissions/NAME.csv"
     )
+    figures: dict[TableName, FigureConfig] = Field(
+        default={}, description="figures by name: results/figures/NAME.csv and NAME.png (docs/figures.md)"
+    )
     seeds: int = Field(
         default=1,
         ge=1,
@@ -77,8 +82,20 @@ class RecipeConfig(Strict):
                 self._check(f"published.{name}", protocol, published.references())
         for name, submission in self.submissions.items():
             self._check(f"submissions.{name}", submission.protocol, split_members(submission.members))
+        self._check_figures()
         self._check_claims()
         return self
+
+    def _check_figures(self) -> None:
+        for name, figure in self.figures.items():
+            self._check(f"figures.{name}", figure.protocol, figure.references())
+            for reference in figure.references() if isinstance(figure, MapsFigure) and figure.method == "cam" else ():
+                stage, network, _ = split_reference(reference)
+                if not self.stages[stage].networks[network].pooled:
+                    raise ValueError(
+                        f"figures.{name}: {reference} does not end in average pooling and a linear classifier, which "
+                        "class activation maps are defined for; use method: grad_cam"
+                    )
 
     def _check_claims(self) -> None:
         for claim in self.claims.statements if self.claims else ():

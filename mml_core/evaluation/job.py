@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
-from mml_core.clips import EvaluationClips, Sample, usable_videos
-from mml_core.config.stage import StageConfig
+from mml_core.clips import EvaluationClips, Sample
 from mml_core.config.tables import ProtocolConfig
-from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
+from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores
-from mml_core.networks import VideoNetwork, build_network, gflops_per_clip, hand_over
-from mml_core.networks.inputs import Input, clip_shape, inputs_of
+from mml_core.networks import VideoNetwork, gflops_per_clip
+from mml_core.networks.inputs import Input
 from mml_core.networks.predict import ViewScores, score_videos
-from mml_core.networks.stage_weights import read_about, read_weights, stage_sha256
-from mml_core.plan.stages import DataPlan, StageDocument
+from mml_core.plan.stages import DataPlan
 
 
 class _Scored(NamedTuple):
@@ -43,21 +40,10 @@ def score_stage(
     workers: int,
 ) -> None:
     """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`."""
-    stage_sha256(weights)
-    about = read_about(weights)
-    document = _document(about, weights)
-    stores = open_stores(plan, shards, document.scored_modalities(), [split])
-    videos = plan.videos(split)
-    samples = usable_videos(stores, [Sample(video.video_id, video.labels) for video in videos])
-    if not samples:
-        raise InputError(
-            f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
-        )
-    config, classes = document.config, tuple(about["classes"])
-    clips = EvaluationClips(
-        stores, samples, config.clip, protocol, class_count=len(classes), multi_label=plan.config.multi_label
-    )
-    scored = {name: _load(name, config, clips, weights) for name in config.trained}
+    stage = open_stage(weights)
+    clips = split_clips(stage, plan, shards, split, protocol)
+    config, samples = stage.document.config, clips.samples
+    scored = {name: _load(stage, name, clips) for name in config.trained}
     said = score_videos(
         {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
         {name: one.inputs for name, one in scored.items()},
@@ -70,25 +56,21 @@ def score_stage(
         split=split,
         protocol=protocol,
         crop_px=config.clip.crop_px,
-        classes=classes,
+        classes=stage.classes,
         video_ids=tuple(sample.video_id for sample in samples),
-        labels=_labels(samples, len(classes), multi_label=plan.config.multi_label),
+        labels=_labels(samples, len(stage.classes), multi_label=plan.config.multi_label),
         views=np.array(clips.view_counts),
-        quarantined=len(videos) - len(samples),
+        quarantined=len(plan.videos(split)) - len(samples),
         networks=_network_scores(said, scored, weights),
     )
     write_scores(output, scores)
 
 
-def _load(name: str, config: StageConfig, clips: EvaluationClips, weights: Path) -> _Scored:
+def _load(stage: TrainedStage, name: str, clips: EvaluationClips) -> _Scored:
     """Return a trained network of the stage with its weights, and what it takes and costs."""
-    block = config.networks[name]
-    kinds = {modality: clips.stores[modality].info.kind for modality in block.modalities}
-    shape = clip_shape(block, config.clip, kinds)
-    network = build_network(block, shape, classes=clips.class_count)
-    hand_over(network, read_weights(weights, name), reset_head=False, source=f"{weights}: {name}")
-    views = [(clips.frames, shape.channels[modality], clips.side, clips.side) for modality in block.modalities]
-    return _Scored(network, inputs_of(block, kinds), gflops_per_clip(network, *views))
+    network, inputs, shape = load_network(stage, name, clips)
+    views = [(clips.frames, shape.channels[one.modality], clips.side, clips.side) for one in inputs]
+    return _Scored(network, inputs, gflops_per_clip(network, *views))
 
 
 def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Path) -> dict[str, NetworkScores]:
@@ -110,14 +92,6 @@ def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Pa
             choices=None if choices is None else choices.numpy(),
         )
     return networks
-
-
-def _document(about: Mapping[str, Any], weights: Path) -> StageDocument:
-    """Return the stage that the file of weights says it is of; raises InputError where it says nothing of the kind."""
-    try:
-        return StageDocument.model_validate(about.get("document"))
-    except ValidationError as error:
-        raise InputError(f"does not say which stage it is of ({error})", file=weights) from error
 
 
 def _labels(samples: list[Sample], classes: int, *, multi_label: bool) -> np.ndarray:

@@ -1,13 +1,8 @@
-"""Files of flow fields: Middlebury's .flo, one field each, and HDF5, all fields of a video.
-
-.flo (Baker et al. 2011), little-endian: the float32 202021.25, width and height as int32, then the rows of the field
-from top to bottom, each pixel as float32 x and y.
-"""
+"""Writing files of flow fields, in the forms that `mml_core.flow.files` describes: .flo, and HDF5."""
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
+from mml_core.flow.files import FLO_HEADER, FLO_MAGIC
 from mml_core.io.files import replaced_on_success
-
-_MAGIC = 202021.25
-_HEADER = struct.Struct("<fii")
-#: Middlebury's own program refuses longer sides.
-_MOST_SIDE_PX = 99_999
 
 
 class WriteFields(Protocol):
@@ -39,32 +30,8 @@ def write_flo(path: Path, field: NDArray[np.float32]) -> None:
     """Write `field`, float32 (2, H, W), x then y, in pixels."""
     height, width = field.shape[1:]
     with path.open("wb") as file:
-        file.write(_HEADER.pack(_MAGIC, width, height))
+        file.write(FLO_HEADER.pack(FLO_MAGIC, width, height))
         file.write(np.ascontiguousarray(field.transpose(1, 2, 0), dtype="<f4").data)
-
-
-def read_flo(path: Path) -> NDArray[np.float32]:
-    """Return the field, float32 (2, H, W), x then y, in pixels, that a .flo file holds.
-
-    Raises InputError where it is missing, no .flo file, or not of the length that its header states.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                raise InputError("ends within its header, expected a .flo file", file=path)
-            magic, width, height = _HEADER.unpack(header)
-            if magic != _MAGIC:
-                raise InputError(f"expected a .flo file, which starts with {_MAGIC}, got {magic:g}", file=path)
-            if not (1 <= width <= _MOST_SIDE_PX and 1 <= height <= _MOST_SIDE_PX):
-                raise InputError(f"expected sides of 1 to {_MOST_SIDE_PX} pixels, got {width} x {height}", file=path)
-            expected, actual = _HEADER.size + 8 * width * height, path.stat().st_size
-            if actual != expected:  # before any memory is taken for what a forged header states
-                raise InputError(f"expected {expected} bytes for {width} x {height} pixels, got {actual}", file=path)
-            pixels = np.fromfile(file, "<f4", 2 * width * height)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    return np.ascontiguousarray(pixels.reshape(height, width, 2).transpose(2, 0, 1), dtype=np.float32)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
 
     def subtract(blocks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         with times.of("difference"):
-            return [torch.from_numpy(_difference_levels(frames)) for frames in blocks]
+            return [torch.from_numpy(difference_levels(frames)) for frames in blocks]
 
     steps = Steps(prepare=lambda frames: frames, compute=subtract, quality=settings.quality)
     with open_rgb_shard(rgb) as reader:
@@ -41,7 +41,7 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
         write_derived(reader, steps, info, output, Schedule(threads, threads, _BLOCK_PAIRS), times)
 
 
-def _difference_levels(frames: torch.Tensor) -> NDArray[np.uint8]:
+def difference_levels(frames: torch.Tensor) -> NDArray[np.uint8]:
     """Return the levels (P, 3, H, W) of the differences of `frames` (P + 1, 3, H, W)."""
     signed = frames.short().numpy()
     return difference_to_levels(signed[1:] - signed[:-1])

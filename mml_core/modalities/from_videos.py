@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from mml_core.errors import InputError
 from mml_core.runtime.parallel import in_order, progress
-from mml_core.shards.schema import ShardInfo
+from mml_core.shards.reader import ShardReader
+from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.shards.writer import ShardWriter
 from mml_core.video.sources import VideoError
 
@@ -47,6 +49,21 @@ class EncodedVideo(NamedTuple):
     height: int
     width: int
     frame_rate: float
+
+
+class FramedVideo(NamedTuple):
+    """A video's file with its frames in an rgb shard, or the reason why these are missing."""
+
+    path: Path
+    frames: VideoEntry | str
+
+
+def framed_videos(rgb: ShardReader, videos: Mapping[str, Path]) -> dict[str, FramedVideo]:
+    """Return `videos` (id to file) with their frames, in the shard's order; raises InputError for any others there."""
+    known = {**rgb.videos, **rgb.quarantined}
+    if set(known) != set(videos):
+        raise InputError("holds other videos than the data set says", file=rgb.path, hint="run snakemake again")
+    return {name: FramedVideo(videos[name], frames) for name, frames in known.items()}
 
 
 def write_videos(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from mml_core.config.dataset import FlowModality, Limits, ModalityConfig
-from mml_core.config.flow import MotionVectors, Tvl1, Tvl1Engine
+from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ class Making:
     settings: ModalityConfig
     rgb: Path  # shard of decoded frames
     videos: Mapping[str, Path]  # id to file
+    root: Path  # folder that the videos are in
     limits: Limits
     output: Path
     threads: int
@@ -40,13 +41,20 @@ def modality_from_json(text: str) -> ModalityConfig:
 
 
 def from_videos(settings: ModalityConfig) -> bool:
-    """Whether a modality is made from the videos themselves, and not from their decoded frames alone."""
-    return isinstance(settings, FlowModality) and isinstance(settings.algorithm, MotionVectors)
+    """Whether a modality is made from the videos, or files beside them, and not from decoded frames alone."""
+    return isinstance(settings, FlowModality) and isinstance(settings.algorithm, MotionVectors | FlowFiles)
 
 
 def maker(settings: ModalityConfig) -> str:
-    """Return the module that makes a derived modality: that of its kind, but for motion vectors."""
-    return f"mml_core.modalities.{'motion_vectors' if from_videos(settings) else settings.kind}"
+    """Return the module that makes a derived modality: that of its kind, but for flow that is not computed."""
+    match settings:
+        case FlowModality(algorithm=MotionVectors()):
+            name = "motion_vectors"
+        case FlowModality(algorithm=FlowFiles()):
+            name = "flow_files"
+        case _:
+            name = settings.kind
+    return f"mml_core.modalities.{name}"
 
 
 def maker_roots(settings: ModalityConfig) -> list[str]:

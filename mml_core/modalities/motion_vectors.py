@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import torch
@@ -13,22 +12,14 @@ import torchvision
 
 from mml_core import __version__
 from mml_core.config.dataset import FlowModality, Limits
-from mml_core.errors import InputError
 from mml_core.flow.codec.motion_vectors import motion_vectors
 from mml_core.modalities.derived import open_rgb_shard, source_of
-from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
+from mml_core.modalities.from_videos import EncodedVideo, FramedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.sources import VideoError
-
-
-class _Video(NamedTuple):
-    """A video's file with its frames in the rgb shard, or the reason why these are missing."""
-
-    path: Path
-    frames: VideoEntry | str
 
 
 def make(making: Making) -> None:
@@ -59,10 +50,7 @@ def make_motion_vector_shard(
     not as many as in `rgb`.
     """
     with open_rgb_shard(rgb) as reader:
-        if {*reader.videos, *reader.quarantined} != set(videos):
-            raise InputError("holds other videos than the data set says", file=rgb, hint="run snakemake again")
-        known = {**reader.videos, **reader.quarantined}
-        source = source_of(reader)
+        known, source = framed_videos(reader, videos), source_of(reader)
     software = {
         "mml_core": __version__,
         "torchvision": torchvision.__version__,
@@ -71,10 +59,10 @@ def make_motion_vector_shard(
     }
     info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, software)
     encode = functools.partial(_encode, settings=settings, limits=limits, folder=output.parent)
-    write_videos({name: _Video(videos[name], known[name]) for name in known}, encode, info, output, threads)
+    write_videos(known, encode, info, output, threads)
 
 
-def _encode(video: _Video, *, settings: FlowModality, limits: Limits, folder: Path) -> EncodedVideo | VideoError:
+def _encode(video: FramedVideo, *, settings: FlowModality, limits: Limits, folder: Path) -> EncodedVideo | VideoError:
     frames = video.frames
     if isinstance(frames, str):
         return VideoError(frames)

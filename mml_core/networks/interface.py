@@ -52,6 +52,8 @@ class VideoNetwork(nn.Module):
     classifiers: ClassVar[tuple[str, ...]] = ("fc",)
     #: Names of its first convolutions, which are converted for other input channels.
     stems: ClassVar[tuple[str, ...]] = ("conv1",)
+    #: Name of the last block with a place in the picture, whose maps Grad-CAM weighs; one of those that can be kept.
+    cam_layer: ClassVar[str] = "layer4"
     #: Names of modules that weights from elsewhere may lack as a whole, and which then stay as they were drawn.
     additions: tuple[str, ...] = ()
     #: Inner blocks whose maps are part of the prediction; whoever needs some says so.

@@ -52,7 +52,7 @@ def score_videos(
     bar = tqdm(total=len(clips), unit="video", desc="scoring", mininterval=5, disable=not progress)
     with bar, torch.autocast(device.type, dtype=torch.float16, enabled=mixed and device.type == "cuda"):
         for batch in evaluation_loader(clips, VIEWS_PER_BATCH, workers):
-            for levels in _chunks(batch.inputs, device):
+            for levels in view_chunks(batch.inputs, device):
                 taken = normalised_inputs(levels, inputs)
                 for name, network in networks.items():
                     _collect(name, network(*taken[name]), logits, choices)
@@ -60,8 +60,8 @@ def score_videos(
     return ViewScores(*({name: torch.cat(parts) for name, parts in said.items()} for said in (logits, choices)))
 
 
-def _chunks(inputs: Mapping[str, Tensor], device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Yield the views (R, F, C, P, P) of a batch on `device`, VIEWS_PER_BATCH at a time."""
+def view_chunks(inputs: Mapping[str, Tensor], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield the views (R, F, C, P, P) of `inputs` by modality on `device`, VIEWS_PER_BATCH at a time."""
     total = len(next(iter(inputs.values())))
     for first in range(0, total, VIEWS_PER_BATCH):
         part = slice(first, first + VIEWS_PER_BATCH)

@@ -52,6 +52,7 @@ class S3d(VideoNetwork):
     #: Layout in memory of weights and activations, for `Module.to`.
     memory_format = torch.channels_last_3d
     stems = ("features.0.0.0",)
+    cam_layer = "features.15"
 
     def __init__(self, *, frames: int, channels: int, classes: int, dropout: float, gated: bool) -> None:
         super().__init__()

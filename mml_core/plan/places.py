@@ -36,6 +36,11 @@ def table_path(dataset: str, recipe: str, name: str) -> str:
     return f"<results>/{dataset}/tables/{recipe}/{name}"
 
 
+def figure_path(dataset: str, recipe: str, name: str) -> str:
+    """Return where a recipe's figure of a run on `dataset` is, `name` being that of the file."""
+    return f"<results>/{dataset}/figures/{recipe}/{name}"
+
+
 def shard_paths(data: DataPlan, folders: Iterable[str], splits: Iterable[str], ending: str = "h5") -> list[str]:
     """Return the shards of `splits` in the folders of some modalities, or with ending `json` their receipts."""
     names = data.shard_names(splits)

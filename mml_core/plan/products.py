@@ -56,13 +56,13 @@ def table_sources(
     """Return the score files of all `runs` that the table `name` is made from; `claims` are the recipe's, resolved."""
     if name in recipe.tables:
         table = recipe.tables[name]
-        return _sources(recipe, runs, table_references(table, runs[0]), table.split, table.protocol)
+        return score_sources(recipe, runs, table_references(table, runs[0]), table.split, table.protocol)
     if name in recipe.published:
         published = recipe.published[name]
-        return _sources(recipe, runs, published.references(), published.split, published.protocol)
+        return score_sources(recipe, runs, published.references(), published.split, published.protocol)
     needed = claimed_networks(claims or {})
     split = recipe.claims.split if recipe.claims else "validation"
-    return [one for protocol, refs in needed.items() for one in _sources(recipe, runs, refs, split, protocol)]
+    return [one for protocol, refs in needed.items() for one in score_sources(recipe, runs, refs, split, protocol)]
 
 
 def trained_on(sources: Iterable[Source], stages: Mapping[str, Stage]) -> list[str]:
@@ -74,7 +74,7 @@ def trained_on(sources: Iterable[Source], stages: Mapping[str, Stage]) -> list[s
 def submission_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:
     """Return the score files that the submission `name` is made from: those of the first run."""
     block = recipe.submissions[name]
-    return _sources(recipe, runs[:1], split_members(block.members), block.split, block.protocol)
+    return score_sources(recipe, runs[:1], split_members(block.members), block.split, block.protocol)
 
 
 def table_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, Any]:
@@ -104,7 +104,9 @@ def read_modalities(dataset: str, stages: Mapping[str, Stage]) -> list[str]:
     return sorted({name for document in documents if document.dataset == dataset for name in document.modalities})
 
 
-def _sources(recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str) -> list[Source]:
+def score_sources(
+    recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str
+) -> list[Source]:
     """Return the score files of the networks `references` in each of `runs`."""
     references, settings = list(references), recipe.protocols[protocol]
     key = protocol_key(protocol, settings)

@@ -91,6 +91,12 @@ def scoring_program(root: Path, stage: Stage, data: DataPlan) -> str:
     return program_digest(root, "score_stage", _modules(blocks), _kinds(data, document.scored_modalities()))
 
 
+def figure_roots(stages: Iterable[Stage]) -> list[str]:
+    """Return the modules that define the networks of `stages`, which a figure runs."""
+    configs = [stage.document.config for stage in stages]
+    return list(_modules(config.networks[name] for config in configs for name in config.trained))
+
+
 def _kinds(data: DataPlan, modalities: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({data.config.modalities[name].kind for name in modalities}))
 

@@ -12,6 +12,7 @@ from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.config.project import ProjectConfig, project_config
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.plan.claims import Pair, check_claims, resolve_claims
+from mml_core.plan.figures import check_figures, check_same_kinds
 from mml_core.plan.published import PublishedRow, published_rows
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.plan.table_checks import check_tables
@@ -48,12 +49,14 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
         name: plan_data(root / "config" / "datasets" / f"{name}.yaml", check_files=check_files)
         for name in (project.dataset, *sorted(named - {project.dataset}))
     }
+    check_same_kinds(recipes)
     data = all_data[project.dataset]
     runs, published, claims = {}, {}, {}
     for name, recipe in recipes.items():
         file = root / "config" / "recipes" / f"{name}.yaml"
         runs[name] = plan_runs(data, recipe, file, all_data)
         check_tables(all_data, runs[name][0], recipe, file)
+        check_figures(all_data, runs[name][0], recipe, file)
         published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)

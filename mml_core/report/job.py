@@ -25,8 +25,8 @@ from mml_core.report.content import (
     table_grid,
 )
 from mml_core.report.images import image_uri
-from mml_core.report.page import CombinedPage, Page, PaperTable
-from mml_core.report.paper import claims_part, paper_table_part
+from mml_core.report.page import CombinedPage, FigurePart, Page, PaperTable
+from mml_core.report.paper import claims_part, figure_part, paper_table_part
 from mml_core.shards import ModalityStore
 
 WHEEL_PX = 112
@@ -49,6 +49,9 @@ class ReportFiles:
     titles: Mapping[str, str] = field(default_factory=dict)  # of the published tables
     matrices: Mapping[str, Path] = field(default_factory=dict)  # pictures of published tables of pairs
     claims: Path | None = None
+    figure_tables: Mapping[str, Path] = field(default_factory=dict)
+    figure_pictures: Mapping[str, Path] = field(default_factory=dict)
+    captions: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kind and title of the figures
 
 
 def make_page(files: ReportFiles) -> Page:
@@ -77,6 +80,7 @@ def make_page(files: ReportFiles) -> Page:
         ],
         confusion=None if plan.config.multi_label else confusion_part(row["name"], combined),
         clips=sample_clips(stores, combined),
+        figures=_figures(files),
         wheel_uri=image_uri(colour_wheel(WHEEL_PX)),
         quality=quality_part(plan.annotations, files.quality),
         settings=[(stage, settings_text(path)) for stage, path in files.configs.items()],
@@ -102,6 +106,17 @@ def _paper_tables(files: ReportFiles) -> list[PaperTable]:
     return [
         paper_table_part(name, files.titles[name], path, files.matrices.get(name))
         for name, path in files.published.items()
+    ]
+
+
+def _figures(files: ReportFiles) -> list[FigurePart]:
+    if missing := [
+        name for name in files.figure_tables if name not in files.figure_pictures or name not in files.captions
+    ]:
+        raise InputError(f"the figure {missing[0]!r} has no picture or no caption", hint="pass one for each figure")
+    return [
+        figure_part(name, *files.captions[name], path, files.figure_pictures[name])
+        for name, path in files.figure_tables.items()
     ]
 
 

@@ -98,6 +98,17 @@ class Claims:
 
 
 @dataclass(frozen=True)
+class FigurePart:
+    """A figure of the recipe: its picture, what it shows, and the numbers in it."""
+
+    name: str
+    title: str
+    note: str
+    uri: str
+    grid: Grid
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything on the page. `facts` are (name, value); `settings` are (stage, text); `chance` is in percent."""
 
@@ -112,6 +123,7 @@ class Page:
     curves: Sequence[StageCurves]
     confusion: Confusion | None
     clips: Sequence[Clip]
+    figures: Sequence[FigurePart]
     wheel_uri: str
     quality: Quality
     settings: Sequence[tuple[str, str]]

@@ -11,11 +11,24 @@ from mml_core.errors import InputError
 from mml_core.evaluation.claims import readable_claims
 from mml_core.evaluation.paper_table import heading, readable_paper_table
 from mml_core.report.images import png_uri
-from mml_core.report.page import Cell, Claims, Grid, PaperTable, Tone, text_grid
+from mml_core.report.page import Cell, Claims, FigurePart, Grid, PaperTable, Tone, text_grid
 
 #: Verdicts of `claims.build_claims`, in the order in which they are counted.
 TONES: dict[str, Tone] = {"holds": "good", "contradicted": "bad", "open": "neutral"}
 VERDICT = "Verdict"
+_INTERVALS = "Percentages are means over the seeds with their 95 % bootstrap intervals over seeds and videos."
+#: What figures show, by their kind.
+FIGURE_NOTES = {
+    "curve": _INTERVALS,
+    "speed": "Seconds are means over the timed videos on the named device, from decoded frames to the modalities and "
+    f"from these to scores, without reading and decoding. {_INTERVALS}",
+    "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
+    "seeds and videos of the class, paired, where these are enough. The classes were chosen by these differences: the "
+    "largest are larger than they would be on other videos.",
+    "maps": "What speaks for the true class, from blue to red, each clip to its own scale, over the frames of the clip "
+    "in the middle; above it the softmax of the class. On the left the top-1 of the whole split. Networks are those of "
+    "the first seed.",
+}
 
 
 def paper_table_part(name: str, title: str, table_file: Path, matrix_file: Path | None) -> PaperTable:
@@ -47,6 +60,13 @@ def claims_part(claims_file: Path) -> Claims:
     ]
     facts = [("Claims", str(len(table))), *((verdict.capitalize(), str(counts[verdict])) for verdict in TONES)]
     return Claims(facts, Grid(plain.headings, plain.numeric, rows))
+
+
+def figure_part(name: str, kind: str, title: str, table_file: Path, picture_file: Path) -> FigurePart:
+    """Return a figure for the page; raises InputError where its files are no table and no picture."""
+    table = _read(table_file, "table of a figure").drop(columns=["recipe", "dataset"], errors="ignore")
+    shown = table.rename(columns={column: column.replace("_", " ") for column in table.columns})
+    return FigurePart(name, title, FIGURE_NOTES.get(kind, ""), png_uri(picture_file), _grid(shown))
 
 
 def _read(path: Path, kind: str) -> pd.DataFrame:

@@ -43,6 +43,7 @@ def main() -> None:
             settings,
             arguments.rgb,
             shard_files(plan, arguments.shard),
+            plan.annotations.root,
             plan.config.limits,
             arguments.output,
             arguments.threads,

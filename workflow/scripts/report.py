@@ -30,6 +30,11 @@ def main() -> None:
         "--matrices", nargs="*", default=[], type=named_file, metavar="NAME=FILE", help="pictures of tables of pairs"
     )
     parser.add_argument("--claims", nargs="?", type=Path, metavar="CSV")
+    parser.add_argument("--figure-tables", nargs="*", default=[], type=named_file, metavar="NAME=CSV")
+    parser.add_argument("--figure-pictures", nargs="*", default=[], type=named_file, metavar="NAME=PNG")
+    parser.add_argument(
+        "--captions", default={}, type=json.loads, metavar="JSON", help="kind and title of figures, by name"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="HTML")
     arguments = parser.parse_args()
     files = ReportFiles(
@@ -44,6 +49,9 @@ def main() -> None:
         titles=arguments.titles,
         matrices=dict(arguments.matrices),
         claims=arguments.claims,
+        figure_tables=dict(arguments.figure_tables),
+        figure_pictures=dict(arguments.figure_pictures),
+        captions=arguments.captions,
     )
     write_text(arguments.output, render_page(make_page(files)))
 

@@ -34,6 +34,8 @@ class NetworkBase(Strict):
     parts: ClassVar[tuple[str, ...]]
     #: Inner blocks whose feature maps it can be asked for.
     blocks: ClassVar[tuple[str, ...]] = ()
+    #: Whether it ends in average pooling and a linear classifier `fc`.
+    pooled: ClassVar[bool] = False
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "

@@ -19,6 +19,7 @@ class ResNext3dNetwork(OneStream):
     module = "mml_core.networks.resnext3d"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
     blocks = ("layer1", "layer2", "layer3", "layer4")
+    pooled = True
 
     architecture: Literal["resnext3d"]
     depth: Literal["tiny", 50, 101] = Field(

@@ -18,6 +18,7 @@ class S3dNetwork(OneStream):
 
     module = "mml_core.networks.s3d"
     parts = ("features", "fc")
+    pooled = True
 
     architecture: Literal["s3d", "s3dg"]
     dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout before the classifier")

@@ -1,0 +1,144 @@
+"""Figures of a paper that are made of networks and their scores: `results/figures/NAME.csv` and `.png`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mml_core.config.annotations import Split
+from mml_core.config.base import Strict
+from mml_core.config.dataset import Name
+from mml_core.config.references import NetworkRef, split_reference
+from mml_core.config.tables import Members, split_members
+
+
+class Figure(Strict):
+    """What all figures have in common."""
+
+    #: Whether it is drawn by running networks, and not from their scores alone.
+    runs_networks: ClassVar[bool] = False
+
+    title: str = Field(min_length=1, max_length=200, description="what the figure is about, one line for people")
+    split: Split = Field(default="validation", description="which videos it is about")
+    protocol: Name = Field(description="name of one of the recipe's protocols")
+
+    def members(self) -> list[str]:
+        """Return the networks of each of its rows, several joined by ` + `."""
+        raise NotImplementedError
+
+    def references(self) -> list[str]:
+        """Return the networks that the figure needs."""
+        return list(dict.fromkeys(reference for members in self.members() for reference in split_members(members)))
+
+
+class Point(Strict):
+    """A place on the x axis of a curve."""
+
+    x: float | str = Field(description="a number, or a label")
+    members: Members = Field(description="our network, or several joined by ` + `")
+
+    @property
+    def label(self) -> str:
+        """What stands below the axis."""
+        return self.x if isinstance(self.x, str) else f"{self.x:g}"
+
+
+class CurveFigure(Figure):
+    """Accuracy of networks or ensembles over a number that they differ by (MARS, Fig. 4b)."""
+
+    kind: Literal["curve"]
+    x_label: str = Field(default="", max_length=80, description="what the x axis says")
+    points: tuple[Point, ...] = Field(
+        min_length=2,
+        max_length=100,
+        description="from left to right; where all x are numbers they are to scale, else evenly spaced",
+    )
+
+    def members(self) -> list[str]:
+        """Return the networks of each point."""
+        return [point.members for point in self.points]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> CurveFigure:
+        labels = [point.label for point in self.points]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"points: two have x {twice[0]}")
+        return self
+
+
+class SpeedFigure(Figure):
+    """Accuracy over the seconds that a video takes, modalities and networks (MARS, Figs. 1 and 4a).
+
+    Seconds are measured when the figure is made, on its device, from stored frames: the kinds of flow that are compared are
+    those that the networks read. Reading and decoding do not count.
+    """
+
+    runs_networks: ClassVar[bool] = True
+
+    kind: Literal["speed"]
+    rows: dict[str, Members] = Field(
+        min_length=1, description="networks by the name that the point carries, several joined by ` + `"
+    )
+    timed_videos: int = Field(default=8, ge=1, le=256, description="videos of the split that are timed, evenly spread")
+
+    def members(self) -> list[str]:
+        """Return the networks of each row."""
+        return list(self.rows.values())
+
+
+class ClassesFigure(Figure):
+    """The classes that gain and lose most from one row to another, with all rows' accuracies (MARS, Fig. 5)."""
+
+    kind: Literal["classes"]
+    rows: dict[str, Members] = Field(
+        min_length=2, max_length=8, description="networks by the name of the row, several joined by ` + `"
+    )
+    before: str = Field(description="name of the row that is compared with")
+    after: str = Field(description="name of the row whose gains and losses are looked for")
+    most: int = Field(default=3, ge=1, le=20, description="classes that gain most, and as many that lose most")
+
+    def members(self) -> list[str]:
+        """Return the networks of each row."""
+        return list(self.rows.values())
+
+    @model_validator(mode="after")
+    def _known_rows(self) -> ClassesFigure:
+        for name in (self.before, self.after):
+            if name not in self.rows:
+                raise ValueError(f"no row {name!r}; there are {', '.join(self.rows)}")
+        if self.before == self.after:
+            raise ValueError("before and after are the same row")
+        return self
+
+
+class MapsFigure(Figure):
+    """Where networks look: activation maps of a few videos, with the softmax of the true class (MARS, Fig. 6)."""
+
+    runs_networks: ClassVar[bool] = True
+
+    kind: Literal["maps"]
+    networks: dict[str, NetworkRef] = Field(
+        min_length=1, max_length=8, description="whole networks by the name that their row carries"
+    )
+    method: Literal["grad_cam", "cam"] = Field(
+        default="grad_cam",
+        description="grad_cam: Grad-CAM (Selvaraju et al. 2017), of any network; cam: class activation maps (Zhou et al. "
+        "2016), of networks that end in average pooling and a linear classifier",
+    )
+    videos: int = Field(default=3, ge=1, le=6, description="videos, of classes that are evenly spread")
+    frames: int = Field(default=2, ge=1, le=4, description="frames of the clip in the middle that are shown")
+
+    def members(self) -> list[str]:
+        """Return the networks."""
+        return list(self.networks.values())
+
+    @model_validator(mode="after")
+    def _whole_networks(self) -> MapsFigure:
+        for reference in self.networks.values():
+            if split_reference(reference)[2]:
+                raise ValueError(f"networks: {reference} is a part of a network; maps are those of whole networks")
+        return self
+
+
+FigureConfig = Annotated[CurveFigure | SpeedFigure | ClassesFigure | MapsFigure, Field(discriminator="kind")]

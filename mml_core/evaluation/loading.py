@@ -1,0 +1,82 @@
+"""From the weights of a stage and shards to networks that can be run on the views of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from mml_core.clips import EvaluationClips, Sample, usable_videos
+from mml_core.config.tables import ProtocolConfig
+from mml_core.data.stores import open_stores
+from mml_core.errors import InputError
+from mml_core.networks import VideoNetwork, build_network, hand_over
+from mml_core.networks.inputs import Input, clip_shape, inputs_of
+from mml_core.networks.interface import ClipShape
+from mml_core.networks.stage_weights import read_about, read_weights, stage_sha256
+from mml_core.plan.stages import DataPlan, StageDocument
+
+
+class TrainedStage(NamedTuple):
+    """A stage by its file of weights."""
+
+    weights: Path
+    document: StageDocument
+    classes: tuple[str, ...]
+
+
+class TrainedNetwork(NamedTuple):
+    """A network with its weights, and what it takes."""
+
+    network: VideoNetwork
+    inputs: tuple[Input, ...]
+    shape: ClipShape
+
+
+def open_stage(weights: Path) -> TrainedStage:
+    """Return the stage whose weights are at `weights`; raises InputError where they are damaged, or of no stage."""
+    stage_sha256(weights)
+    about = read_about(weights)
+    try:
+        document = StageDocument.model_validate(about.get("document"))
+    except ValidationError as error:
+        raise InputError(f"does not say which stage it is of ({error})", file=weights) from error
+    return TrainedStage(weights, document, tuple(about["classes"]))
+
+
+def split_clips(
+    stage: TrainedStage,
+    plan: DataPlan,
+    shards: Path,
+    split: str,
+    protocol: ProtocolConfig,
+    *,
+    more: Mapping[str, str] | None = None,
+) -> EvaluationClips:
+    """Return the views, under `protocol`, of the videos of `split` that all modalities have.
+
+    Modalities are those that the stage's trained networks read, and `more`, names to folders of shards in `shards`.
+    Raises InputError where no video is left.
+    """
+    stores = open_stores(plan, shards, {**stage.document.scored_modalities(), **(more or {})}, [split])
+    videos = [Sample(video.video_id, video.labels) for video in plan.videos(split)]
+    samples = usable_videos(stores, videos)
+    if not samples:
+        raise InputError(
+            f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
+        )
+    clip, multi_label = stage.document.config.clip, plan.config.multi_label
+    return EvaluationClips(stores, samples, clip, protocol, class_count=len(stage.classes), multi_label=multi_label)
+
+
+def load_network(stage: TrainedStage, name: str, clips: EvaluationClips) -> TrainedNetwork:
+    """Return the trained network `name` of `stage`, on the CPU, with what it takes of `clips`."""
+    config = stage.document.config
+    block = config.networks[name]
+    kinds = {modality: clips.stores[modality].info.kind for modality in block.modalities}
+    shape = clip_shape(block, config.clip, kinds)
+    network = build_network(block, shape, classes=len(stage.classes))
+    hand_over(network, read_weights(stage.weights, name), reset_head=False, source=f"{stage.weights}: {name}")
+    return TrainedNetwork(network, inputs_of(block, kinds), shape)

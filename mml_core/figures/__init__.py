@@ -1,0 +1,1 @@
+"""Figures of networks and their scores: tables and pictures."""

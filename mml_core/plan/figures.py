@@ -1,0 +1,87 @@
+"""What the figures of a recipe are made from: score files, and for those that run networks weights and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mml_core.config.figures import ClassesFigure, Figure, MapsFigure
+from mml_core.config.recipe import RecipeConfig
+from mml_core.errors import InputError
+from mml_core.plan.products import Runs, Source, score_sources
+from mml_core.plan.stages import DataPlan, Stage, stages_of
+
+
+def figure_script(recipe: RecipeConfig, name: str) -> str:
+    """Return the name of the script that makes the figure `name`."""
+    return f"{recipe.figures[name].kind}_figure"
+
+
+def figure_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:
+    """Return the score files of all `runs` that the figure `name` is made from."""
+    figure = recipe.figures[name]
+    return score_sources(recipe, runs, figure.references(), figure.split, figure.protocol)
+
+
+def figure_stages(recipe: RecipeConfig, stages: Mapping[str, Stage], name: str) -> list[Stage]:
+    """Return the stages of a run whose networks the figure `name` runs: none, where it is made from scores alone."""
+    figure = recipe.figures[name]
+    return [stages[one] for one in stages_of(figure.references(), stages)] if figure.runs_networks else []
+
+
+def figure_modalities(data: DataPlan, stages: list[Stage]) -> dict[str, str]:
+    """Return the modalities that a figure that runs networks of `stages` reads, by name: the folders of their shards.
+
+    Frames are always among them: pictures are drawn over them, and other modalities computed from them.
+    """
+    rgb = data.config.rgb_name
+    read = {name: folder for stage in stages for name, folder in stage.document.scored_modalities().items()}
+    return {rgb: data.config.modality_key(rgb), **dict(sorted(read.items()))}
+
+
+def figure_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, Any]:
+    """Return what the script of the figure `name` is asked: the recipe's blocks with their defaults, as plain data."""
+    content = recipe.model_dump(mode="json", include={"protocols", "figures"})
+    figure = content["figures"][name]
+    protocol = content["protocols"][recipe.figures[name].protocol]
+    return {"recipe": recipe.name, "dataset": dataset, "name": name, "figure": figure, "protocol": protocol}
+
+
+def check_figures(
+    all_data: Mapping[str, DataPlan], stages: Mapping[str, Stage], recipe: RecipeConfig, file: Path
+) -> None:
+    """Raise InputError for a figure that cannot be drawn of its networks' data sets, `all_data` by name."""
+    for name, figure in recipe.figures.items():
+        datasets = {stages[one].document.dataset for one in stages_of(figure.references(), stages)}
+        if figure.runs_networks and len(datasets) > 1:
+            raise InputError(
+                f"figures.{name}: its networks are of several data sets, {' and '.join(sorted(datasets))}",
+                file=file,
+                hint="networks that are run for a figure see the same videos",
+            )
+        if isinstance(figure, ClassesFigure | MapsFigure):
+            _check_one_label(name, figure, [all_data[one] for one in datasets], file)
+
+
+def check_same_kinds(recipes: Mapping[str, RecipeConfig]) -> None:
+    """Raise InputError where two of a run's `recipes` have figures of one name and of different kinds."""
+    kinds: dict[str, tuple[str, str]] = {}
+    for recipe in recipes.values():
+        for name, figure in recipe.figures.items():
+            kind, other = kinds.setdefault(name, (figure.kind, recipe.name))
+            if kind != figure.kind:
+                raise InputError(
+                    f"figures.{name} is of kind {figure.kind} in recipe {recipe.name!r} and {kind} in {other!r}",
+                    hint="results/figures joins the figures of all chosen recipes by name: give one another name",
+                )
+
+
+def _check_one_label(name: str, figure: Figure, data: list[DataPlan], file: Path) -> None:
+    if several := [one.config.name for one in data if one.config.multi_label]:
+        raise InputError(
+            f"figures.{name}: videos of data set {several[0]!r} have several labels, and a figure of kind "
+            f"{figure.kind} is about the one true class",
+            file=file,
+            hint="kinds curve and speed are about any data set",
+        )
