@@ -37,7 +37,7 @@ def write_quality_table(plan: DataPlan, shard_folder: Path, output: Path) -> Non
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Quarantined._fields)
-    writer.writerows(sorted([*rows, *(Quarantined(*video) for video in annotations.missing)]))
+    writer.writerows(sorted([*rows, *(Quarantined(*video) for video in plan.annotations.missing)]))
     write_text(output, text.getvalue())
 
 
