@@ -101,7 +101,7 @@ def test_videos_that_are_missing_and_may_be_have_rows_and_do_not_count(videos: P
     make_all(dataset, videos / "rgb")
     gone = [MissingVideo(split, f"{split} {i}", f"{i}.mp4", "missing: x") for split in ("test", "train") for i in "abc"]
     annotations = replace(load_annotations(dataset, check_files=False), missing=tuple(gone))
-    write_quality_table(dataset, annotations, videos / "rgb", videos / "quality.csv")
+    write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "quality.csv")
     _, *found = table(videos / "quality.csv")
     assert [row[3] for row in found] == ["missing: x"] * 3 + ["missing: x"] * 3 + ["empty file"]
     assert found[0] == ["test", "test a", "a.mp4", "missing: x"]
