@@ -20,7 +20,7 @@ from mml_core.config.learning import AdamConfig, OptimizerConfig
 from mml_core.config.stage import StageConfig
 from mml_core.cost.sketch import Learning, Sketch, learning_by_turn, learning_network
 from mml_core.errors import InputError
-from mml_core.networks import saved_bytes
+from mml_core.networks.memory import saved_bytes
 from mml_core.training.micro_batches import cut, processes_per_group
 
 FLOAT32 = 4

@@ -4,7 +4,6 @@ from mml_core.networks.build import build_network
 from mml_core.networks.cost import gflops_per_clip, parameters_millions
 from mml_core.networks.handover import HandOver, convert_input_channels, hand_over
 from mml_core.networks.interface import ClipShape, Prediction, VideoNetwork
-from mml_core.networks.memory import saved_bytes
 from mml_core.networks.parameter_groups import parameter_groups
 
 __all__ = [
@@ -18,5 +17,4 @@ __all__ = [
     "hand_over",
     "parameter_groups",
     "parameters_millions",
-    "saved_bytes",
 ]

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from mml_core.config.base import digest
+from mml_core.config.networks import NetworkBase
+from mml_core.config.objectives import ObjectiveBase
 from mml_core.kinds import kind_rows
 from mml_core.plan.code_digest import code_digest
 from mml_core.plan.stages import DataPlan, Stage
@@ -101,5 +103,5 @@ def _kinds(data: DataPlan, modalities: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({data.config.modalities[name].kind for name in modalities}))
 
 
-def _modules(blocks: Iterable[object]) -> tuple[str, ...]:
-    return tuple(sorted({getattr(block, "module", "mml_core.networks.build") for block in blocks}))
+def _modules(blocks: Iterable[NetworkBase | ObjectiveBase]) -> tuple[str, ...]:
+    return tuple(sorted({block.module for block in blocks}))
