@@ -9,7 +9,8 @@ import torch
 from network_helpers import build, build_3d, network_config
 from torch import Tensor, nn
 
-from mml_core.networks import ClipShape, build_network, saved_bytes
+from mml_core.networks import ClipShape, build_network
+from mml_core.networks.memory import saved_bytes
 from mml_core.networks.shift import temporal_shift
 
 NETWORKS = {
