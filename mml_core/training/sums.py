@@ -15,14 +15,15 @@ from mml_core.training.processes import Processes
 class Sums:
     """Sums by network and quantity, kept on the device so that adding to them waits for nothing.
 
-    Quantities are `clips`, `loss`, each term of the objective, and with one label a video `train_top1`.
+    Quantities are `clips`, `loss`, each term of the objective, and with one label a video `train_top1`. They begin with
+    those that were `saved`, which are of all processes: one of these `counts` them, the others begin with zeros.
     """
 
-    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device) -> None:
+    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device, *, counts: bool = True) -> None:
         self.device = device
         self.keys = {name: list(values) for name, values in saved.items()}
         self.values = {
-            name: torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+            name: torch.tensor(list(values.values()), dtype=torch.float64, device=device) * counts
             for name, values in saved.items()
         }
 
