@@ -26,6 +26,8 @@ from mml_core.plan.stages import Stage, StageDocument
 from mml_core.runtime.cli import EXIT_STOPPED, Stopped
 from mml_core.shards import ModalityStore
 from mml_core.training.job import StageFiles, _fingerprint, open_stage_data, train_stage
+from mml_core.training.processes import ALONE
+from mml_core.training.sums import Sums
 
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
 
@@ -251,3 +253,11 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
     )
     assert "going on at epoch" in again.stdout
     assert same(undisturbed.weights, where.weights)
+
+
+def test_processes_that_go_on_at_the_end_of_an_epoch_sum_the_same_quantities() -> None:
+    """The second of two began with none, so that it had nothing to add up when the first did, and both hung."""
+    saved = {"net": {"clips": 8.0, "loss": 4.0, "cross_entropy": 4.0, "train_top1": 200.0}}
+    first, second = (Sums(saved, torch.device("cpu"), counts=counts) for counts in (True, False))
+    assert first.as_dict(ALONE) == saved
+    assert second.as_dict(ALONE) == {"net": dict.fromkeys(saved["net"], 0.0)}
