@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imsave
 from report_files import EVIL, IDS, Reader, make_files
 
 from mml_core.errors import InputError
@@ -43,6 +44,33 @@ def test_page_has_every_part(files: ReportFiles) -> None:
         assert wanted in text, wanted
     assert page.tags.count("img") == 2 + 1 + 1 + 3 * 3  # curves, confusion, wheel, three clips in three modalities
     assert "Confusion of" in text and "Class by class" in text
+
+
+def with_figure(files: ReportFiles, folder: Path) -> ReportFiles:
+    (folder / "f.csv").write_text(f"recipe,dataset,x,top1_low,empty\nsingle,toy,{EVIL},12.50,\n")
+    imsave(folder / "f.png", np.zeros((2, 3, 3), np.uint8))
+    tables, pictures = {"fig_4b": folder / "f.csv"}, {"fig_4b": folder / "f.png"}
+    return replace(files, figure_tables=tables, figure_pictures=pictures, captions={"fig_4b": ["curve", EVIL]})
+
+
+def test_figures_stand_with_picture_caption_and_numbers(files: ReportFiles, tmp_path: Path) -> None:
+    before = Reader(render_page(make_page(files)))
+    assert "Figures" not in before.text
+    html = render_page(make_page(with_figure(files, tmp_path)))
+    page = Reader(html)
+    text = " ".join(" ".join(page.text).split())
+    assert EVIL not in html and f"Figures {EVIL} Percentages are means over the seeds" in text
+    assert "top1 low" in text and "12.50" in text
+    assert page.tags.count("img") == before.tags.count("img") + 1
+    assert any(address.startswith("data:image/png;base64,") for address in page.addresses)
+
+
+def test_a_figure_without_its_picture_is_told(files: ReportFiles, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the figure 'fig_4b' has no picture or no caption"):
+        make_page(replace(with_figure(files, tmp_path), captions={}))
+    (tmp_path / "none.png").write_bytes(b"GIF89a")
+    with pytest.raises(InputError, match="is no PNG picture"):
+        make_page(replace(with_figure(files, tmp_path), figure_pictures={"fig_4b": tmp_path / "none.png"}))
 
 
 def test_page_needs_nothing_from_elsewhere(files: ReportFiles) -> None:

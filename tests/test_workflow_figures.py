@@ -1,0 +1,81 @@
+"""Figures as targets: what their jobs need is planned, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from checkouts import DATASET, DEFAULTS, Checkout
+from video_files import make_videos
+
+pytestmark = pytest.mark.workflow
+
+STAGES = {
+    "ce": {"networks": {name: {"modality": name, "init": "random"} for name in ("rgb", "flow")}},
+    "other": {"networks": {"rgb": {"modality": "rgb", "init": "random"}}, "seed": 1},
+}
+FIGURES = {
+    "fig_curve": {
+        "kind": "curve",
+        "title": "Curve",
+        "protocol": "one_view",
+        "points": [{"x": 1, "members": "ce.rgb"}, {"x": 2, "members": "other.rgb"}],
+    },
+    "fig_speed": {"kind": "speed", "title": "Speed", "protocol": "one_view", "rows": {"Flow": "ce.flow"}},
+    "fig_classes": {
+        "kind": "classes",
+        "title": "Classes",
+        "protocol": "one_view",
+        "rows": {"RGB": "ce.rgb", "Flow": "ce.flow"},
+        "before": "RGB",
+        "after": "Flow",
+    },
+    "fig_maps": {"kind": "maps", "title": "Maps", "protocol": "still", "networks": {"RGB": "ce.rgb"}},
+}
+RECIPE = {
+    "defaults": DEFAULTS,
+    "stages": STAGES,
+    "protocols": {"one_view": {}, "still": {"static": True}},
+    "tables": {"ensemble_table": {"protocol": "one_view"}},
+    "figures": FIGURES,
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout with videos and a recipe that has a figure of each kind; nothing is made."""
+    made = Checkout.create(tmp_path_factory.mktemp("figures") / "checkout")
+    make_videos(made.root / "videos")
+    made.dataset(DATASET)
+    made.configure(recipe=["figures"])
+    made.recipe("figures", RECIPE)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "stages"),
+    [
+        ("fig_curve", "score_figure", ["ce", "other"]),
+        ("fig_classes", "score_figure", ["ce"]),
+        ("fig_speed", "network_figure", ["ce"]),
+        ("fig_maps", "network_figure", ["ce"]),
+    ],
+)
+def test_a_figure_needs_its_own_stages_alone(checkout: Checkout, name: str, rule: str, stages: list[str]) -> None:
+    jobs = checkout.planned("--", f"results/figures/{name}.csv", f"results/figures/{name}.png")
+    assert [job for job in jobs if "figure" in job] == ["combined_figure", rule]
+    assert [job for job in jobs if job.startswith("train_stage")] == [f"train_stage:{stage}" for stage in stages]
+    assert jobs.count("recipe_table") == jobs.count("recipe_report") == 0
+
+
+def test_a_page_shows_all_figures_of_its_recipe(checkout: Checkout) -> None:
+    jobs = checkout.planned()
+    assert (jobs.count("score_figure"), jobs.count("network_figure"), jobs.count("combined_figure")) == (2, 2, 0)
+
+
+def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Checkout) -> None:
+    checkout.recipe("more", {**RECIPE, "figures": {"fig_maps": FIGURES["fig_speed"]}})
+    checkout.configure(recipe=["figures", "more"])
+    try:
+        output = checkout.run("-n", expect=1)
+    finally:
+        checkout.configure(recipe=["figures"])
+    assert "figures.fig_maps is of kind speed in recipe 'more' and maps in 'figures'" in output
