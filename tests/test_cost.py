@@ -17,11 +17,12 @@ from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks.s3d import S3dNetwork
 from mml_core.config.objectives import MarsConfig
-from mml_core.config.recipe import RecipeConfig
-from mml_core.cost import command
+from mml_core.config.recipe import RecipeConfig, load_recipe
+from mml_core.cost import command, hours
 from mml_core.cost.command import RATES, print_cost
 from mml_core.cost.counts import Counted, Given, count_videos
 from mml_core.cost.hours import Jobs, Prices, Row, price_jobs, stage_rows, table_row
+from mml_core.cost.memory import Memory
 from mml_core.cost.needs import Table, joined, needed_tables
 from mml_core.cost.rates import Rate, Setting, choose_device, describe, estimate, read_rates
 from mml_core.cost.sketch import Sketch
@@ -445,6 +446,42 @@ def test_the_projects_recipes_at_the_published_rate(
     paper = rows("paper_mml")
     assert paper["table_X"]["stages"] == "3" and int(paper["claims"]["stages"]) <= int(paper["all tables"]["stages"])
     capsys.readouterr()
+
+
+SIZES = {"kinetics400": (240_000, 19_800, 400), "mini_kinetics": (80_000, 5_000, 200)}
+SIZES |= {"something_v1": (86_017, 11_522, 174)}
+SIZES |= {f"ucf101{split}": (9_537, 3_783, 101) for split in ("", "_2", "_3")}
+SIZES |= {f"hmdb51{split}": (3_570, 1_530, 51) for split in ("", "_2", "_3")}
+#: The data sets of which each recipe has stages.
+MARS = {
+    "paper_mars_16f": ["kinetics400", "mini_kinetics", "ucf101", "hmdb51", "something_v1"],
+    "paper_mars_64f": ["kinetics400", *(name for name in SIZES if name[:4] in ("ucf1", "hmdb")), "something_v1"],
+    "mars_alpha": ["mini_kinetics"],
+    "d3d": ["kinetics400"],
+}
+
+
+@pytest.mark.parametrize("recipe", MARS)
+def test_mars_is_priced_from_given_counts(
+    recipe: str, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a pass and its memory are is tested elsewhere."""
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(command, "forward_gflops", lambda sketch, side: 10.0)
+    monkeypatch.setattr(hours, "stage_memory", lambda *arguments: Memory(1e9, 0, 0, 0, 0, 0))
+    names = dict.fromkeys(["kinetics400", *MARS[recipe]])
+    counts = [f"--count={name}={','.join(map(str, SIZES[name]))}" for name in names]
+    print_cost(["--dataset", "kinetics400", "--recipe", recipe, *counts, "--stages", "--csv", str(tmp_path / "c.csv")])
+    with (tmp_path / "c.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    blocks = load_recipe(project / f"config/recipes/{recipe}.yaml").stages
+    stages = {row["name"]: row for row in rows if row["kind"] == "stage"}
+    for name, row in stages.items():
+        block = blocks[name]
+        assert int(row["clips"]) == len(block.trained) * block.epochs * SIZES[block.dataset or "kinetics400"][0], name
+    assert stages.keys() == blocks.keys() and float(rows[0]["training_h"]) > 0
+    out = capsys.readouterr().out
+    assert all(f"Data set {name}: videos {SIZES[name][0]:,} train" in out for name in names)
 
 
 def test_the_benchmark_writes_rates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,19 @@ def test_protocols_in_words(keys: dict, words: str) -> None:
     assert describe_protocol(ProtocolConfig(**keys), [224, 112, 224]) == words
 
 
+def test_rows_are_about_the_data_set_of_their_stage() -> None:
+    ensembles = {"both": EnsembleConfig(members=["mml.rgb", "mml.flow"])}
+    wanted = request(ensembles=ensembles).model_copy(update={"datasets": {"mml": "ucf101"}})
+    table = build_table(wanted, [members()])
+    assert dict(zip(table["name"], table["dataset"], strict=True)) == {
+        "mml.rgb": "ucf101",
+        "mml.flow": "ucf101",
+        "ce.rgb": "toy",
+        "both": "ucf101",
+    }
+    assert [best_row(table, name) for name in (None, "ucf101", "toy", "of no row")] == [3, 3, 2, 3]
+
+
 def test_listed_networks_only() -> None:
     assert list(build_table(request(networks=("ce.rgb",)), [members()])["name"]) == ["ce.rgb"]
 

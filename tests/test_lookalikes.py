@@ -93,7 +93,7 @@ def kinetics400(sources: dict[str, Path]) -> set[str]:
         for label, name in kinetics_rows(split):
             if (label, name[0]) != ("bowling", "k"):
                 folder = label.replace(" ", "_") if split == "train" else label
-                put(sources[".mp4"], data / split / folder / f"{name}_000026_000036.mp4")
+                put(sources[".mp4"], data / "videos" / split / folder / f"{name}_000026_000036.mp4")
                 ids.add(f"{name}_000026_000036")
     return ids
 
@@ -134,7 +134,7 @@ def made(dataset: DatasetConfig, folder: Path) -> tuple[DataPlan, ModalityStore,
         settings, rate = dataset.modalities["rgb"], dataset.folder_frames_per_sec
         shard = folder / f"{name}.h5"
         make_rgb_shard(paths, "rgb", settings, dataset.limits, shard, 2, folder_frames_per_sec=rate)
-    write_quality_table(dataset, plan.annotations, folder, folder / "quality.csv")
+    write_quality_table(plan, folder, folder / "quality.csv")
     with (folder / "quality.csv").open(newline="") as file:
         _, *rows = csv.reader(file)
     return plan, ModalityStore([folder / f"{name}.h5" for name in plan.shards]), rows

@@ -25,6 +25,7 @@ from mml_core.plan.products import (
     table_request,
     table_script,
     table_sources,
+    trained_on,
 )
 from mml_core.plan.published import published_rows
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
@@ -124,6 +125,7 @@ def test_scripts_get_requests_that_they_understand(planned: Planned) -> None:
     requests = {name: table_request("d", recipe, name) for name in table_names(recipe)}
     table = TableRequest.model_validate(requests["of_c"])
     assert (table.recipe, table.dataset, table.name) == ("r", "d", "of_c")
+    assert table.datasets == {}, "all stages are trained on the run's own"
     assert (table.table, table.protocol) == (recipe.tables["of_c"], recipe.protocols["two"])
     published = PublishedRequest.model_validate(requests["table_I"])
     assert (published.table, published.protocols) == (recipe.published["table_I"], recipe.protocols)
@@ -161,5 +163,9 @@ def test_first_weights_lie_with_the_data_set_that_they_were_trained_on(planned: 
     assert first_weights(c, {**stages, b.key: elsewhere}) == [
         ("rgb", f"{folder}/weights.safetensors", f"{folder}/config.json")
     ]
+    sources = table_sources(planned[0], [{**planned[1][0], "b": elsewhere}], None, "of_c")
+    assert [source.stage.name for source in sources] == ["c"]
+    assert trained_on(sources, {"a": a, "b": elsewhere, "c": c}) == ["d", "larger"], "c starts from b"
+    assert trained_on(sources, planned[1][0]) == ["d"]
     assert read_modalities("d", planned[1][0]) == ["flow", "rgb"]
     assert read_modalities("d", {"b": elsewhere, "c": c}) == ["rgb"]

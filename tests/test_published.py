@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
+from synthetic import synthetic_data
+from test_evaluation_table import RGB, VIEWS, make_scores
 
-from mml_core.config.recipe import load_recipe
+from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.config.tables import ClaimsConfig, Comparison, ProtocolConfig, PublishedNetworks, PublishedPairs
 from mml_core.errors import InputError
-from mml_core.plan.claims import claimed_networks, resolve_claims
+from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, readable_paper_table
+from mml_core.evaluation.scores import write_scores
+from mml_core.plan.claims import check_claims, claimed_networks, resolve_claims
 from mml_core.plan.published import METRICS, join_models, published_file, published_rows, read_published
+from mml_core.plan.stages import plan_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOLS = {"one": ProtocolConfig(), "two": ProtocolConfig(uniform=2)}
@@ -65,6 +72,141 @@ def test_networks_behind_rows_say_what_the_labels_say() -> None:
             kind = {"MARS": "mars", "D3D": "d3d"}.get(label.split(":")[0])
             kind = kind or ("cross_entropy" if name == "table_I" else "mutual")
             assert block.objective.kind == kind, label
+
+
+#: Tables of MARS by recipe.
+MARS = {"paper_mars_16f": ["mars_table_1"], "paper_mars_64f": ["mars_table_2", "mars_table_3", "mars_table_4"]}
+#: Ends of names of stages: the data set that they are for, and what the paper's tables call it.
+DATASETS = {
+    "kin": ("kinetics400", "Kinetics400"),
+    "mini": ("mini_kinetics", "MiniKinetics"),
+    "ucf": ("ucf101", "UCF101-1"),
+    "hmdb": ("hmdb51", "HMDB51-1"),
+    "sth": ("something_v1", "SomethingSomethingv1"),
+}
+
+
+@pytest.mark.parametrize("name", MARS)
+def test_rows_of_mars_have_the_networks_that_their_labels_name(name: str) -> None:
+    """All rows of Tables 1 and 2, and those of Tables 3 and 4 whose method is the paper's own."""
+    file = ROOT / f"config/recipes/{name}.yaml"
+    recipe = load_recipe(file)
+    tables = published_rows(recipe.published, recipe.protocols, file=file, root=ROOT)
+    assert list(tables) == MARS[name]
+    printed = {told: end for end, (_, told) in DATASETS.items()}
+    for table, rows in tables.items():
+        for row in rows:
+            streams = row.about.get("stream") or row.about["method"]
+            own = set(streams.split("+")) <= {"RGB", "Flow", "MERS", "MARS"}
+            assert bool(row.members) == own, row.about
+            if not own:
+                continue
+            told = row.about.get("dataset", "Kinetics400")
+            end = printed.get(told) or {"UCF101": "ucf", "HMDB51": "hmdb"}[told]
+            splits = ["", "2", "3"] if told in ("UCF101", "HMDB51") else [""]
+            assert (table == "mars_table_4") or len(splits) == 1
+            expected = [members_of(streams, f"{end}{split}") for split in splits]
+            assert [row.members, *row.others] == expected, row.about
+            for split, members in zip(splits, expected, strict=True):
+                for member in members:
+                    block = recipe.stages[member.split(".")[0]]
+                    assert block.dataset == DATASETS[end][0] + (f"_{split}" if split else "")
+                    kind = member.split("_")[0]
+                    assert block.networks[member.split(".")[1]].modality == ("flow" if kind == "flow" else "rgb")
+                    assert block.objective.kind == ("mars" if kind == "mars" else "cross_entropy")
+
+
+def members_of(streams: str, end: str) -> tuple[str, ...]:
+    """Return the networks of streams as a paper writes them: `MARS+Flow` -> `mars_ucf.rgb`, `flow_ucf.flow`."""
+    kinds = [stream.lower() for stream in streams.split("+")]
+    return tuple(f"{kind}_{end}.{'flow' if kind == 'flow' else 'rgb'}" for kind in kinds)
+
+
+def test_labels_over_several_columns() -> None:
+    rows = [{"stream": s, "dataset": d, "top1": "50"} for s in ("RGB", "Flow") for d in ("U", "H")]
+    models = {"RGB / U": "s.x", "Flow / H": ["s.x + s.y", "t.y", "t.x"]}
+    table = PublishedNetworks(kind="networks", labels=["stream", "dataset"], models=models, **BLOCK)
+    joined = join_models(table, PROTOCOLS, rows)
+    assert [row.members for row in joined] == [("s.x",), (), (), ("s.x", "s.y")]
+    assert [row.others for row in joined] == [(), (), (), (("t.y",), ("t.x",))]
+    assert table.references() == ["s.x", "s.y", "t.y", "t.x"]
+    for labels, models in ((["dataset", "stream"], {"RGB / U": "s.x"}), (["stream"], {"RGB / U": "s.x"})):
+        other = PublishedNetworks(kind="networks", labels=labels, models=models, **BLOCK)
+        with pytest.raises(ValueError, match="no published row is about"):
+            join_models(other, PROTOCOLS, rows)
+    unknown = PublishedNetworks(kind="networks", labels=["stream", "place"], models=models, **BLOCK)
+    with pytest.raises(KeyError, match="place"):
+        join_models(unknown, PROTOCOLS, rows)
+
+
+def test_means_over_official_splits_by_hand(tmp_path: Path) -> None:
+    """Of four videos three are right in split 1 (in the second run all), two of other videos in split 2."""
+    right = [[3.0, 0.0], [3.0, 0.0], [0.0, 3.0], [0.0, 3.0]]
+    first = [make_scores({"rgb": logits}) for logits in (RGB, right)]
+    second = replace(first[0], labels=np.array([0, 1, 1, 1]), video_ids=("w1", "w2", "w3", "w4"))
+    files = []
+    for key, scores in {"s": first[0], "s@1": first[1], "t": second, "t@1": second}.items():
+        write_scores(tmp_path / f"{key}.h5", scores)
+        files.append((key, tmp_path / f"{key}.h5"))
+    models = {"MARS / UCF101": ["s.rgb", "t.rgb"], "MARS / split 1": "s.rgb"}
+    block = {**BLOCK, "labels": ["method", "dataset"], "models": models}
+    request = PublishedRequest(
+        recipe="r", dataset="k", name="t", table={"kind": "networks", **block}, protocols={"two": VIEWS}
+    )
+    labels = [("MARS", "UCF101"), ("MARS", "split 1"), ("I3D", "UCF101")]
+    printed = [{"method": method, "dataset": dataset, "top1": "70.00"} for method, dataset in labels]
+    mean, one, none = build_paper_table(request, printed, files).to_dict("records")
+    # runs: (75 + 50) / 2 = 62.5 and (100 + 50) / 2 = 75
+    assert (mean["top1"], mean["top1_std"], mean["top1_difference"]) == ("68.75", "8.84", "-1.25")
+    assert (mean["top1_low"], mean["top1_high"]) == ("", ""), "no interval of a mean over data sets"
+    assert (mean["members"], mean["seeds"], mean["videos"]) == ("s.rgb; t.rgb", "2", "8")
+    assert (one["top1"], one["members"], one["videos"]) == ("87.50", "s.rgb", "4") and one["top1_low"]
+    assert (none["published_top1"], none["top1"], none["members"], none["seeds"]) == ("70.00", "", "", "")
+    table = build_paper_table(request, printed, files)
+    shown = readable_paper_table(table)
+    assert list(shown)[:2] == ["Data set", "Method"] and shown.iloc[0]["Top-1, ours"] == "68.75 ± 8.84"
+    assert "Data set" not in readable_paper_table(table.iloc[:1]), "it says the same in all rows"
+
+
+def test_means_of_average_precision(tmp_path: Path) -> None:
+    """Both orders of two videos of one label each: 1 and (1 / 2 + 1 / 2) / 2."""
+    labels = np.array([[1, 0], [0, 1]], np.uint8)
+    plain = make_scores({"rgb": RGB})
+    files = []
+    for key, logits in {"s": [[1.0, 0.0], [0.0, 1.0]], "t": [[0.0, 1.0], [1.0, 0.0]]}.items():
+        network = replace(plain.networks["rgb"], logits=np.repeat(logits, 2, axis=0))
+        scores = replace(plain, labels=labels, video_ids=("a", "b"), views=np.full(2, 2), networks={"rgb": network})
+        write_scores(tmp_path / f"{key}.h5", scores)
+        files.append((key, tmp_path / f"{key}.h5"))
+    table = {"kind": "networks", **BLOCK, "models": {"x": ["s.rgb", "t.rgb"]}}
+    request = PublishedRequest(recipe="r", dataset="k", name="t", table=table, protocols={"two": VIEWS})
+    (row,) = build_paper_table(request, [{"label": "x", "map": "70.00"}], files).to_dict("records")
+    assert (row["map"], row["map_std"]) == ("75.00", "")
+
+
+def test_claims_about_means_and_over_several_data_sets_are_refused() -> None:
+    rows = [{"label": "mean", "top1": "1"}, {"label": "one", "top1": "1"}]
+    table = PublishedNetworks(kind="networks", models={"mean": ["a.n", "b.n"], "one": "a.n"}, **BLOCK)
+    tables = {"t": join_models(table, PROTOCOLS, rows)}
+
+    def claims_of(better: object, worse: object) -> ClaimsConfig:
+        comparison = {"better": better, "worse": worse}
+        return ClaimsConfig(protocol="one", statements=[{"name": "x", "text": "t", "comparisons": [comparison]}])
+
+    for better, worse in ((["t", "mean"], "a.n"), ("a.n", ["t", "mean"])):
+        with pytest.raises(InputError, match=r"row \['mean'\] is a mean over several data sets"):
+            resolve_claims(claims_of(better, worse), PROTOCOLS, tables, file=Path("recipe.yaml"))
+    block = {"networks": {"n": {"modality": "rgb", "init": "random", "backbone": "resnet_tiny"}}}
+    stages = {"a": block, "b": {**block, "dataset": "other"}}
+    document = {"name": "r", "stages": stages, "tables": {"ensemble_table": {"protocol": "one_view"}}}
+    recipe = RecipeConfig.model_validate(document)
+    planned = plan_stages(synthetic_data(), recipe, Path("recipe.yaml"), {"other": synthetic_data("other")})
+    within = resolve_claims(claims_of(["t", "one"], "a.n"), PROTOCOLS, tables, file=Path("recipe.yaml"))
+    check_claims(within, planned, Path("recipe.yaml"))
+    across = resolve_claims(claims_of(["t", "one"], "b.n"), PROTOCOLS, tables, file=Path("recipe.yaml"))
+    with pytest.raises(InputError, match=r"claims\.statements\.x: compares networks for other and synthetic") as caught:
+        check_claims(across, planned, Path("recipe.yaml"))
+    assert "Hint: make a claim for each data set" in str(caught.value)
 
 
 def test_rows_without_a_model_stay_and_misspelt_labels_do_not() -> None:
