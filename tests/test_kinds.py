@@ -11,7 +11,7 @@ from mml_core.clips.flips import mirror
 from mml_core.clips.levels import normalise
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
-from mml_core.kinds import KINDS, kind_of, kind_rows
+from mml_core.kinds import KINDS, Scale, kind_of, kind_rows
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker, maker_roots
 from mml_core.modalities.quantise import ZERO_LEVEL
 
@@ -26,7 +26,8 @@ def test_every_kind_of_the_configuration_has_a_row() -> None:
 @pytest.mark.parametrize("name", list(KINDS))
 def test_rows_are_consistent(name: str) -> None:
     row = KINDS[name]
-    assert len(row.scale) == row.channels
+    assert {len(scale) for scale in row.scales.values()} == {row.channels}
+    assert set(row.scales) == set(get_args(Scale))
     assert all(channel < row.channels for channel in row.mirrored_sign)
     assert row.zero_level in (None, ZERO_LEVEL)
     assert row.fewer in (0, 1)

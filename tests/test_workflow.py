@@ -141,14 +141,14 @@ def test_a_changed_stage_runs_with_its_descendants_and_nothing_else(finished: Ch
     assert finished.planned() == [], "going back finds the earlier results"
 
 
-def test_more_gpus_for_a_stage_run_nothing_unless_each_normalises_for_itself(finished: Checkout) -> None:
+def test_more_gpus_for_a_stage_run_nothing_but_smaller_groups_do(finished: Checkout) -> None:
     def with_block(**more: object) -> None:
         block = {**RECIPES["one"]["stages"]["last"], "gpus": 2, **more}
         finished.recipe("one", {**RECIPES["one"], "stages": {**RECIPES["one"]["stages"], "last": block}})
 
     with_block()
     assert finished.planned() == []
-    with_block(sync_batch_norm=False)
+    with_block(micro_batch_size=2)
     assert finished.planned() == sorted([*TABLES_OF_ONE, "score_stage:last", "train_stage:last"])
     assert "--processes 2" in finished.run("-n", "-p")
     assert "--processes 2" not in finished.run("-n", "-p", "--resources", "gpu=1")
@@ -167,14 +167,18 @@ def test_another_protocol_scores_but_does_not_train(finished: Checkout) -> None:
 
 
 def test_an_edit_of_the_program_runs_what_it_defines(finished: Checkout) -> None:
-    objectives = finished.root / "mml_core/objectives.py"
-    text = objectives.read_text()
-    objectives.write_text(text.replace('"""', '"""More words. ', 1) + "# a comment\n")
+    losses = finished.root / "mml_core/objectives/losses.py"
+    text = losses.read_text()
+    losses.write_text(text.replace('"""', '"""More words. ', 1) + "# a comment\n")
     assert finished.planned() == []
-    objectives.write_text(text + "\nANOTHER = 1\n")
+    losses.write_text(text + "\nANOTHER = 1\n")
     trained = [job for job in finished.planned() if job.startswith("train_stage")]
     assert trained == ["train_stage:ce_a", "train_stage:ce_b", "train_stage:last"]
     assert not any(job.startswith("make_") for job in finished.planned())
+    losses.write_text(text)
+    mutual = finished.root / "mml_core/objectives/mutual.py"
+    mutual.write_text(mutual.read_text() + "\nANOTHER = 1\n")
+    assert [job for job in finished.planned() if job.startswith("train_stage")] == ["train_stage:last"]
 
 
 def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> None:
@@ -186,7 +190,7 @@ def test_a_corrected_label_trains_again_without_decoding(finished: Checkout) -> 
 
 
 def test_a_reworded_error_runs_nothing(finished: Checkout) -> None:
-    for name in ("training/job", "shards/reader", "clips/datasets", "errors"):
+    for name in ("training/job", "shards/reader", "clips/evaluation", "errors"):
         file = finished.root / f"mml_core/{name}.py"
         text = file.read_text()
         assert name == "errors" or "raise InputError(" in text
