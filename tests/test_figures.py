@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.config.base import validate
-from mml_core.config.recipe import RecipeConfig
+from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
@@ -277,3 +279,12 @@ def test_pictures_of_several_recipes_are_stacked(tmp_path: Path) -> None:
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="cannot be read as a picture"):
         stack_figures([tmp_path / "f.csv"], [tmp_path / "f.csv"], tmp_path / "g.csv", tmp_path / "g.png")
+
+
+def test_the_examples_of_the_documentation_are_a_recipe(project: Path, tmp_path: Path) -> None:
+    text = (project / "docs/figures.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shutil.copy(project / "config/recipes/mml_single.yaml", tmp_path)
+    (tmp_path / "with_figures.yaml").write_text(f"extends: [mml_single.yaml]\n{example}", encoding="utf-8")
+    figures = load_recipe(tmp_path / "with_figures.yaml").figures
+    assert [figure.kind for figure in figures.values()] == ["curve", "speed", "classes", "maps"]

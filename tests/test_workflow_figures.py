@@ -66,6 +66,11 @@ def test_a_figure_needs_its_own_stages_alone(checkout: Checkout, name: str, rule
     assert jobs.count("recipe_table") == jobs.count("recipe_report") == 0
 
 
+def test_rows_keep_the_order_of_the_recipe(checkout: Checkout) -> None:
+    output = checkout.run("-n", "-p", "--", "results/figures/fig_classes.csv")
+    assert '"rows": {"RGB": "ce.rgb", "Flow": "ce.flow"}' in output
+
+
 def test_a_page_shows_all_figures_of_its_recipe(checkout: Checkout) -> None:
     jobs = checkout.planned()
     assert (jobs.count("score_figure"), jobs.count("network_figure"), jobs.count("combined_figure")) == (2, 2, 0)

@@ -78,7 +78,8 @@ def classes_picture(table: pd.DataFrame, figure: ClassesFigure) -> Figure:
     gains = sum(rows["change"].iloc[0] == "gain" for _, rows in groups)
     axes.axvline(gains - 0.5, color=FAINT, linewidth=1)
     axes.set_ylabel(TITLES["top1"], color=INK, fontsize=FONT_SIZE)
-    for text in axes.legend(fontsize=FONT_SIZE, frameon=False, labelcolor=INK).get_texts():
+    legend = drawn.legend(loc="outside right upper", fontsize=FONT_SIZE, frameon=False, labelcolor=INK)
+    for text in legend.get_texts():
         text.set_parse_math(False)
     return drawn
 
