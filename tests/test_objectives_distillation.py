@@ -128,8 +128,8 @@ def test_mutual_learning_with_several_labels_agrees_with_scipy(batch: tuple[int,
         target = np.delete(p, i, axis=0).mean(axis=0)
         divergence = special.rel_entr(target, p[i]).sum() + special.rel_entr(1 - target, 1 - p[i]).sum()
         cross_entropy = -(special.xlogy(labels, p[i]) + special.xlog1py(1 - labels, -p[i])).sum()
-        total = (cross_entropy + divergence) / (videos * classes)
-        assert total(result[f"n{i}"]).item() == pytest.approx(total, rel=1e-6)
+        expected = (cross_entropy + divergence) / (videos * classes)
+        assert total(result[f"n{i}"]).item() == pytest.approx(expected, rel=1e-6)
 
 
 @given(BATCHES, st.booleans(), st.sampled_from(["mean", "sum"]))
