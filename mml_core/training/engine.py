@@ -127,7 +127,7 @@ class Trainer:
         trained = [member.network for member in self.members.trained.values()]
         self.active = start_epoch(trained, self.members.learners, len(self.config.turns), progress.epoch)
         batches = epoch_batches(len(self.clips), self.config.batch_size, self.config.seed, progress.epoch)
-        sums = Sums(progress.sums if self.processes.leads else {}, self.device)
+        sums = Sums(progress.sums, self.device, leads=self.processes.leads)
         rank, count = self.processes.rank, self.processes.count
         parts = [own_part(cut(keys, self.config.micro_batch_size), rank, count) for keys in batches[progress.step :]]
         loaded = iter(training_loader(self.clips, [one.keys for part in parts for one in part], self.workers))

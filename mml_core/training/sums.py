@@ -18,8 +18,13 @@ class Sums:
     Quantities are `clips`, `loss`, each term of the objective, and with one label a video `train_top1`.
     """
 
-    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device) -> None:
-        self.device = device
+    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device, *, leads: bool = True) -> None:
+        """Go on from the sums of the unfinished epoch, over all processes: the one that leads has them from now on.
+
+        The others begin at zero, with the same names: an epoch may have been interrupted behind its last step.
+        """
+        if not leads:
+            saved = {name: dict.fromkeys(values, 0.0) for name, values in saved.items()}
         self.keys = {name: list(values) for name, values in saved.items()}
         self.values = {
             name: torch.tensor(list(values.values()), dtype=torch.float64, device=device)
