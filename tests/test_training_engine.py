@@ -258,6 +258,6 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
 def test_processes_that_go_on_at_the_end_of_an_epoch_sum_the_same_quantities() -> None:
     """The second of two began with none, so that it had nothing to add up when the first did, and both hung."""
     saved = {"net": {"clips": 8.0, "loss": 4.0, "cross_entropy": 4.0, "train_top1": 200.0}}
-    first, second = (Sums(saved, torch.device("cpu"), counts=counts) for counts in (True, False))
+    first, second = (Sums(saved, torch.device("cpu"), leads=leads) for leads in (True, False))
     assert first.as_dict(ALONE) == saved
     assert second.as_dict(ALONE) == {"net": dict.fromkeys(saved["net"], 0.0)}

@@ -227,3 +227,11 @@ def test_sums_keep_no_graph_and_weigh_groups_by_their_clips() -> None:
         sums.add({"net": {"a": loss, "b": loss * 2}}, said, targets)
     assert not sums.values["net"].requires_grad
     assert sums.as_dict(ALONE) == {"net": {"clips": 4, "loss": 15, "a": 5, "b": 10, "train_top1": 400}}
+
+
+def test_sums_of_an_epoch_that_was_interrupted_behind_its_last_step_go_on_in_all_processes() -> None:
+    """All have the same names, or they would wait for each other; together they have the saved sums."""
+    saved = {"x": {"clips": 4.0, "loss": 15.0}, "y": {"clips": 4.0, "loss": 2.0}}
+    lead, other = (Sums(saved, torch.device("cpu"), leads=leads).as_dict(ALONE) for leads in (True, False))
+    assert lead == saved
+    assert other == {"x": {"clips": 0, "loss": 0}, "y": {"clips": 0, "loss": 0}}

@@ -127,7 +127,7 @@ class Trainer:
         trained = [member.network for member in self.members.trained.values()]
         self.active = start_epoch(trained, self.members.learners, len(self.config.turns), progress.epoch)
         batches = epoch_batches(len(self.clips), self.config.batch_size, self.config.seed, progress.epoch)
-        sums = Sums(progress.sums, self.device, counts=self.processes.leads)
+        sums = Sums(progress.sums, self.device, leads=self.processes.leads)
         rank, count = self.processes.rank, self.processes.count
         parts = [own_part(cut(keys, self.config.micro_batch_size), rank, count) for keys in batches[progress.step :]]
         loaded = iter(training_loader(self.clips, [one.keys for part in parts for one in part], self.workers))
@@ -220,6 +220,7 @@ class Trainer:
     def _close_epoch(self) -> None:
         progress, config = self.progress, self.config
         rate = self._rate(progress.epoch * self.steps)
+        rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}

@@ -15,15 +15,19 @@ from mml_core.training.processes import Processes
 class Sums:
     """Sums by network and quantity, kept on the device so that adding to them waits for nothing.
 
-    Quantities are `clips`, `loss`, each term of the objective, and with one label a video `train_top1`. They begin with
-    those that were `saved`, which are of all processes: one of these `counts` them, the others begin with zeros.
+    Quantities are `clips`, `loss`, each term of the objective, and with one label a video `train_top1`.
     """
 
-    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device, *, counts: bool = True) -> None:
-        self.device = device
+    def __init__(self, saved: Mapping[str, Mapping[str, float]], device: torch.device, *, leads: bool = True) -> None:
+        """Go on from the sums of the unfinished epoch, over all processes: the one that leads has them from now on.
+
+        The others begin at zero, with the same names: an epoch may have been interrupted behind its last step.
+        """
+        if not leads:
+            saved = {name: dict.fromkeys(values, 0.0) for name, values in saved.items()}
         self.keys = {name: list(values) for name, values in saved.items()}
         self.values = {
-            name: torch.tensor(list(values.values()), dtype=torch.float64, device=device) * counts
+            name: torch.tensor(list(values.values()), dtype=torch.float64, device=device)
             for name, values in saved.items()
         }
 
