@@ -224,7 +224,6 @@ class Trainer:
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
-        rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         rows = epoch_rows(
             progress.epoch, progress.epoch * self.steps, progress.sums, rates, validation, progress.seconds
         )
