@@ -174,6 +174,7 @@ def two_data_sets(document: dict[str, Any]) -> dict[str, Any]:
             "ensemble_table": {**main, "networks": [n for n in main["networks"] if within(n)], "ensembles": ensembles}
         },
         "published": {name: {**table, "models": models}},
+        "figures": {},
     }
 
 
