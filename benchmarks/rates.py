@@ -27,7 +27,7 @@ from mml_core.config.networks import ResNetNetwork
 from mml_core.modalities.diff import make_diff_shard
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.networks import build_network, parameter_groups
+from mml_core.networks import ClipShape, build_network, parameter_groups
 from mml_core.shards import ShardReader
 from mml_core.video.ffmpeg import ffmpeg_version
 
@@ -90,7 +90,7 @@ def _training_rate(batch: int) -> tuple[str, str, float, str, str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)
     config = ResNetNetwork(modality="rgb", init="random")
-    network = build_network(config, frames=8, channels=3, classes=174)
+    network = build_network(config, ClipShape(8, {"rgb": 3}), classes=174)
     network = network.to(device, memory_format=network.memory_format)
     optimizer = torch.optim.SGD(parameter_groups(network, SgdConfig(), new_head=True), momentum=0.9)
     clips, labels = torch.randn(batch, 8, 3, 224, 224, device=device), torch.zeros(batch, dtype=torch.long).to(device)
