@@ -1,6 +1,6 @@
 """The memory of one GPU that a stage of training takes: an estimate from shapes alone, not yet measured on a GPU.
 
-At the end of a group's forward passes it holds what autograd saved in them (`mml_core.networks.memory.saved_bytes`), the
+After a group's forward passes it holds what autograd saved in them (`mml_core.networks.memory.saved_bytes`), the
 inputs, and what stays from step to step: weights, their gradients and the optimiser's state, in float32. Beyond it are
 CUDA's own memory and what convolutions take as they run.
 """
