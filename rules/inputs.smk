@@ -90,9 +90,9 @@ def derived_code(wildcards):
 
 
 def derived_gpus(wildcards):
-    """Return how many GPUs a job of a derived modality takes where there are some."""
+    """Return how many GPUs a job of a derived modality takes where there are some; nothing is asked where it uses none."""
     usable = can_use_gpu(modality(wildcards), PROJECT.flow_engine)
-    return int(PROJECT.device != "cpu" and usable)
+    return 1 if PROJECT.device != "cpu" and usable else None  # "0" would let pods onto machines that are kept for GPU jobs
 
 
 def of_videos(function):

@@ -2,126 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from checkouts import write_yaml
+from cost_cases import (
+    CLIP,
+    COLUMNS,
+    FLOW,
+    HOUR,
+    NINE,
+    ONE,
+    RECIPE,
+    RGB,
+    TAUGHT,
+    TWO,
+    A,
+    B,
+    C,
+    count,
+    priced,
+    rate,
+    rows_of,
+    setting,
+)
 from pydantic import ValidationError
 
 from benchmarks import training_rates
-from mml_core.config.base import validate
-from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks.s3d import S3dNetwork
 from mml_core.config.objectives import MarsConfig
-from mml_core.config.recipe import RecipeConfig, load_recipe
-from mml_core.cost import command, hours
-from mml_core.cost.command import RATES, print_cost
-from mml_core.cost.counts import Counted, Given, count_videos
-from mml_core.cost.hours import Jobs, Prices, Row, price_jobs, stage_rows, table_row
-from mml_core.cost.memory import Memory
-from mml_core.cost.needs import Table, joined, needed_tables
-from mml_core.cost.rates import Rate, Setting, choose_device, describe, estimate, read_rates
-from mml_core.cost.sketch import Sketch
+from mml_core.cost.command import RATES
+from mml_core.cost.counts import Given
+from mml_core.cost.hours import stage_rows, table_row
+from mml_core.cost.needs import joined
+from mml_core.cost.rates import Setting, choose_device, describe, estimate, read_rates
 from mml_core.cost.text import as_csv, tables_text
-from mml_core.cost.work import Gflops
 from mml_core.errors import InputError
-from mml_core.plan.stages import plan_runs
-
-FILE = Path("recipe.yaml")
-COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]
-
-DATASET = {
-    "annotations": {"format": "manifest", "manifest": "videos.csv", "videos": "videos"},
-    "modalities": {"rgb": {"kind": "rgb", "short_side_px": 64}, "flow": {"kind": "flow"}},
-}
-RGB = {"modality": "rgb", "init": "random", "backbone": "resnet_tiny"}
-FLOW = {**RGB, "modality": "flow"}
-CLIP = {"frames": 8, "crop_px": 56}
-#: `taught` has a frozen teacher; the table `second` shares `a` with the first and has nothing else in common.
-RECIPE = {
-    "stages": {
-        "a": {"networks": {"rgb": RGB}, "epochs": 4, "validate_every": 2, "clip": CLIP},
-        "b": {"networks": {"flow": FLOW}, "epochs": 2, "clip": CLIP},
-        "taught": {
-            "networks": {"rgb": {**RGB, "init": "a.rgb"}, "teacher": {**FLOW, "init": "b.flow", "frozen": True}},
-            "objective": "mars",
-            "epochs": 3,
-            "clip": CLIP,
-        },
-        "c": {"networks": {"rgb": {**RGB, "init": "a.rgb"}}, "epochs": 1, "clip": CLIP},
-    },
-    "protocols": {"one_view": {}, "nine_views": {"dense": 2, "uniform": 1, "crop": "three"}},
-    "tables": {
-        "ensemble_table": {"protocol": "one_view", "networks": ["taught.rgb"]},
-        "second": {"protocol": "nine_views", "networks": ["c.rgb"]},
-    },
-}
-#: Clips a second of the made-up device.
-SPEEDS = {("rgb", "train"): 10, ("rgb", "forward"): 20, ("flow", "train"): 5, ("flow", "forward"): 10}
-#: By kind of input, for any size: so a network is as fast on 64 px as on 56 px.
-GFLOPS = {"rgb": 1.0, "flow": 2.0}
-GIVEN = Given(clips=1000, videos=100, classes=5)
-#: Seconds of training, worked out by hand: steps, teachers' predictions, validations for the history.
-A = 4 * 1000 / 10 + 2 * 100 / 20
-B = 2 * 1000 / 5 + 1 * 100 / 10
-TAUGHT = 3 * 1000 / 10 + 3 * 1000 / 10 + 1 * 100 / 20
-C = 1 * 1000 / 10 + 1 * 100 / 20
-#: Seconds of scoring with one view and with three crops of three clips.
-ONE, NINE = 100 / 20, 9 * 100 / 20
-HOUR = 3600
-
-
-def rate(kind: str = "rgb", direction: str = "train", clips_per_s: float = 10, **changes: object) -> Rate:
-    fields = {
-        "device": "Card",
-        "architecture": "tsm",
-        "size": "resnet_tiny",
-        "modality_kind": kind,
-        "frames": 8,
-        "crop_px": 56,
-        "precision": "mixed",
-        "pass": direction,
-        "clips_per_s": clips_per_s,
-        "gflops_per_clip": 1,
-        "source": "made up",
-        "date": "",
-        "software": "",
-    }
-    return Rate.model_validate({**fields, **changes})
-
-
-MEASURED = [rate(kind, direction, speed, gflops_per_clip=GFLOPS[kind]) for (kind, direction), speed in SPEEDS.items()]
-
-
-def setting(kind: str = "rgb", direction: str = "train", gflops: float = 2.0, **changes: object) -> Setting:
-    passes = {"train": 3.0, "forward": 1.0}[direction]
-    return Setting("tsm", "resnet_tiny", kind, 8, 56, "mixed", direction, gflops, passes)._replace(**changes)
-
-
-def count(name: str = "d", given: Given = GIVEN, **data: object) -> Counted:
-    return count_videos(validate(DatasetConfig, {"name": name, **DATASET, **data}, FILE), given, "--count")
-
-
-def kind_gflops(sketch: Sketch, side: int) -> float:
-    return GFLOPS[sketch.kinds[0]]
-
-
-def priced(recipe: dict, *others: Counted, gflops: Gflops = kind_gflops, **data: object) -> tuple[list[Table], Jobs]:
-    all_data = {one.config.name: one for one in (count(**data), *others)}
-    plans = {name: one.plan for name, one in all_data.items()}
-    checked = validate(RecipeConfig, {"name": "r", **recipe}, FILE)
-    tables = needed_tables(checked, plan_runs(plans["d"], checked, FILE, plans), file=FILE, root=Path())
-    return tables, price_jobs(joined(tables), all_data, Prices(MEASURED), gflops)
-
-
-def rows_of(recipe: dict, *others: Counted, gpus: int = 1, **data: object) -> dict[str, Row]:
-    tables, jobs = priced(recipe, *others, **data)
-    rows = [table_row("table", table, jobs, gpus) for table in tables]
-    return {row.name: row for row in [*rows, table_row("total", joined(tables), jobs, gpus)]}
 
 
 def test_tables_count_with_all_ancestors_and_shared_stages_once() -> None:
@@ -183,19 +100,6 @@ def test_stages_have_their_own_cost_and_the_chain_up_to_them() -> None:
     assert rows["taught"].chain_h * HOUR == pytest.approx(max(A, B) + TAUGHT + ONE)
 
 
-#: Stages on two data sets: `b` is that of the run, `a` another of twice its size, with other classes.
-TWO = {
-    "stages": {
-        "a": {"dataset": "other", "networks": {"rgb": RGB}, "epochs": 2, "validate_every": 2, "clip": CLIP},
-        "b": {"networks": {"rgb": {**RGB, "init": "a.rgb"}}, "epochs": 1, "clip": CLIP},
-    },
-    "tables": {
-        "ensemble_table": {"protocol": "one_view", "networks": ["b.rgb"]},
-        "both": {"protocol": "one_view", "networks": ["a.rgb", "b.rgb"]},
-    },
-}
-
-
 def test_stages_count_the_clips_of_their_own_data_sets() -> None:
     rows = rows_of(TWO, count("other", Given(clips=2000, videos=200, classes=7)))
     training = 2 * 2000 / 10 + 1 * 200 / 20 + 1 * 1000 / 10 + 1 * 100 / 20
@@ -204,6 +108,22 @@ def test_stages_count_the_clips_of_their_own_data_sets() -> None:
     assert rows["ensemble_table"].scoring_h * HOUR == pytest.approx(100 / 20)
     assert rows["both"].scoring_h * HOUR == pytest.approx(100 / 20 + 200 / 20)  # each on its own videos
     assert rows["both"].chain_h * HOUR == pytest.approx(training + 100 / 20)
+
+
+def test_scoring_takes_the_segments_of_its_protocol() -> None:
+    """Networks that are trained on 3 segments and scored on 25 see more than eight times the frames of a clip."""
+    network = {**RGB, "architecture": "tsn"}
+    recipe = {
+        "stages": {"a": {"networks": {"rgb": network}, "epochs": 1, "clip": {**CLIP, "segments": 3, "frames": 1}}},
+        "protocols": {"as_trained": {}, "of_25": {"segments": 25}},
+        "tables": {
+            "ensemble_table": {"protocol": "as_trained", "networks": ["a.rgb"]},
+            "second": {"protocol": "of_25", "networks": ["a.rgb"]},
+        },
+    }
+    tables, jobs = priced(recipe, gflops=lambda sketch, side: float(sketch.segments))
+    scored = {table.name: table_row("table", table, jobs, 1).scoring_h for table in tables}
+    assert scored["second"] == pytest.approx(scored["ensemble_table"] * 25 / 3)
 
 
 @pytest.fixture
@@ -300,14 +220,6 @@ def test_devices_are_found_by_a_part_of_their_name() -> None:
         choose_device(rates, "H100", RATES)
 
 
-def write_rates(path: Path, rates: Sequence[Rate]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rate.model_dump(by_alias=True) for rate in rates)
-
-
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -327,161 +239,6 @@ def test_a_file_without_rates_is_refused(tmp_path: Path, text: str | None, compl
     with pytest.raises(InputError, match=complaint) as caught:
         read_rates(file)
     assert str(caught.value).startswith(f"{file}: ")
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a data set without annotations, a recipe and rates, as the working directory."""
-    write_yaml(tmp_path / "config/datasets/d.yaml", DATASET)
-    write_yaml(tmp_path / "config/recipes/r.yaml", {**RECIPE, "seeds": 2})
-    more = {"stages": {"c": RECIPE["stages"]["a"]}, "tables": {"ensemble_table": {"protocol": "one_view"}}}
-    write_yaml(tmp_path / "config/recipes/more.yaml", more)
-    write_rates(tmp_path / RATES, [rate(gflops_per_clip=0.1396)])
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-NUMBERS = ["--clips", "1000", "--videos", "100", "--classes", "5"]
-
-
-def test_the_command_needs_no_annotations(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--dataset", "d", "--recipe", "r", "--recipe", "more", *NUMBERS, "--gpus", "4", "--stages"]
-    print_cost([*words, "--csv", "cost.csv"])
-    out = capsys.readouterr().out
-    assert "videos 1,000 train, 100 validation; 5 classes. Device: Card" in out
-    assert "| r: second " in out and "| more: ensemble_table " in out and "| r: taught@1 " in out
-    assert "| tsm resnet_tiny, rgb, 8 x 56 px, mixed, train " in out and "measured (made up)" in out
-    assert "estimated by GFLOPs from 10 of tsm resnet_tiny, rgb, 8 x 56 px, mixed, train" in out
-    with Path("cost.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["kind"] for row in rows] == ["table"] * 3 + ["total"] + ["stage"] * 9
-    total = rows[3]
-    assert (total["stages"], total["clips"], total["gpus"], total["device"]) == ("9", "24000", "4", "Card")
-    assert float(total["shared_h"]) == pytest.approx(
-        (float(total["training_h"]) + float(total["scoring_h"])) / 4, abs=1e-3
-    )
-
-
-def test_annotations_count_where_they_are(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = ["t1.mp4,x,train", "t2.mp4,y,train", "v.mp4,x,validation"]
-    Path("videos.csv").write_text("\n".join(["path,label,split", *listed]) + "\n")
-    print_cost(["--dataset", "d", "--recipe", "more"])
-    assert "videos 2 train, 1 validation; 2 classes" in capsys.readouterr().out
-    print_cost(["--dataset", "d", "--recipe", "more", "--clips", "7"])
-    assert "videos 7 train, 1 validation; 2 classes" in capsys.readouterr().out
-
-
-def test_several_data_sets_are_counted_by_name(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_yaml(Path("config/datasets/other.yaml"), DATASET)
-    write_yaml(Path("config/recipes/two.yaml"), TWO)
-    words = ["--dataset", "d", "--recipe", "two", *NUMBERS]
-    with pytest.raises(InputError, match=r"without annotations of other, give --count other=CLIPS,VIDEOS,CLASSES"):
-        print_cost(words)
-    with pytest.raises(InputError, match=r"--count third: no stage is trained on it\n  Hint: there are d, other"):
-        print_cost([*words, "--count", "other=2000,200,7", "--count", "third=1,1,1"])
-    print_cost([*words, "--count", "other=2000,200,7", "--stages"])
-    out = capsys.readouterr().out
-    assert (
-        "d: videos 1,000 train, 100 validation; 5 classes. Data set other: videos 2,000 train, 200 validation; 7" in out
-    )
-    assert "| both " in out and "| a  " in out
-    with pytest.raises(SystemExit):
-        print_cost([*words, "--count", "other=2000,200"])
-    assert "--count" in capsys.readouterr().err
-
-
-def test_memory_is_told_and_warned_of(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--dataset", "d", "--recipe", "more", *NUMBERS]
-    print_cost([*words, "--stages"])
-    out = capsys.readouterr().out
-    assert "| Memory, GB |" in out and "(GPU figures: not yet measured): at most 0." in out
-    assert "of stage more: c (saved " in out and "--memory GB" in out  # nobody knows how much "Card" has
-    print_cost([*words, "--memory", "0.01"])
-    out = capsys.readouterr().out
-    assert "WARNING: more than the device's 0.01 GB:\n  - more: c\n  Hint: set micro_batch_size" in out
-    print_cost([*words, "--memory", "10"])
-    assert "WARNING" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (["--recipe", "r"], r"videos\.csv: .*\n  Hint: .*--clips N --videos N --classes N"),
-        (["--recipe", "r", "--clips", "9"], "give --clips N --videos N --classes N"),
-        (["--recipe", "no", *NUMBERS], r"no\.yaml: cannot be read"),
-        (["--recipe", "r", *NUMBERS, "--device", "H100"], "no rates of a device 'H100'"),
-        (["--recipe", "r", *NUMBERS, "--rates", "no.csv"], r"no\.csv: cannot be read as measured rates"),
-    ],
-)
-def test_what_is_missing_is_named(checkout: Path, words: list[str], complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
-        print_cost(["--dataset", "d", *words])
-
-
-def test_numbers_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        print_cost(["--dataset", "d", "--recipe", "r", "--gpus", "0"])
-    assert "expected at least 1, got 0" in capsys.readouterr().err
-
-
-def test_the_projects_recipes_at_the_published_rate(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.chdir(project)
-    published = read_rates(RATES)[0]
-    monkeypatch.setattr(command, "forward_gflops", lambda sketch, side: published.gflops_per_clip)
-    assert published.device == "V100 (published)" and published.clips_per_s == pytest.approx(64 / 0.31 / 8, abs=0.01)
-
-    def rows(*recipes: str) -> dict[str, dict[str, str]]:
-        words = [word for name in recipes for word in ("--recipe", name)]
-        numbers = ["--clips", "168913", "--videos", "24777", "--classes", "174"]
-        print_cost(["--dataset", "ssv2", *words, *numbers, "--csv", str(tmp_path / "cost.csv")])
-        with (tmp_path / "cost.csv").open(newline="") as file:
-            return {row["name"]: row for row in csv.DictReader(file)}
-
-    both = rows("mml_single", "mml_ensemble")["all tables"]
-    assert int(both["networks"]) == 15 and int(both["clips"]) == 15 * 50 * 168_913  # ce_a, ce_b and ml_a once
-    steps_h = int(both["clips"]) / published.clips_per_s / HOUR
-    assert steps_h < float(both["training_h"]) < 1.02 * steps_h  # validations for the history on top
-    paper = rows("paper_mml")
-    assert paper["table_X"]["stages"] == "3" and int(paper["claims"]["stages"]) <= int(paper["all tables"]["stages"])
-    capsys.readouterr()
-
-
-SIZES = {"kinetics400": (240_000, 19_800, 400), "mini_kinetics": (80_000, 5_000, 200)}
-SIZES |= {"something_v1": (86_017, 11_522, 174)}
-SIZES |= {f"ucf101{split}": (9_537, 3_783, 101) for split in ("", "_2", "_3")}
-SIZES |= {f"hmdb51{split}": (3_570, 1_530, 51) for split in ("", "_2", "_3")}
-#: The data sets of which each recipe has stages.
-MARS = {
-    "paper_mars_16f": ["kinetics400", "mini_kinetics", "ucf101", "hmdb51", "something_v1"],
-    "paper_mars_64f": ["kinetics400", *(name for name in SIZES if name[:4] in ("ucf1", "hmdb")), "something_v1"],
-    "mars_alpha": ["mini_kinetics"],
-    "d3d": ["kinetics400"],
-}
-
-
-@pytest.mark.parametrize("recipe", MARS)
-def test_mars_is_priced_from_given_counts(
-    recipe: str, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What a pass and its memory are is tested elsewhere."""
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(command, "forward_gflops", lambda sketch, side: 10.0)
-    monkeypatch.setattr(hours, "stage_memory", lambda *arguments: Memory(1e9, 0, 0, 0, 0, 0))
-    names = dict.fromkeys(["kinetics400", *MARS[recipe]])
-    counts = [f"--count={name}={','.join(map(str, SIZES[name]))}" for name in names]
-    print_cost(["--dataset", "kinetics400", "--recipe", recipe, *counts, "--stages", "--csv", str(tmp_path / "c.csv")])
-    with (tmp_path / "c.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    blocks = load_recipe(project / f"config/recipes/{recipe}.yaml").stages
-    stages = {row["name"]: row for row in rows if row["kind"] == "stage"}
-    for name, row in stages.items():
-        block = blocks[name]
-        assert int(row["clips"]) == len(block.trained) * block.epochs * SIZES[block.dataset or "kinetics400"][0], name
-    assert stages.keys() == blocks.keys() and float(rows[0]["training_h"]) > 0
-    out = capsys.readouterr().out
-    assert all(f"Data set {name}: videos {SIZES[name][0]:,} train" in out for name in names)
 
 
 def test_the_benchmark_writes_rates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

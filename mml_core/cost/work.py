@@ -73,10 +73,11 @@ def scoring_work(
     """Yield what it takes to score a split with all trained networks of a stage."""
     stored_px = data.config.modalities[data.config.rgb_name].short_side_px
     side = evaluation_side(stored_px, stored_px, config.clip.crop_px, protocol.crop)
-    sketches = stage_sketches(config, data)
+    clip, segments = config.clip, protocol.segments_of(config.clip)
     for name in config.trained:
-        views = _views(config.clip, protocol) * data.counts.videos[split]
-        yield Work(_setting(sketches[name], config, side, "forward", gflops), views)
+        sketch = make_sketch(config.networks[name], clip, segments, data.config, data.counts.classes)
+        views = _views(clip, protocol) * data.counts.videos[split]
+        yield Work(_setting(sketch, config, side, "forward", gflops), views)
 
 
 def _views(clip: ClipConfig, protocol: ProtocolConfig) -> int:
