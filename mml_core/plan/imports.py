@@ -14,6 +14,8 @@ from pathlib import Path
 
 PACKAGE = "mml_core"
 _INIT = "__init__"
+#: Where statements hold others; handlers and cases are no statements themselves, and have a body.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 @cache
@@ -65,7 +67,7 @@ def _named(root: Path, name: str) -> list[str]:
 @cache
 def _names(source: str, module: str) -> tuple[str, ...]:
     """Return the names that the text `source` of a module imports, which may also be of what is in modules."""
-    return tuple(name for node in _statements(ast.parse(source)) for name in _imported(node, module))
+    return tuple(name for node in _statements(ast.parse(source).body) for name in _imported(node, module))
 
 
 def _imported(node: ast.AST, module: str) -> Iterator[str]:
@@ -80,13 +82,15 @@ def _imported(node: ast.AST, module: str) -> Iterator[str]:
             raise ValueError(f"{module}: a relative import, which this project does not have")
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below `node` but those that only type checkers see."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            for other in child.orelse:
-                yield other
-                yield from _statements(other)
-        else:
-            yield child
-            yield from _statements(child)
+def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the statements `nodes` and all that are within them, but those that only type checkers see.
+
+    Imports are statements, so that expressions, which are most of a program's nodes, need not be looked into.
+    """
+    for node in nodes:
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from _statements(node.orelse)
+            continue
+        yield node
+        for blocks in _BLOCKS:
+            yield from _statements(getattr(node, blocks, ()))
