@@ -34,7 +34,7 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@echo "== running the tests"
-	PATH="$(BIN):$$PATH" python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile $(PYTEST)
+	PATH="$(BIN):$$PATH" python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 stress: $(INSTALLED)
 	@echo "== running the tests of faults and scale in full; seeds and counts are printed"

@@ -56,11 +56,13 @@ from mml_core.plan.stages import STAGE_SPLITS, protocol_key
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
 # some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.
-# Bash is as strict as Snakemake's own prefix, which this one replaces, makes it.
+# Threads that wait for each other sleep: spinning, as OpenMP lets them by default, they take the processor from whatever
+# else runs on the machine, and a stage takes several times as long. Pictures need no screen, whatever a notebook's kernel
+# that snakemake was started from has set. Bash is as strict as Snakemake's own prefix, which this one replaces, makes it.
 shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} "
-    "HDF5_USE_FILE_LOCKING=FALSE; "
+    "HDF5_USE_FILE_LOCKING=FALSE OMP_WAIT_POLICY=${{OMP_WAIT_POLICY:-passive}} MPLBACKEND=agg; "
 )
 
 ROOT = Path(workflow.basedir)

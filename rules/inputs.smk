@@ -92,7 +92,8 @@ def derived_code(wildcards):
 def derived_gpus(wildcards):
     """Return how many GPUs a job of a derived modality takes where there are some; nothing is asked where it uses none."""
     usable = can_use_gpu(modality(wildcards), PROJECT.flow_engine)
-    return 1 if PROJECT.device != "cpu" and usable else None  # "0" would let pods onto machines that are kept for GPU jobs
+    # asked for 0, Kubernetes' executor lets the job onto machines that are kept for jobs with a GPU
+    return 1 if PROJECT.device != "cpu" and usable else None
 
 
 def of_videos(function):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from checkouts import Checkout, finished_checkout
 from hypothesis import settings
 
 torch.set_num_threads(1)
@@ -18,6 +20,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stress", action="store_true", help="run tests marked `stress` in full: hours, not seconds")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files that run snakemake: a file is one process's, and a long one at the end keeps all others waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +46,24 @@ def real_data() -> Path:
     if not (folder / "clips").is_dir():
         pytest.skip("real data not found; set MML_REAL_DATA to a folder with clips/ and weights/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the whole workflow has run, made once, by the first of the tests' processes that asks."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    root, done = folder / "finished", folder / "finished.done"
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            finished_checkout(root)
+            done.touch()
+    return Checkout(root)
+
+
+@pytest.fixture
+def finished(_finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, to change."""
+    return _finished.copy(tmp_path / "copy")

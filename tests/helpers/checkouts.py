@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import yaml
+from video_files import make_videos
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "mml_core", "config", "profiles", "envs")
@@ -163,6 +164,22 @@ class Checkout:
     def stage(self, name: str) -> Path:
         """Return the folder of a stage's results, of which there must be one."""
         return self.one(f"results/tiny/stages/{name}-*/weights.safetensors").parent
+
+
+def finished_checkout(root: Path) -> Checkout:
+    """Make a checkout at `root` in which the whole workflow has run, on a data set with three broken videos.
+
+    Two of the training videos are broken, one cut off and one empty; one validation video is text.
+    """
+    checkout = Checkout.create(root)
+    videos = root / "videos"
+    make_videos(videos)
+    whole = (videos / "train_00.mp4").read_bytes()
+    (videos / "train_00.mp4").write_bytes(whole[: len(whole) // 2])
+    (videos / "train_01.mp4").write_bytes(b"")
+    (videos / "validation_00.mp4").write_text("not a video\n")
+    checkout.run("--resources", "gpu=8", "--", "all")
+    return checkout
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
