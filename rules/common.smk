@@ -18,6 +18,7 @@ from mml_core.errors import InputError
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
 from mml_core.plan.data_file import plan_digest, write_data_plan
 from mml_core.plan.figures import (
+    figure_histories,
     figure_modalities,
     figure_request,
     figure_script,

@@ -13,9 +13,10 @@ FIGURES = {
     for recipe in RECIPES.values()
     for name, figure in recipe.figures.items()
 }
-#: Those that run networks, and those that are made from scores alone.
+#: Those that run networks, those that are made from histories, and those that are made from scores alone.
 NETWORK_FIGURES = [name for name, figure in FIGURES.items() if figure.runs_networks]
-SCORE_FIGURES = [name for name in FIGURES if name not in NETWORK_FIGURES]
+HISTORY_FIGURES = [name for name, figure in FIGURES.items() if figure.kind == "history"]
+SCORE_FIGURES = sorted({*FIGURES} - {*NETWORK_FIGURES, *HISTORY_FIGURES})
 
 
 def figure_files(wildcards):
@@ -32,6 +33,23 @@ def figure_score_arguments(wildcards, input):
         RECIPES[wildcards.recipe], RUNS[wildcards.recipe], wildcards.figure
     )
     return named([one.label for one in found], input.scores)
+
+
+def histories_of_figure(wildcards):
+    """Return the stages whose histories a figure draws, by STAGE or STAGE@RUN."""
+    recipe = wildcards.recipe
+    return figure_histories(RECIPES[recipe], RUNS[recipe], wildcards.figure)
+
+
+def figure_history_files(wildcards):
+    """Return the histories that a figure draws."""
+    stages = histories_of_figure(wildcards).values()
+    return [f"{stage_folder(stage)}/history.csv" for stage in stages]
+
+
+def figure_history_arguments(wildcards, input):
+    """Return STAGE[@RUN]=FILE for each history that a figure draws."""
+    return named(histories_of_figure(wildcards), input.histories)
 
 
 def stages_run(wildcards):

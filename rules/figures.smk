@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS:
     results/<dataset>/scores/<stage>/<split>-<protocol>.h5
+    results/<dataset>/stages/<stage>/history.csv, for figures of trainings
     weights and shards, for figures that run networks: accuracy over seconds, activation maps
 OUTPUTS:
     results/<dataset>/figures/<recipe>/<figure>.csv and .png    a figure of a recipe
@@ -93,6 +94,40 @@ rule network_figure:
             --device {resources.device:q} \
             --engine {resources.engine:q} \
             --threads {threads} \
+            --output {output.table:q} \
+            --picture {output.picture:q} >{log:q} 2>&1
+        """
+
+
+rule history_figure:
+    """Draw a figure of a recipe from the histories of its trainings."""
+    input:
+        histories=figure_history_files,
+    output:
+        table="<results>/{dataset}/figures/{recipe}/{figure}.csv",
+        picture="<results>/{dataset}/figures/{recipe}/{figure}.png",
+    log:
+        "<logs>/{dataset}/figures/{recipe}/{figure}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/figures/{recipe}/{figure}.tsv"
+    wildcard_constraints:
+        dataset=DATASET,
+        recipe=alternatives(RECIPES),
+        figure=alternatives(HISTORY_FIGURES),
+    conda:
+        "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        request=request_of_figure,
+        histories=figure_history_arguments,
+        code=code("history_figure"),
+    shell:
+        """
+        exec python workflow/scripts/history_figure.py \
+            --request {params.request:q} \
+            --histories {params.histories:q} \
             --output {output.table:q} \
             --picture {output.picture:q} >{log:q} 2>&1
         """

@@ -137,7 +137,7 @@ def test_the_projects_recipes_at_the_published_rate(
 
 
 SIZES = {"kinetics400": (240_000, 19_800, 400), "mini_kinetics": (80_000, 5_000, 200)}
-SIZES |= {"something_v1": (86_017, 11_522, 174)}
+SIZES |= {"mini_kinetics_flows": SIZES["mini_kinetics"], "something_v1": (86_017, 11_522, 174)}
 SIZES |= {f"ucf101{split}": (9_537, 3_783, 101) for split in ("", "_2", "_3")}
 SIZES |= {f"hmdb51{split}": (3_570, 1_530, 51) for split in ("", "_2", "_3")}
 #: The data sets of which each recipe has stages.
@@ -145,6 +145,7 @@ MARS = {
     "paper_mars_16f": ["kinetics400", "mini_kinetics", "ucf101", "hmdb51", "something_v1"],
     "paper_mars_64f": ["kinetics400", *(name for name in SIZES if name[:4] in ("ucf1", "hmdb")), "something_v1"],
     "mars_alpha": ["mini_kinetics"],
+    "mars_flows": ["mini_kinetics_flows"],
     "d3d": ["kinetics400"],
 }
 

@@ -218,7 +218,7 @@ LARGEST_STAGES = {
     "paper_mars_64f": ("mars_kin", 4, 400),
     "d3d": ("d3d", 4, 400),
 }
-LARGEST_STAGES |= {"mars_alpha": ("mars_mini", 8, 200), "mars_demo": ("mars", None, 8)}
+LARGEST_STAGES |= {"mars_alpha": ("mars_mini", 8, 200), "mars_flows": ("mars", 8, 200), "mars_demo": ("mars", None, 8)}
 
 
 @pytest.mark.parametrize("name", LARGEST_STAGES)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import toy
@@ -22,6 +23,7 @@ from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.figures.activation import class_activation, enlarge, grad_cam, heat
+from mml_core.figures.history import HistoryRequest, build_history
 from mml_core.figures.maps import FRAME_SHARE, build_maps, middle_view, overlay
 from mml_core.figures.maps_drawing import maps_picture
 from mml_core.figures.output import write_figure
@@ -29,8 +31,8 @@ from mml_core.figures.request import FigureRequest, runs_of
 from mml_core.figures.speed import Machine, build_speed
 from mml_core.modalities.seconds import DecodedVideo, modality_seconds
 from mml_core.networks.interface import VideoNetwork
-from mml_core.plan.figures import figure_modalities, figure_request, figure_sources, figure_stages
-from mml_core.plan.stages import plan_stages
+from mml_core.plan.figures import figure_modalities, figure_request, figure_sources, figure_stages, history_columns
+from mml_core.plan.stages import Stage, plan_stages
 from mml_core.training.job import train_stage
 
 CPU = torch.device("cpu")
@@ -190,6 +192,12 @@ FIGURES = {
         "videos": 2,
         "method": "cam",
     },
+    "training": {
+        "kind": "history",
+        "title": "Training",
+        "networks": {"RGB": "s.rgb", "Flow": "s.flow"},
+        "panels": {"loss": ["loss", "cross_entropy"], "%": ["train_top1", "validation_top1"]},
+    },
 }
 
 
@@ -198,6 +206,7 @@ class Run(NamedTuple):
     dataset: DatasetConfig
     recipe: RecipeConfig
     weights: Path
+    stage: Stage
 
     def files(self, name: str) -> tuple[FigureRequest, list[tuple[str, Path]]]:
         request = FigureRequest.model_validate(figure_request("toy", self.recipe, name))
@@ -232,12 +241,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     stages = plan_stages(toy.data_plan(dataset), recipe, Path("toy.yaml"))
     files = toy.stage_files(folder / "s", folder / "shards")
     train_stage(stages["s"].document, toy.data_plan(dataset), files, device=CPU, workers=0, code="")
-    for name, figure in recipe.figures.items():
-        assert figure.runs_networks
+    assert [name for name, figure in recipe.figures.items() if figure.runs_networks] == ["time", "maps"]
+    for name in ("time", "maps"):
         assert [source.label for source in figure_sources(recipe, [stages], name)] == ["s"]
         assert figure_stages(recipe, stages, name) == [stages["s"]]
     assert list(figure_modalities(toy.data_plan(dataset), [stages["s"]])) == ["rgb", "flow"]
-    return Run(folder, dataset, recipe, files.weights)
+    return Run(folder, dataset, recipe, files.weights, stages["s"])
 
 
 def test_seconds_and_accuracies_from_files(trained: Run) -> None:
@@ -258,6 +267,18 @@ def test_seconds_and_accuracies_from_files(trained: Run) -> None:
     assert (frames["timed_videos"], frames["frames"], frames["videos"]) == ("2", "7.0", "4")
     assert frames["device"].startswith("CPU")
     assert float(both["top1_low"]) <= float(both["top1"]) <= float(both["top1_high"])
+
+
+def test_a_training_has_the_history_that_was_planned(trained: Run) -> None:
+    """Its columns, and a row of the figure for each network, column and epoch: here one."""
+    history = trained.weights.with_name("history.csv")
+    planned = history_columns(trained.stage, toy.data_plan(trained.dataset))
+    assert pd.read_csv(history).columns.tolist() == ["epoch", "step", "network", *planned]
+    request = HistoryRequest.model_validate(figure_request("toy", trained.recipe, "training"))
+    table = build_history(request, [("s", history)])
+    assert len(table) == 8 and set(table["epoch"]) == {"1"}
+    losses = table[table["column"] == "loss"]["value"].astype(float)
+    assert (losses > 0).all() and losses.nunique() == 2
 
 
 def test_maps_of_static_clips_from_files(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

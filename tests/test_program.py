@@ -144,6 +144,8 @@ def test_edits_change_what_they_define(edited: Edit) -> None:
     assert changed("mml_core/modalities/diff.py", more) == {"make_derived_shard diff", "speed_figure"}
     assert changed("mml_core/flow/numba/sweep.py", more) == {"make_derived_shard tvl1"}
     assert changed("mml_core/training/schedule.py", more) == {"train_stage"}
+    for kind in ("curve", "history"):
+        assert changed(f"mml_core/figures/{kind}_drawing.py", more) == {f"{kind}_figure"}
     assert changed("mml_core/report/templates/report.html", lambda text: text + "<p>") == {"report", "combined_report"}
     assert changed("mml_core/evaluation/claims.py", more) >= {"claims_table"}
     assert changed("workflow/scripts/submission.py", more) == {"submission"}

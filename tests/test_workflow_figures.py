@@ -29,6 +29,12 @@ FIGURES = {
         "after": "Flow",
     },
     "fig_maps": {"kind": "maps", "title": "Maps", "protocol": "still", "networks": {"RGB": "ce.rgb"}},
+    "fig_history": {
+        "kind": "history",
+        "title": "Training",
+        "networks": {"RGB": "other.rgb"},
+        "panels": {"loss": ["loss", "cross_entropy"]},
+    },
 }
 RECIPE = {
     "defaults": DEFAULTS,
@@ -57,12 +63,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         ("fig_classes", "score_figure", ["ce"]),
         ("fig_speed", "network_figure", ["ce"]),
         ("fig_maps", "network_figure", ["ce"]),
+        ("fig_history", "history_figure", ["other"]),
     ],
 )
 def test_a_figure_needs_its_own_stages_alone(checkout: Checkout, name: str, rule: str, stages: list[str]) -> None:
     jobs = checkout.planned("--", f"results/figures/{name}.csv", f"results/figures/{name}.png")
     assert [job for job in jobs if "figure" in job] == ["combined_figure", rule]
     assert [job for job in jobs if job.startswith("train_stage")] == [f"train_stage:{stage}" for stage in stages]
+    assert any(job.startswith("score_stage") for job in jobs) == (rule != "history_figure")
     assert jobs.count("recipe_table") == jobs.count("recipe_report") == 0
 
 
@@ -73,7 +81,8 @@ def test_rows_keep_the_order_of_the_recipe(checkout: Checkout) -> None:
 
 def test_a_page_shows_all_figures_of_its_recipe(checkout: Checkout) -> None:
     jobs = checkout.planned()
-    assert (jobs.count("score_figure"), jobs.count("network_figure"), jobs.count("combined_figure")) == (2, 2, 0)
+    rules = ("score_figure", "network_figure", "history_figure", "combined_figure")
+    assert [jobs.count(rule) for rule in rules] == [2, 2, 1, 0]
 
 
 def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Checkout) -> None:
@@ -84,3 +93,11 @@ def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Chec
     finally:
         checkout.configure(recipe=["figures"])
     assert "figures.fig_maps is of kind speed in recipe 'more' and maps in 'figures'" in output
+
+
+def test_columns_that_no_stage_has_are_refused_before_anything_runs(checkout: Checkout) -> None:
+    block = {**FIGURES["fig_history"], "panels": {"loss": ["distillation"]}}
+    checkout.recipe("odd", {**RECIPE, "figures": {"fig_odd": block}})
+    output = checkout.run("-n", "--config", "recipe=odd", expect=1)
+    assert "odd.yaml: figures.fig_odd.panels: the history of stage other has no column 'distillation'" in output
+    assert "Hint: it has learning_rate, loss, cross_entropy, train_top1" in output

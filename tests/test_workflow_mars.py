@@ -15,7 +15,6 @@ import yaml
 from checkouts import PROJECT, Checkout, jobs_of, read_rows, write_yaml
 from video_files import write_video
 
-from mml_core.config.base import merge
 from mml_core.config.recipe import load_recipe
 from mml_core.networks.stage_weights import read_weights
 from mml_core.plan.places import stage_folder
@@ -25,7 +24,7 @@ from mml_core.plan.stages import Stage
 
 pytestmark = pytest.mark.workflow
 
-RECIPES = ("paper_mars_16f", "paper_mars_64f", "mars_alpha", "d3d")
+RECIPES = ("paper_mars_16f", "paper_mars_64f", "mars_alpha", "mars_flows", "d3d")
 TABLES = [f"results/tables/mars_table_{number}.csv" for number in (1, 2, 3, 4)]
 BODY = ("conv1", "bn1", "layer1", "layer2", "layer3")
 #: The end of a stage's name, and the data set that it is about.
@@ -45,7 +44,7 @@ def chosen(jobs: list[str], rule: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A checkout with the lists of all nine data sets and no videos, as the working directory."""
+    """A checkout with the lists of all ten data sets and no videos, as the working directory."""
     checkout = Checkout.create(tmp_path_factory.mktemp("mars") / "checkout")
     write_yaml(checkout.root / "config/config.yaml", {"dataset": "kinetics400", "recipe": list(RECIPES)})
     with pytest.MonkeyPatch.context() as patch:
@@ -61,12 +60,12 @@ def plan(lists: Checkout) -> RunPlan:
 
 
 def test_all_tables_plan_from_annotations_alone(lists: Checkout, plan: RunPlan) -> None:
-    more = [f"results/kinetics400/tables/{name}/ensemble_table.csv" for name in ("mars_alpha", "d3d")]
+    more = [f"results/kinetics400/tables/{name}/ensemble_table.csv" for name in RECIPES[2:]]
     output = lists.run("-n", "--", *TABLES, *more)
     jobs = jobs_of(output)
     assert jobs.count("combined_published_table") == 4
-    assert jobs.count("recipe_table") == 6
-    assert jobs.count("data_quality") == 9, "a table waits for the quality of all that its networks learned from"
+    assert jobs.count("recipe_table") == 7
+    assert jobs.count("data_quality") == 10, "a table waits for the quality of all that its networks learned from"
     stages = {stage.key: stage for name in RECIPES for stage in plan.runs[name][0].values()}
     assert sorted(chosen(jobs, "train_stage")) == sorted(stage.name for stage in stages.values())
     scored = {one.file for name in RECIPES for one in sources_of(plan, name)}
@@ -103,6 +102,23 @@ def test_a_table_of_kinetics_needs_nothing_else(lists: Checkout) -> None:
     output = lists.run("-n", "--config", "recipe=paper_mars_64f", "--", TABLES[2])
     assert set(chosen(jobs_of(output), "train_stage")) == {"rgb_kin", "flow_kin", "mars_kin"}
     assert set(re.findall(r"results/(\w+)/(?:shards|scores|stages)/", output)) == {"kinetics400"}
+
+
+def test_figure_4a_times_three_kinds_of_flow_on_its_own_data_set(lists: Checkout) -> None:
+    output = lists.run("-n", "--config", "recipe=mars_flows", "--", "results/figures/mars_figure_4a.csv")
+    jobs = jobs_of(output)
+    assert jobs.count("network_figure") == 1 and "recipe_table" not in jobs
+    assert sorted(chosen(jobs, "train_stage")) == ["mars", "mpeg_flow", "pwc_net", "rgb", "tvl1"]
+    assert datasets_of(output) == {"mini_kinetics_flows"}
+    made = set(re.findall(r"results/mini_kinetics_flows/shards/(\w+)-", output))
+    assert made == {"rgb", "flow", "flow_mv", "flow_pwc"}
+
+
+def test_figure_4c_needs_mars_and_its_teacher_and_no_scores(lists: Checkout) -> None:
+    output = lists.run("-n", "--config", "recipe=paper_mars_16f", "--", "results/figures/mars_figure_4c.png")
+    jobs = jobs_of(output)
+    assert sorted(chosen(jobs, "train_stage")) == ["flow_kin", "mars_kin"]
+    assert jobs.count("history_figure") == 1 and "score_stage" not in "".join(jobs)
 
 
 @pytest.mark.parametrize("recipe", ["paper_mars_16f", "paper_mars_64f"])
@@ -168,18 +184,19 @@ def two_data_sets(document: dict[str, Any]) -> dict[str, Any]:
     ensembles = {label: row for label, row in main["ensembles"].items() if within(" + ".join(row["members"]))}
     return {
         **document,
-        "defaults": merge(document["defaults"], SMALL),
+        "defaults": SMALL,
         "stages": stages,
         "tables": {
             "ensemble_table": {**main, "networks": [n for n in main["networks"] if within(n)], "ensembles": ensembles}
         },
         "published": {name: {**table, "models": models}},
-        "figures": {},
+        "figures": {HISTORY: document["figures"][HISTORY]},
     }
 
 
 MISSING = "data/kinetics400/videos/train/t11_-axE99Q_000026_000036.mp4"
-ASKED = ["--", TABLES[0]]
+HISTORY = "mars_figure_4c"
+ASKED = ["--", TABLES[0], f"results/figures/{HISTORY}.csv"]
 #: Jobs of one thread go side by side.
 SIDE_BY_SIDE = ["--resources", "gpu=2", "--set-threads"]
 SIDE_BY_SIDE += [f"{rule}=1" for rule in ("make_rgb_shard", "make_derived_shard", "train_stage", "score_stage")]
@@ -248,6 +265,16 @@ def test_missing_videos_are_listed(_made: Checkout) -> None:
     missing = read_rows(_made.root / "results/kinetics400/data_quality.csv")
     assert [row["reason"] for row in missing] == ["missing: the file is not there"]
     assert read_rows(_made.root / "results/ucf101/data_quality.csv") == []
+
+
+def test_figure_4c_has_the_history_of_mars_on_kinetics(_made: Checkout) -> None:
+    rows = read_rows(_made.root / f"results/figures/{HISTORY}.csv")
+    history = read_rows(_made.one("results/kinetics400/stages/mars_kin-*/history.csv"))
+    assert [row["column"] for row in rows] == ["cross_entropy", "distillation", "train_top1", "validation_top1"]
+    assert all(row["network"] == "mars_kin.rgb" and row["value"] == history[0][row["column"]] for row in rows)
+    terms = float(rows[0]["value"]) + float(rows[1]["value"])
+    assert float(history[0]["loss"]) == pytest.approx(terms, abs=1e-5), "the distance is weighed"
+    assert (_made.root / f"results/figures/{HISTORY}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("kind", "network"), [("flow", "flow"), ("mars", "rgb")])

@@ -1,7 +1,8 @@
-"""Figures of a paper that are made of networks and their scores: `results/figures/NAME.csv` and `.png`."""
+"""Figures of a paper that are made of networks, their scores or their histories: `results/figures/NAME.csv` and `.png`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -16,10 +17,19 @@ from mml_core.config.tables import Members, split_members
 class Figure(Strict):
     """What all figures have in common."""
 
-    #: Whether it is drawn by running networks, and not from their scores alone.
+    #: Whether it is drawn by running networks, and not from files alone.
     runs_networks: ClassVar[bool] = False
 
     title: str = Field(min_length=1, max_length=200, description="what the figure is about, one line for people")
+
+    def references(self) -> list[str]:
+        """Return the networks that the figure needs."""
+        raise NotImplementedError
+
+
+class ScoredFigure(Figure):
+    """What figures of accuracies have in common."""
+
     split: Split = Field(default="validation", description="which videos it is about")
     protocol: Name = Field(description="name of one of the recipe's protocols")
 
@@ -44,7 +54,7 @@ class Point(Strict):
         return self.x if isinstance(self.x, str) else f"{self.x:g}"
 
 
-class CurveFigure(Figure):
+class CurveFigure(ScoredFigure):
     """Accuracy of networks or ensembles over a number that they differ by (MARS, Fig. 4b)."""
 
     kind: Literal["curve"]
@@ -67,7 +77,7 @@ class CurveFigure(Figure):
         return self
 
 
-class SpeedFigure(Figure):
+class SpeedFigure(ScoredFigure):
     """Accuracy over the seconds that a video takes, modalities and networks (MARS, Figs. 1 and 4a).
 
     Seconds are measured when the figure is made, on its device, from stored frames: the kinds of flow that are compared are
@@ -87,7 +97,7 @@ class SpeedFigure(Figure):
         return list(self.rows.values())
 
 
-class ClassesFigure(Figure):
+class ClassesFigure(ScoredFigure):
     """The classes that gain and lose most from one row to another, with all rows' accuracies (MARS, Fig. 5)."""
 
     kind: Literal["classes"]
@@ -112,7 +122,7 @@ class ClassesFigure(Figure):
         return self
 
 
-class MapsFigure(Figure):
+class MapsFigure(ScoredFigure):
     """Where networks look: activation maps of a few videos, with the softmax of the true class (MARS, Fig. 6)."""
 
     runs_networks: ClassVar[bool] = True
@@ -135,10 +145,48 @@ class MapsFigure(Figure):
 
     @model_validator(mode="after")
     def _whole_networks(self) -> MapsFigure:
-        for reference in self.networks.values():
-            if split_reference(reference)[2]:
-                raise ValueError(f"networks: {reference} is a part of a network; maps are those of whole networks")
+        _check_whole(self.networks.values(), "maps")
         return self
 
 
-FigureConfig = Annotated[CurveFigure | SpeedFigure | ClassesFigure | MapsFigure, Field(discriminator="kind")]
+class HistoryFigure(Figure):
+    """How a training went: columns of the history of a stage, or of several, over epochs (MARS, Fig. 4c)."""
+
+    kind: Literal["history"]
+    networks: dict[str, NetworkRef] = Field(
+        min_length=1, max_length=4, description="whole networks by the name that their curves carry"
+    )
+    panels: dict[str, Annotated[tuple[Name, ...], Field(min_length=1, max_length=6)]] = Field(
+        min_length=1,
+        max_length=4,
+        description="columns of history.csv (learning_rate, loss, the terms of the objective, train_top1, validation_loss, "
+        "validation_top1, seconds), six a panel at most, by what its y axis says",
+    )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of all panels, from left to right."""
+        return [column for panel in self.panels.values() for column in panel]
+
+    def references(self) -> list[str]:
+        """Return the networks."""
+        return list(dict.fromkeys(self.networks.values()))
+
+    @model_validator(mode="after")
+    def _distinct(self) -> HistoryFigure:
+        _check_whole(self.networks.values(), "histories")
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            raise ValueError(f"panels: column {twice[0]} is there twice")
+        return self
+
+
+def _check_whole(references: Iterable[str], what: str) -> None:
+    for reference in references:
+        if split_reference(reference)[2]:
+            raise ValueError(f"networks: {reference} is a part of a network; {what} are those of whole networks")
+
+
+ScoredFigureConfig = Annotated[CurveFigure | SpeedFigure | ClassesFigure | MapsFigure, Field(discriminator="kind")]
+FigureConfig = Annotated[
+    CurveFigure | SpeedFigure | ClassesFigure | MapsFigure | HistoryFigure, Field(discriminator="kind")
+]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, read_yaml, validate
 from mml_core.config.dataset import Name
-from mml_core.config.figures import FigureConfig, MapsFigure
+from mml_core.config.figures import FigureConfig, MapsFigure, ScoredFigure
 from mml_core.config.references import split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
@@ -88,7 +88,9 @@ class RecipeConfig(Strict):
 
     def _check_figures(self) -> None:
         for name, figure in self.figures.items():
-            self._check(f"figures.{name}", figure.protocol, figure.references())
+            if isinstance(figure, ScoredFigure):
+                self._check_protocol(f"figures.{name}", figure.protocol)
+            self._check_networks(f"figures.{name}", figure.references())
             for reference in figure.references() if isinstance(figure, MapsFigure) and figure.method == "cam" else ():
                 stage, network, _ = split_reference(reference)
                 if not self.stages[stage].networks[network].pooled:
@@ -110,8 +112,14 @@ class RecipeConfig(Strict):
 
     def _check(self, where: str, protocol: str, references: Iterable[str]) -> None:
         """Raise ValueError where a protocol or a network is not of this recipe."""
+        self._check_protocol(where, protocol)
+        self._check_networks(where, references)
+
+    def _check_protocol(self, where: str, protocol: str) -> None:
         if protocol not in self.protocols:
             raise ValueError(f"{where}.protocol: no protocol {protocol!r}; there are {sorted(self.protocols)}")
+
+    def _check_networks(self, where: str, references: Iterable[str]) -> None:
         known = {f"{stage}.{name}" for stage, block in self.stages.items() for name in block.references}
         if missing := sorted(set(references) - known):
             raise ValueError(f"{where}: no trained network {missing[0]!r}; there are {sorted(known)}")

@@ -1,4 +1,4 @@
-"""The command line of scripts that run networks for a figure."""
+"""The command lines of scripts that make figures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from mml_core.config.flow import Tvl1Engine
 from mml_core.runtime.cli import named_file
 
 
-def network_arguments(description: str) -> argparse.ArgumentParser:
+def figure_arguments(description: str) -> argparse.ArgumentParser:
     """Return the parser of what all of them are told."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--request", required=True, metavar="JSON", help="recipe, dataset, name, figure and protocol")
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--picture", required=True, type=Path, metavar="PNG")
+    return parser
+
+
+def score_arguments(description: str) -> argparse.ArgumentParser:
+    """Return the parser of what those are told that read scores."""
+    parser = figure_arguments(description)
     parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
+    return parser
+
+
+def network_arguments(description: str) -> argparse.ArgumentParser:
+    """Return the parser of what those are told that run networks."""
+    parser = score_arguments(description)
     parser.add_argument("--weights", required=True, nargs="+", type=named_file, metavar="STAGE=FILE", help="first run")
     parser.add_argument("--plan", required=True, type=Path, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", required=True, type=Path, help="folder with a folder of shards per modality")
@@ -23,6 +37,4 @@ def network_arguments(description: str) -> argparse.ArgumentParser:
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1, where it is timed"
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--picture", required=True, type=Path, metavar="PNG")
     return parser

@@ -1,4 +1,4 @@
-"""Which figure to make, and the accuracies that all figures are about."""
+"""Which figure to make, and the accuracies that most figures are about."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
-from mml_core.config.figures import FigureConfig
+from mml_core.config.figures import ScoredFigureConfig
 from mml_core.config.tables import ProtocolConfig, TableName, split_members
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, pick
@@ -19,19 +19,24 @@ from mml_core.evaluation.table import describe_protocol, metric_values
 FIRST_COLUMNS = ("recipe", "dataset")
 
 
-class FigureRequest(Strict):
-    """Which figure to make: the recipe's block and its test protocol, with the defaults filled in."""
+class Request(Strict):
+    """What all figures are asked."""
 
     recipe: Name
     dataset: Name
     name: TableName
-    figure: FigureConfig
-    protocol: ProtocolConfig
 
     @property
     def head(self) -> dict[str, str]:
         """The first columns of each row."""
         return dict(zip(FIRST_COLUMNS, (self.recipe, self.dataset), strict=True))
+
+
+class FigureRequest(Request):
+    """Which figure to make: the recipe's block and its test protocol, with the defaults filled in."""
+
+    figure: ScoredFigureConfig
+    protocol: ProtocolConfig
 
 
 def runs_of(request: FigureRequest, files: Sequence[tuple[str, object]]) -> list[Run]:

@@ -1,4 +1,4 @@
-"""What the figures of a recipe are made from: score files, and for those that run networks weights and shards."""
+"""What the figures of a recipe are made from: score files, or histories; for some weights and shards."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mml_core.config.figures import ClassesFigure, Figure, MapsFigure
+from mml_core.config.figures import ClassesFigure, HistoryFigure, MapsFigure, ScoredFigure
 from mml_core.config.recipe import RecipeConfig
+from mml_core.config.references import split_reference
 from mml_core.errors import InputError
-from mml_core.plan.products import Runs, Source, score_sources
+from mml_core.plan.products import Runs, Source, run_label, score_sources
 from mml_core.plan.stages import DataPlan, Stage, stages_of
+from mml_core.training.columns import columns_of
+
+#: Columns of a history that say which row it is.
+_WHERE = ("epoch", "step", "network")
 
 
 def figure_script(recipe: RecipeConfig, name: str) -> str:
@@ -24,8 +29,26 @@ def figure_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:
     return score_sources(recipe, runs, figure.references(), figure.split, figure.protocol)
 
 
+def figure_histories(recipe: RecipeConfig, runs: Runs, name: str) -> dict[str, Stage]:
+    """Return the stages of all `runs` whose histories the figure `name` draws, by what scripts call them."""
+    references = recipe.figures[name].references()
+    return {
+        run_label(one, run): stages[one] for run, stages in enumerate(runs) for one in stages_of(references, stages)
+    }
+
+
+def history_columns(stage: Stage, data: DataPlan) -> list[str]:
+    """Return the columns of numbers that the history of a stage has, which learns from `data`."""
+    missing = set(_WHERE)
+    if data.config.multi_label:
+        missing |= {"train_top1", "validation_top1"}
+    if not any(video.labels or data.config.multi_label for video in data.videos("validation")):
+        missing |= {"validation_loss", "validation_top1"}
+    return [name for name in columns_of(stage.document.config.objective.terms) if name not in missing]
+
+
 def figure_stages(recipe: RecipeConfig, stages: Mapping[str, Stage], name: str) -> list[Stage]:
-    """Return the stages of a run whose networks the figure `name` runs: none, where it is made from scores alone."""
+    """Return the stages of a run whose networks the figure `name` runs: none, where it is made from files alone."""
     figure = recipe.figures[name]
     return [stages[one] for one in stages_of(figure.references(), stages)] if figure.runs_networks else []
 
@@ -43,9 +66,9 @@ def figure_modalities(data: DataPlan, stages: list[Stage]) -> dict[str, str]:
 def figure_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, Any]:
     """Return what the script of the figure `name` is asked: the recipe's blocks with their defaults, as plain data."""
     content = recipe.model_dump(mode="json", include={"protocols", "figures"})
-    figure = content["figures"][name]
-    protocol = content["protocols"][recipe.figures[name].protocol]
-    return {"recipe": recipe.name, "dataset": dataset, "name": name, "figure": figure, "protocol": protocol}
+    asked = {"recipe": recipe.name, "dataset": dataset, "name": name, "figure": content["figures"][name]}
+    figure = recipe.figures[name]
+    return {**asked, "protocol": content["protocols"][figure.protocol]} if isinstance(figure, ScoredFigure) else asked
 
 
 def check_figures(
@@ -60,6 +83,8 @@ def check_figures(
                 file=file,
                 hint="networks that are run for a figure see the same videos",
             )
+        if isinstance(figure, HistoryFigure):
+            _check_columns(name, figure, all_data, stages, file)
         if isinstance(figure, ClassesFigure | MapsFigure):
             _check_one_label(name, figure, [all_data[one] for one in datasets], file)
 
@@ -77,7 +102,21 @@ def check_same_kinds(recipes: Mapping[str, RecipeConfig]) -> None:
                 )
 
 
-def _check_one_label(name: str, figure: Figure, data: list[DataPlan], file: Path) -> None:
+def _check_columns(
+    name: str, figure: HistoryFigure, all_data: Mapping[str, DataPlan], stages: Mapping[str, Stage], file: Path
+) -> None:
+    for reference in figure.references():
+        stage = stages[split_reference(reference)[0]]
+        known = history_columns(stage, all_data[stage.document.dataset])
+        if missing := [column for column in figure.columns if column not in known]:
+            raise InputError(
+                f"figures.{name}.panels: the history of stage {stage.name} has no column {missing[0]!r}",
+                file=file,
+                hint=f"it has {', '.join(known)}",
+            )
+
+
+def _check_one_label(name: str, figure: ClassesFigure | MapsFigure, data: list[DataPlan], file: Path) -> None:
     if several := [one.config.name for one in data if one.config.multi_label]:
         raise InputError(
             f"figures.{name}: videos of data set {several[0]!r} have several labels, and a figure of kind "

@@ -35,7 +35,12 @@ class Source(NamedTuple):
     @property
     def label(self) -> str:
         """What scripts call it: STAGE, or STAGE@RUN for another run than the first."""
-        return f"{self.stage.name}@{self.run}" if self.run else self.stage.name
+        return run_label(self.stage.name, self.run)
+
+
+def run_label(stage: str, run: int) -> str:
+    """Return what scripts call a stage of a run."""
+    return f"{stage}@{run}" if run else stage
 
 
 def table_names(recipe: RecipeConfig) -> list[str]:

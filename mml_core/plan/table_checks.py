@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mml_core.config.figures import FigureConfig
+from mml_core.config.figures import ScoredFigure
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
@@ -38,7 +38,7 @@ def check_tables(
                     raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
 
 
-_Scored = TableConfig | PublishedConfig | SubmissionConfig | FigureConfig | ClaimsConfig
+_Scored = TableConfig | PublishedConfig | SubmissionConfig | ScoredFigure | ClaimsConfig
 
 
 def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, _Scored, bool, list[list[str]]]]:
@@ -51,7 +51,8 @@ def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[s
     for name, block in recipe.submissions.items():
         yield f"submissions.{name}", block, False, [split_members(block.members)]
     for name, figure in recipe.figures.items():
-        yield f"figures.{name}", figure, True, [split_members(members) for members in figure.members()]
+        if isinstance(figure, ScoredFigure):
+            yield f"figures.{name}", figure, True, [split_members(members) for members in figure.members()]
     if recipe.claims:
         pairs = [pair for claim in recipe.claims.tested for pair in claim.comparisons]
         sides = [side for pair in pairs for side in (pair.better, pair.worse)]

@@ -25,6 +25,8 @@ FIGURE_NOTES = {
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
     "seeds and videos of the class, paired, where these are enough. The classes were chosen by these differences: the "
     "largest are larger than they would be on other videos.",
+    "history": "With several seeds each has a thin line. The numbers are those of the last epoch in which something "
+    "was measured; those of all epochs are in the figure's CSV file.",
     "maps": "What speaks for the true class, from blue to red, each clip to its own scale, over the frames of the clip "
     "in the middle; above it the softmax of the class. On the left the top-1 of the whole split. Networks are those of "
     "the first seed.",
@@ -65,6 +67,8 @@ def claims_part(claims_file: Path) -> Claims:
 def figure_part(name: str, kind: str, title: str, table_file: Path, picture_file: Path) -> FigurePart:
     """Return a figure for the page; raises InputError where its files are no table and no picture."""
     table = _read(table_file, "table of a figure").drop(columns=["recipe", "dataset"], errors="ignore")
+    if kind == "history":  # thousands of rows, which are the picture
+        table = table.groupby(["row", "run", "column"], sort=False).tail(1)
     shown = table.rename(columns={column: column.replace("_", " ") for column in table.columns})
     return FigurePart(name, title, FIGURE_NOTES.get(kind, ""), png_uri(picture_file), _grid(shown))
 

@@ -19,6 +19,7 @@ MODALITIES = {
     "flow_dis": {"kind": "flow", "algorithm": {"method": "dis"}},
     "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback"}},
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
+    "flow_pwc": {"kind": "flow", "algorithm": {"method": "files", "pattern": "pwc_net/{path}.h5"}},
     "depth": {"kind": "diff"},
     "audio": {"kind": "diff", "quality": 80},
 }

@@ -12,10 +12,10 @@ def main() -> None:
     arguments = network_arguments(__doc__).parse_args()
     end_with_parent()
     with prepare_compute(arguments.threads, arguments.device, may_fall_back=False) as compute:
-        from mml_core.figures.drawing import speed_picture
         from mml_core.figures.output import write_figure
         from mml_core.figures.request import FigureRequest, runs_of
         from mml_core.figures.speed import Machine, build_speed
+        from mml_core.figures.speed_drawing import speed_picture
         from mml_core.plan.data_file import read_data_plan
 
         request = FigureRequest.model_validate_json(arguments.request)

@@ -20,6 +20,11 @@ class ObjectiveBase(Strict):
     teachers: ClassVar[int] = 0
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """What a network's loss is the sum of: columns of the stage's history."""
+        return ("cross_entropy",)
+
+    @property
     def maps(self) -> tuple[str, ...]:
         """Names of inner blocks whose feature maps it needs of every network."""
         return ()

@@ -21,6 +21,11 @@ class DistillationBase(ObjectiveBase):
         "the mean over examples is taken in any case",
     )
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Cross-entropy and the weighed distance."""
+        return ("cross_entropy", "distillation")
+
 
 class FeatureDistillation(DistillationBase):
     """A distance of features."""
@@ -58,6 +63,11 @@ class MersConfig(FeatureDistillation):
         default=False,
         description="train the classifier in the same steps, on features that it does not change, as the authors' code does",
     )
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The weighed distance, and cross-entropy where classifiers learn at the same time."""
+        return ("cross_entropy", "distillation") if self.joint else ("distillation",)
 
     @property
     def detached_classifiers(self) -> bool:

@@ -21,6 +21,11 @@ class MutualConfig(ObjectiveBase):
         default="probabilities", description="what is averaged over the other networks: the paper says probabilities"
     )
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Cross-entropy and the divergence from the others."""
+        return ("cross_entropy", "divergence")
+
     def check(self, networks: Networks) -> None:
         """Raise ValueError for a single network, and for two that read and start the same: they teach each other nothing."""
         super().check(networks)
