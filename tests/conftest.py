@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files that run snakemake: a file is one process's, and a long one at the end keeps all others waiting."""
+    """Begin with files that run snakemake: a file is one process's; a long one at the end keeps all others waiting."""
     items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
