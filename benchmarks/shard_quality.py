@@ -25,7 +25,8 @@ from mml_core.config.dataset import FlowModality, Limits
 from mml_core.flow import choose_engine, optical_flow
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, levels_to_difference, levels_to_flow
-from mml_core.shards.images import decode_image, encode_planes, encode_rgb
+from mml_core.shards.decode import decode_image
+from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.ffmpeg import ffmpeg_version
 

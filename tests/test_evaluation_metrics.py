@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import confusion_matrix, recall_score, top_k_accuracy_score
 
 from mml_core.evaluation.metrics import confusion, hits, mean_average_precision, mean_class_accuracy, predictions
 
@@ -56,6 +56,16 @@ def test_mean_class_accuracy_is_over_the_classes_that_occur() -> None:
     # both of class 0, the second taken for class 2
     assert mean_class_accuracy(SCORES[[0, 3]], LABELS[[0, 3]]) == pytest.approx(1 / 2)
     assert mean_class_accuracy(np.array([[0.0, 1.0]]), np.array([1])) == 1.0
+
+
+@pytest.mark.parametrize("classes", [2, 7, 50])
+def test_class_mean_and_confusion_agree_with_scikit_learn(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    scores, labels = rng.normal(size=(60, classes)), rng.integers(classes, size=60)
+    said = scores.argmax(axis=1)
+    recall = recall_score(labels, said, labels=np.unique(labels), average="macro", zero_division=0)
+    assert mean_class_accuracy(scores, labels) == pytest.approx(recall)
+    np.testing.assert_array_equal(confusion(scores, labels), confusion_matrix(labels, said, labels=np.arange(classes)))
 
 
 def test_confusion_by_hand() -> None:

@@ -11,17 +11,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.io import encode_jpeg
 
 from mml_core.errors import InputError
 from mml_core.io.files import temporary_path
 from mml_core.shards import reader as reader_module
-from mml_core.shards.images import decode_image, encode_planes, encode_rgb
+from mml_core.shards.decode import decode_image
+from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.reader import ModalityStore, ShardReader, consecutive_runs
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
@@ -112,6 +115,23 @@ def test_planes_do_not_bleed_into_each_other(height: int) -> None:
     decoded = decode_image(data, "diff", height, 19)
     assert decoded.shape == (3, height, 19)
     assert (decoded[1] == 128).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (18, 33), (64, 85)])
+@pytest.mark.parametrize("quality", [50, 95, 100])
+def test_images_are_those_that_torchvision_encodes(shape: tuple[int, int], quality: int) -> None:
+    frame = cv2.resize(np.random.default_rng(1).integers(0, 256, (3, 4, 3), np.uint8), shape[::-1])
+    colour = torch.from_numpy(frame).permute(2, 0, 1).contiguous()
+    assert encode_rgb(frame, quality) == encode_jpeg(colour, quality).numpy().tobytes()
+    planes = np.concatenate([frame[:1, :, 0].repeat(8, axis=0), frame[:1, :, 1].repeat(8, axis=0)])
+    stored = encode_planes(planes.reshape(2, 8, -1), quality)
+    assert stored == encode_jpeg(torch.from_numpy(planes)[None], quality).numpy().tobytes()
+
+
+def test_decoding_videos_needs_no_torch() -> None:
+    """Importing it takes longer than making a short shard."""
+    program = "import sys, mml_core.modalities.rgb, mml_core.shards.receipt; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_rgb_keeps_the_order_of_channels() -> None:

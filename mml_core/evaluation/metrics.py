@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import average_precision_score, confusion_matrix, recall_score
 
 
 def predictions(scores: np.ndarray) -> np.ndarray:
@@ -29,13 +28,15 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
     Scores (V, N), labels (V,) in 0..N-1.
     """
-    classes = np.unique(labels)
-    return float(recall_score(labels, predictions(scores), labels=classes, average="macro", zero_division=0))
+    right = predictions(scores) == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
 def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return counts (N, N) int64 of videos by label (rows) and prediction (columns)."""
-    return confusion_matrix(labels, predictions(scores), labels=np.arange(scores.shape[1]))
+    counts = np.zeros((scores.shape[1], scores.shape[1]), dtype=np.int64)
+    np.add.at(counts, (labels, predictions(scores)), 1)
+    return counts
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -43,6 +44,8 @@ def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
 
     Classes without a positive video have no average precision and are left out (as for Charades); NaN if all are.
     """
+    from sklearn.metrics import average_precision_score  # only now: it takes a second to import, and few tables have it
+
     present = labels.any(axis=0)
     if not present.any():
         return float("nan")

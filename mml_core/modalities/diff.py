@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 
-from mml_core import __version__
 from mml_core.config.dataset import DiffModality
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import difference_to_levels
+from mml_core.modalities.software import codec_versions
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
@@ -28,7 +27,7 @@ def make(making: Making) -> None:
 
 def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Path, threads: int) -> None:
     """Write the shard `output` of differences: image t is frame t + 1 minus frame t of the shard `rgb`, as decoded."""
-    software = {"mml_core": __version__, "torchvision": torchvision.__version__}
+    software = codec_versions()
     times = PartTimes()
 
     def subtract(blocks: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -16,9 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-import torchvision
 
-from mml_core import __version__
 from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import MotionVectors, Tvl1Engine
 from mml_core.flow import PairEngine, choose_engine, optical_flow
@@ -27,6 +25,7 @@ from mml_core.flow.grey import to_grey
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
+from mml_core.modalities.software import codec_versions
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
@@ -121,7 +120,7 @@ def _place(engine: PairEngine, threads: int) -> str:
 def _software(engine: PairEngine) -> dict[str, str]:
     """Return which engine took part in which versions, and where it ran."""
     packages = {"torch": ["torch"], "triton": ["torch", "triton"], "numba": ["numba"], "opencv": []}[engine.name]
-    versions = {"mml_core": __version__, "torchvision": torchvision.__version__, "engine": engine.name}
+    versions = {**codec_versions(), "engine": engine.name}
     if engine.device.type == "cuda":
         versions["gpu"] = torch.cuda.get_device_name(engine.device)
     if engine.name == "opencv":

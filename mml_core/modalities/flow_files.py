@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 
-from mml_core import __version__
 from mml_core.config.dataset import FlowModality
 from mml_core.errors import InputError
 from mml_core.flow.files import open_fields, read_flo
@@ -22,6 +20,7 @@ from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
+from mml_core.modalities.software import codec_versions
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.sources import VideoError
@@ -63,8 +62,7 @@ def make_flow_file_shard(
     """
     with open_rgb_shard(rgb) as reader:
         framed, source = framed_videos(reader, videos), source_of(reader)
-    software = {"mml_core": __version__, "torchvision": torchvision.__version__}
-    info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, software)
+    info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, codec_versions())
     pattern = settings.algorithm.pattern
     wanted = {
         name: _Video(fields_path(root, pattern, name, video.path), video.frames) for name, video in framed.items()

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import av
 import torch
-import torchvision
 
-from mml_core import __version__
 from mml_core.config.dataset import FlowModality, Limits
 from mml_core.flow.codec.motion_vectors import motion_vectors
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, FramedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
+from mml_core.modalities.software import codec_versions
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.sources import VideoError
@@ -52,8 +51,7 @@ def make_motion_vector_shard(
     with open_rgb_shard(rgb) as reader:
         known, source = framed_videos(reader, videos), source_of(reader)
     software = {
-        "mml_core": __version__,
-        "torchvision": torchvision.__version__,
+        **codec_versions(),
         "av": av.__version__,
         "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
     }

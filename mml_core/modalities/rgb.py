@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import torchvision
+import PIL
 
 from mml_core import __version__
 from mml_core.config.dataset import Limits, RgbModality
@@ -34,7 +34,7 @@ def make_rgb_shard(
 
     A video that cannot be used is quarantined with the reason and does not affect the others.
     """
-    software = {"mml_core": __version__, "torchvision": torchvision.__version__, "ffmpeg": ffmpeg_version()}
+    software = {"mml_core": __version__, "pillow": PIL.__version__, "ffmpeg": ffmpeg_version()}
     info = ShardInfo("rgb", modality, settings.model_dump(mode="json"), software=software)
     encode = functools.partial(
         _encode, settings=settings, limits=limits, folder=output.parent, folder_frames_per_sec=folder_frames_per_sec

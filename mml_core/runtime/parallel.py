@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
 from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -20,8 +19,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads:
 
     At most 2 * threads results are under way or waiting, so memory does not grow with the number of items.
     """
-    # every thread works on its own image: torch's parallelism within one would only compete
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(threads, initializer=_keep_torch_to_one_thread) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -33,6 +31,12 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _keep_torch_to_one_thread() -> None:
+    """Every thread works on its own image: where torch is used at all, its threads within one would only compete."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def progress(total: int, label: str, unit: str) -> tqdm:

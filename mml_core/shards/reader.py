@@ -13,18 +13,19 @@ from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
 from mml_core.io.hdf5 import read_attribute, read_texts
-from mml_core.shards.images import decode_image
 from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure
+
+if TYPE_CHECKING:
+    import torch
 
 #: What to do about a shard that cannot be used.
 REMAKE = "delete the file and run snakemake again: it makes the shard anew"
@@ -133,6 +134,8 @@ class ShardReader:
         """
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
+        import torch  # only now: jobs that make shards look into them, and decode none
+
         wanted = [[min(start + step, entry.count - 1) for step in range(length)] for start in starts]
         images: dict[int, torch.Tensor] = {}
         for first, stop in consecutive_runs({number for row in wanted for number in row}):
@@ -141,6 +144,10 @@ class ShardReader:
 
     def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[torch.Tensor]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
+        import torch
+
+        from mml_core.shards.decode import decode_image
+
         kind = self.info.kind
         with _complaints(self.path):
             for data in self._stored(entry.first + first, entry.first + stop):
