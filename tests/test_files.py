@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from mml_core.io import files
 from mml_core.io.files import replaced_on_success, temporary_path, write_text
@@ -30,6 +33,20 @@ def writer(target: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "on\n"
     return process
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])
+def test_weights_have_the_mode_of_other_results(tmp_path: Path, umask: int) -> None:
+    """safetensors makes files that nobody but their owner can read, so that a team could not share them."""
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "history.csv", "epoch\n")
+        with replaced_on_success(tmp_path / "weights.safetensors") as temporary:
+            save_file({"fc.bias": torch.zeros(3)}, temporary)
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("history.csv", "weights.safetensors"), 0o666 & ~umask)
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -100,8 +101,9 @@ def same(first: StageFiles, second: StageFiles) -> bool:
 
 
 def test_two_processes_follow_the_curve_of_one(lab: Toy) -> None:
-    one = lab.train_alone(lab.plan(), "one")
+    one, before = lab.train_alone(lab.plan(), "one"), set(Path(tempfile.gettempdir()).glob("torchelastic_*"))
     two, output = lab.train(lab.plan(gpus=2), "two")
+    assert set(Path(tempfile.gettempdir()).glob("torchelastic_*")) <= before, "the launcher leaves no folder behind"
     assert output.count("2 network(s) to train") == 1, "only one process tells how it goes"
     assert "the CPU (1 threads), 2 processes" in output
     for alone, together in zip(rows(one), rows(two), strict=True):

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,10 @@ def replaced_on_success(path: Path) -> Iterator[Path]:
         remove_abandoned(path)
         temporary = temporary_path(path)
         try:
+            temporary.touch()
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
+            temporary.chmod(mode)  # safetensors makes files that nobody else may read
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)

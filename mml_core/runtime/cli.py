@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,8 @@ from mml_core.io.files import disk_fault
 
 #: Exit status of a training that was asked to stop (SIGTERM, SIGINT) and saved its state: 128 + SIGTERM.
 EXIT_STOPPED = 143
+#: Exit status where the reader of what is printed has gone: 128 + SIGPIPE.
+EXIT_UNREAD = 141
 
 
 class Stopped(Exception):
@@ -31,14 +36,19 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Call `main` and leave the process: 0 on success, 1 with a readable message on an InputError, 143 when stopped.
 
     What the file system refuses (full, read-only, no permission) is told like an InputError.
-
+    Where nobody reads on (`mml-cost … | head`), it ends with 141 and says nothing, as programs do that SIGPIPE ends.
     Other exceptions are faults of the program and keep their traceback.
     """
     try:
         main()
+        sys.stdout.flush()
     except Stopped as reason:
         print(f"stopped: {reason}", file=sys.stderr, flush=True)
         sys.exit(EXIT_STOPPED)
+    except (BrokenPipeError, SystemExit):  # --help leaves by the latter
+        if _nobody_reads():
+            sys.exit(EXIT_UNREAD)
+        raise
     except InputError as error:
         # a loader process hands its error over with its traceback as text; people need the end of that only
         message = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].rstrip()
@@ -51,3 +61,15 @@ def run(main: Callable[[], None]) -> NoReturn:
         print(f"error: {told}", file=sys.stderr, flush=True)
         sys.exit(1)
     sys.exit(0)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe without a reader; if so, nothing is printed any more, also at the end."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

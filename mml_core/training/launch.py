@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,20 +45,22 @@ def launch(script: Path, arguments: Sequence[str], processes: int, machine: Mach
     """
     # those before torch 2.10 or so do not know it, and wait for 30 seconds
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SECONDS_TO_SAVE))
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     count = machine.count if machine else 1
-    config = LaunchConfig(
-        min_nodes=count,
-        max_nodes=count,
-        nproc_per_node=processes,
-        max_restarts=0,  # snakemake tries again, from the saved state
-        **_rendezvous(machine),
-    )
     try:
-        elastic_launch(config, sys.executable)("-u", str(script), *arguments)
+        with tempfile.TemporaryDirectory(prefix="mml-launch-") as folder:  # torch would leave one behind
+            config = LaunchConfig(
+                min_nodes=count,
+                max_nodes=count,
+                nproc_per_node=processes,
+                max_restarts=0,  # snakemake tries again, from the saved state
+                logs_specs=DefaultLogsSpecs(log_dir=folder),
+                **_rendezvous(machine),
+            )
+            elastic_launch(config, sys.executable)("-u", str(script), *arguments)
     except SignalException as signalled:
         raise Stopped(f"{signalled.sigval.name}, handed on to {processes} processes") from None
     except ChildFailedError as failed:
