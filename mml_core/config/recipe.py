@@ -65,10 +65,11 @@ class RecipeConfig(Strict):
     def _references(self) -> RecipeConfig:
         if "ensemble_table" not in self.tables:
             raise ValueError("tables: expected a table called ensemble_table, which the report is about")
-        if "data_quality" in self.tables:
-            raise ValueError("tables: data_quality is the name of another file of results")
-        if taken := {"claims", *self.tables} & set(self.published):
-            raise ValueError(f"published: {taken.pop()} is the name of another file of results")
+        matrices = {f"{name}_matrix" for name in self.published}
+        if taken := {"claims", "data_quality", *matrices} & set(self.tables):
+            raise ValueError(f"tables: {min(taken)} is the name of another file of results")
+        if taken := {"claims", *matrices, *self.tables} & set(self.published):
+            raise ValueError(f"published: {min(taken)} is the name of another file of results")
         for name, table in self.tables.items():
             named = set() if table.networks == "all" else set(table.networks)
             for label, ensemble in table.ensembles.items():

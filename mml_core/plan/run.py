@@ -13,6 +13,7 @@ from mml_core.config.project import ProjectConfig, project_config
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.plan.claims import Pair, check_claims, resolve_claims
 from mml_core.plan.figures import check_figures, check_same_kinds
+from mml_core.plan.outputs import check_outputs
 from mml_core.plan.published import PublishedRow, published_rows
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.plan.table_checks import check_tables
@@ -50,6 +51,7 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
         for name in (project.dataset, *sorted(named - {project.dataset}))
     }
     check_same_kinds(recipes)
+    check_outputs(recipes, all_data)
     data = all_data[project.dataset]
     runs, published, claims = {}, {}, {}
     for name, recipe in recipes.items():
