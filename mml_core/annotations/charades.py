@@ -1,8 +1,8 @@
 """Annotations of Charades as distributed: two CSV files with a row a video, and a text file of the classes.
 
 Of a row's columns `id` and `actions` are used, and where it is there `subject`, who acts: videos of one person are a
-group. `actions` is `c092 11.90 21.20;c147 0.00 12.60`, a class with its start and end in seconds each, or empty. The class
-file has a line `c000 Holding some clothes` a class: code and name.
+group. `actions` is `c092 11.90 21.20;c147 0.00 12.60`, a class with its start and end in seconds each, or empty. The
+class file has a line `c000 Holding some clothes` a class: code and name.
 
 Times are taken as they are. Many actions end a little behind the `length` of their video, which does no harm, since
 only what overlaps a clip counts. A few in the distributed train file do not end after they start, so that this is no

@@ -1,24 +1,24 @@
 """Differences between two systems, with an interval that keeps its level however few runs there are.
 
 Run s of one system differs from run s of the other by d[s, v] on video v: say the true difference, a part of the run, a
-part of the video (or of its group) and a part of both. The mean over S runs and V videos is wrong by what runs and by what
-videos happened to be drawn, and two variances say how far:
+part of the video (or of its group) and a part of both. The mean over S runs and V videos is wrong by what runs and by
+what videos happened to be drawn, and two variances say how far:
 
-- A, of the runs' means over all videos, divided by S: it has S - 1 degrees of freedom.
-- B, of the videos' means over all runs (with G groups: of their sums about the mean, times G / (G - 1)), divided by V (by
-  V²): it has V - 1 (G - 1) degrees of freedom.
+- A, that of the runs' means over all videos, divided by S, with S - 1 degrees of freedom.
+- B, that of the videos' means over all runs, divided by V, with V - 1 degrees of freedom. Where videos are in G groups,
+  it is the sum of squares of the groups' sums about the mean, times G / (G - 1), divided by V², with G - 1.
 
 The interval is the mean ± sqrt(t² A + u² B), where t and u are Student's quantiles for the two degrees of freedom. It
 covers the true difference at least as often as it says (Banerjee, Sankhyā 22, 1960), where means are normal. For with w
 the share of the runs in the sum of both true variances, U and W chi-squared over their degrees of freedom, and F the
-distribution of chi-squared with one degree, coverage is at least E F(w t² U + (1 - w) u² W); F is concave, so that this is
-at least w E F(t² U) + (1 - w) E F(u² W), and both of these are the level. What a run and a video have for themselves is in
-both variances: a little more safety. Degrees of freedom estimated from the data (Satterthwaite) are not safe with two or
-three runs, and a bootstrap over so few is far from it.
+distribution of chi-squared with one degree, coverage is at least E F(w t² U + (1 - w) u² W); F is concave, so that this
+is at least w E F(t² U) + (1 - w) E F(u² W), and both of these are the level. What a run and a video have for themselves
+is in both variances: a little more safety. Degrees of freedom estimated from the data (Satterthwaite) are not safe with
+two or three runs, and a bootstrap over so few is far from it.
 
-Runs are paired by their number, since runs of one number start from the same earlier stages, in the same order of clips.
-Where two systems share nothing, pairs are as good as drawn: the level is kept, and only degrees of freedom are given away.
-With a single run B alone is left, and the interval is about these very networks, and not about the method.
+Runs are paired by their number, since runs of one number start from the same earlier stages, in the same order of
+clips. Where two systems share nothing, pairs are as good as drawn: the level is kept, and only degrees of freedom are
+given away. With a single run B alone is left, and the interval is about these very networks, and not about the method.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def run_part(values: np.ndarray) -> Part:
 def video_part(values: np.ndarray, groups: np.ndarray | None) -> Part:
     """Return the part of the videos, B, of the mean of `values` (..., S, V), two groups at least.
 
-    `groups` (V,) as for `groups.sum_groups`. Groups may differ in size: their sums less size times mean are what varies.
+    `groups` (V,) as for `groups.sum_groups`. Groups may differ in size: their sums less size times mean are what
+    varies.
     """
     means = values.mean(axis=-2)
     sums, sizes = sum_groups(means, groups)
@@ -114,10 +115,10 @@ def map_difference(
     """Return the difference of mean average precisions, 0..1, of scores (V, N) each against indicators `labels` (V, N).
 
     Run s of `better` belongs to run s of `worse`; the value is the mean over the runs. The part of the videos is the
-    variance over MAP_RESAMPLES resamples of them, or of their `groups` (V,), times G / (G - 1). A resample leaves out the
-    classes of which it has no video, as `metrics.mean_average_precision` does. Repeated videos change the average
-    precision of rare classes, of both sides alike, which is why only differences are offered. Raises ValueError where the
-    numbers of runs differ, there is none, or no video has a label.
+    variance over MAP_RESAMPLES resamples of them, or of their `groups` (V,), times G / (G - 1). A resample leaves out
+    the classes of which it has no video, as `metrics.mean_average_precision` does. Repeated videos change the average
+    precision of rare classes, of both sides alike, which is why only differences are offered. Raises ValueError where
+    the numbers of runs differ, there is none, or no video has a label.
     """
     if not better or len(better) != len(worse):
         raise ValueError(f"expected as many runs of both, at least one, got {len(better)} and {len(worse)}")

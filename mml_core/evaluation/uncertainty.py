@@ -20,9 +20,9 @@ expectation the resampled means have instead (1 - 1/S) r/S, (1 - 1/V) v/V and
 - With a single run only videos are resampled. Nothing is said of other runs then.
 
 Where videos share something (`mml_core.evaluation.groups`), groups of them are drawn instead, as many as there are, and
-the mean is over all videos of those drawn. What is said of videos above is then of groups: with few of them the interval
-is too narrow as well, and with a single one there is none. Differences that decide claims have another interval, which
-keeps its level with few runs and groups too (`mml_core.evaluation.differences`).
+the mean is over all videos of those drawn. What is said of videos above is then of groups: with few of them the
+interval is too narrow as well, and with a single one there is none. Differences that decide claims have another
+interval, which keeps its level with few runs and groups too (`mml_core.evaluation.differences`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CHUNK = 2**22
 
 
 class SeededEstimate(NamedTuple):
-    """A mean over runs and videos, in the unit of the values; low and high are NaN where all videos are of one group."""
+    """A mean over runs and videos, in the unit of the values; low, high: NaN where all videos are of one group."""
 
     value: float
     std: float  # standard deviation of the runs' means (S - 1 in the denominator); NaN for a single run
@@ -53,7 +53,8 @@ class SeededEstimate(NamedTuple):
 def estimate(values: np.ndarray, groups: np.ndarray | None = None) -> SeededEstimate:
     """Return the mean of `values` (S, V), for example 1 where run s is right about video v, with its uncertainty.
 
-    `groups` (V,) are the numbers of the videos' groups, from 0 on; None: each video is one. Raises ValueError where `values` is not a table of finite numbers, with a run and a video at least.
+    `groups` (V,) are the numbers of the videos' groups, from 0 on; None: each video is one. Raises ValueError where
+    `values` is not a table of finite numbers, with a run and a video at least.
     """
     values = _checked(values)
     low, high = float("nan"), float("nan")
