@@ -99,6 +99,8 @@ def test_the_real_lists(real_data: Path, tmp_path: Path) -> None:
     assert Counter((video.split, video.labels[0]) for video in found.videos) == {
         (split, label): count for split, count in (("train", 70), ("validation", 30)) for label in (0, 1)
     }
-    titles = {split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")}
+    titles = {
+        split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")
+    }
     assert not titles["train"] & titles["validation"], "clips of one film are in one of the two"
     assert "Aussie_Brunette_Brushing_Hair_II" in titles["train"] and "" not in titles["train"] | titles["validation"]

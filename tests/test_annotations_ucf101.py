@@ -145,6 +145,8 @@ def test_the_real_lists(real_data: Path) -> None:
     assert Counter(video.split for video in found.videos) == {"train": 9537, "validation": 3783}
     strange = [video for video in found.videos if "v_HandStandPushups" in video.path]
     assert strange and {video.labels for video in strange} == {(36,)}
-    groups = {split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")}
+    groups = {
+        split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")
+    }
     assert {split: len(names) for split, names in groups.items()} == {"train": 1818, "validation": 707}
     assert not groups["train"] & groups["validation"] and "" not in groups["train"] | groups["validation"]
