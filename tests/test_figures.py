@@ -214,7 +214,8 @@ def test_a_class_of_few_groups_has_no_interval_and_figures_take_groups(tmp_path:
     asked = request({**CLASSES, "rows": {"Flow": "b.flow", "RGB": "a.rgb"}})
     pairs = {f"v{index}": str(index // 2) for index in range(many)}  # of class 0: ten groups of two
     few = {f"v{index}": "few" for index in range(many, many + 12)}  # of class 1: one of twelve, eight alone
-    groups = {stage: pairs | few for stage in "ab"}
+    of_both = pairs | few
+    groups = {"a": of_both, "b": of_both}
     table = build_classes(asked, runs_of(asked, files, groups)).drop_duplicates("class").set_index("class")
     assert float(table.loc["class 0", "low"]) < -25 < float(table.loc["class 0", "high"])
     assert table.loc["class 1", "low"] == "", "nine groups"
