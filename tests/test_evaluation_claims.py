@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from mml_core.annotations import Annotations, Video
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.tables import ClaimsConfig, ProtocolConfig
+from mml_core.errors import InputError
 from mml_core.evaluation.claims import ClaimsRequest, build_claims, claims_markdown
 from mml_core.evaluation.differences import difference
-from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
+from mml_core.evaluation.scores import NetworkScores, Scores, read_scores, write_scores
 from mml_core.evaluation.table import write_table
 from mml_core.evaluation.verdicts import MEANINGS, holm
 from mml_core.plan.claims import resolve_claims
@@ -121,6 +123,19 @@ def test_intervals_are_over_groups(tmp_path: Path) -> None:
     assert set(one["low"]) == set(one["high"]) == set(one["p"]) == set(one["p_holm"]) == {""}
     text = claims_markdown(one.reset_index(drop=True))
     assert "| untested" in text and "nothing is known of others" in text and "[" not in text.split("\n\n")[0]
+
+
+def test_sides_that_were_scored_on_other_videos_are_told(tmp_path: Path) -> None:
+    """Two stages of which one lost a video: this ended in a traceback, or with two losses in a pairing of others."""
+    key, path = write_run(tmp_path, 0)
+    scores = read_scores(path)
+    write_scores(tmp_path / "t.h5", replace(scores, video_ids=("w", *scores.video_ids[1:])))
+    claim = {"name": "x", "text": "t", "comparisons": [{"better": "s.good", "worse": "t.poor"}]}
+    claims = ClaimsConfig(protocol="one", split="test", statements=[claim])
+    asked = request().model_copy(update={"claims": claims})
+    pairs = resolve_claims(claims, PROTOCOLS, {}, file=Path("recipe.yaml"))
+    with pytest.raises(InputError, match="claim 'x': its networks were not scored on the same videos"):
+        build_claims(asked, pairs, [(key, path), ("t", tmp_path / "t.h5")])
 
 
 def test_people_read_what_verdicts_mean(tmp_path: Path) -> None:

@@ -119,6 +119,11 @@ class _Test(NamedTuple):
 def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> _Test:
     sides = [tuple(row_scores(row, runs) for row in (pair.better, pair.worse)) for pair in pairs]
     first = sides[0][0][0]
+    if any(one.video_ids != first.video_ids for pair in sides for side in pair for one in side):
+        raise InputError(
+            f"claim {name!r}: its networks were not scored on the same videos",
+            hint="one reads a modality in which other videos are unusable: see data_quality.csv",
+        )
     return _Test(*(_map_difference(name, sides) if first.labels.ndim == 2 else _top1_difference(sides)), first)
 
 
