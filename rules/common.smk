@@ -36,6 +36,7 @@ from mml_core.plan.places import (
     table_path,
 )
 from mml_core.plan.products import (
+    grouped_stages,
     published_names,
     read_modalities,
     submission_sources,

@@ -63,6 +63,7 @@ rule recipe_table:
         scores=score_files,
         published=published_values,
         quality=quality_lists,
+        plans=ancient(group_plans),
     output:
         table="<results>/{dataset}/tables/{recipe}/{table}.csv",
         markdown="<results>/{dataset}/tables/{recipe}/{table}.md",
@@ -84,12 +85,15 @@ rule recipe_table:
         script=script_of_table,
         request=request,
         scores=score_arguments,
+        groups=group_arguments,
+        in_groups=groups_digest,
         code=table_code,
     shell:
         """
         exec python workflow/scripts/{params.script:q}.py \
             --request {params.request:q} \
             --scores {params.scores:q} \
+            --groups {params.groups:q} \
             --output {output.table:q} \
             --markdown {output.markdown:q} >{log:q} 2>&1
         """

@@ -52,6 +52,30 @@ def figure_history_arguments(wildcards, input):
     return named(histories_of_figure(wildcards), input.histories)
 
 
+def figure_groups(wildcards):
+    """Return the data sets of those stages of a figure, by stage, whose videos are in groups."""
+    return grouped(
+        figure_sources(
+            RECIPES[wildcards.recipe], RUNS[wildcards.recipe], wildcards.figure
+        )
+    )
+
+
+def figure_group_plans(wildcards):
+    """Return the plans of the data sets with groups that a figure is about."""
+    return plans_of(figure_groups(wildcards).values())
+
+
+def figure_group_arguments(wildcards, input):
+    """Return STAGE=FILE for each stage of a figure whose videos are in groups."""
+    return plan_arguments(figure_groups(wildcards), input.plans)
+
+
+def figure_groups_digest(wildcards):
+    """Return a digest of the groups of the videos that a figure is about."""
+    return digest_of_groups(figure_groups(wildcards).values())
+
+
 def stages_run(wildcards):
     """Return the stages whose networks a figure runs."""
     return figure_stages(

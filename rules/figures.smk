@@ -14,6 +14,7 @@ rule score_figure:
     """Draw a figure of a recipe from scores: accuracies over a number, or classes that gain and lose."""
     input:
         scores=figure_files,
+        plans=ancient(figure_group_plans),
     output:
         table="<results>/{dataset}/figures/{recipe}/{figure}.csv",
         picture="<results>/{dataset}/figures/{recipe}/{figure}.png",
@@ -34,12 +35,15 @@ rule score_figure:
         script=script_of_figure,
         request=request_of_figure,
         scores=figure_score_arguments,
+        groups=figure_group_arguments,
+        in_groups=figure_groups_digest,
         code=figure_code,
     shell:
         """
         exec python workflow/scripts/{params.script:q}.py \
             --request {params.request:q} \
             --scores {params.scores:q} \
+            --groups {params.groups:q} \
             --output {output.table:q} \
             --picture {output.picture:q} >{log:q} 2>&1
         """
@@ -80,6 +84,7 @@ rule network_figure:
         script=script_of_figure,
         request=request_of_figure,
         scores=figure_score_arguments,
+        in_groups=figure_groups_digest,
         weights=figure_weight_arguments,
         shards=folder_above(2),
         code=figure_code,

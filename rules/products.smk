@@ -33,6 +33,46 @@ def score_arguments(wildcards, input):
     return named([one.label for one in sources(*of_table(wildcards))], input.scores)
 
 
+def grouped(found):
+    """Return the data sets of those stages of some score files, by stage, whose videos are in groups."""
+    return grouped_stages(found, DATASETS)
+
+
+def plans_of(datasets):
+    """Return the plans of some data sets, which say what groups videos are in."""
+    return [f"<results>/{name}/plan.json" for name in sorted(set(datasets))]
+
+
+def group_plans(wildcards):
+    """Return the plans of the data sets with groups that a table is about."""
+    return plans_of(grouped(sources(*of_table(wildcards))).values())
+
+
+def group_arguments(wildcards, input):
+    """Return STAGE=FILE for each stage of a table whose videos are in groups."""
+    return plan_arguments(grouped(sources(*of_table(wildcards))), input.plans)
+
+
+def plan_arguments(datasets, plans):
+    """Return STAGE=FILE for each stage, of its data set's plan: `plans` are where Snakemake has those of `plans_of`."""
+    files = dict(zip(sorted(set(datasets.values())), plans, strict=True))
+    return [f"{stage}={files[name]}" for stage, name in datasets.items()]
+
+
+def groups_digest(wildcards):
+    """Return a digest of the groups of the videos that a table is about."""
+    return digest_of_groups(grouped(sources(*of_table(wildcards))).values())
+
+
+def digest_of_groups(datasets):
+    """Return a digest of the groups of the videos of some data sets; nothing where there is none."""
+    return (
+        digest([DATASETS[name].groups for name in sorted(set(datasets))])
+        if datasets
+        else ""
+    )
+
+
 def named(names, paths):
     """Return NAME=PATH for each name: `paths` are where Snakemake has the files."""
     return [f"{name}={path}" for name, path in zip(names, paths, strict=True)]

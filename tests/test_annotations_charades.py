@@ -74,17 +74,26 @@ def test_as_distributed(tmp_path: Path) -> None:
     )
     assert annotations.root == tmp_path / "videos"
     assert annotations.videos == (
-        Video("0IH69", "0IH69.mp4", "train", ()),
-        Video("46GP8", "46GP8.mp4", "train", (0, 2), (Segment(0, 0.0, 12.6), Segment(2, 11.9, 21.2))),
+        Video("0IH69", "0IH69.mp4", "train", (), group="T5ED"),
+        Video("46GP8", "46GP8.mp4", "train", (0, 2), (Segment(0, 0.0, 12.6), Segment(2, 11.9, 21.2)), "T5ED"),
         Video(
             "N11GT",
             "N11GT.mp4",
             "train",
             (0, 1),
             (Segment(0, 5.0, 6.5), Segment(1, 0.5, 0.6), Segment(1, 1.0, 40.0)),
+            "T5ED",
         ),
-        Video("YSKX3", "YSKX3.mp4", "validation", (1,), (Segment(1, 2.3, 17.5),)),
+        Video("YSKX3", "YSKX3.mp4", "validation", (1,), (Segment(1, 2.3, 17.5),), "T5ED"),
     )
+
+
+def test_without_a_column_of_persons_videos_are_in_no_group(tmp_path: Path) -> None:
+    rows = [[cells[0], cells[9]] for cells in (["id", *[""] * 8, "actions", ""], *TRAIN)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    videos = {video.video_id: video for video in load(tmp_path, train_csv=text.getvalue()).videos}
+    assert videos["46GP8"].group == "" and videos["46GP8"].labels == (0, 2) and videos["YSKX3"].group == "T5ED"
 
 
 def test_line_ends_of_other_systems_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -102,7 +111,7 @@ def test_free_text_need_not_double_its_quotes(tmp_path: Path) -> None:
 
 def test_an_action_that_ends_before_it_starts_is_a_label_all_the_same(tmp_path: Path) -> None:
     videos = load(tmp_path, [*TRAIN, row("R1", "c002 8.10 7.90")]).videos
-    assert Video("R1", "R1.mp4", "train", (2,), (Segment(2, 8.1, 7.9),)) in videos
+    assert Video("R1", "R1.mp4", "train", (2,), (Segment(2, 8.1, 7.9),), "T5ED") in videos
 
 
 @pytest.mark.parametrize(

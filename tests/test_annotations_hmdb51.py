@@ -42,14 +42,16 @@ def test_as_distributed(tmp_path: Path, split: int) -> None:
     assert annotations.classes == ("brush_hair", "sit", "wave")
     assert annotations.root == tmp_path / "videos"
     expected = [
-        ("train", 0, "brush_hair/April_09_brush_hair_u.avi"),
-        ("train", 1, "sit/one_sit.avi"),
-        ("train", 2, f"wave/{ODD[0]}"),
-        ("train", 2, f"wave/{ODD[2]}"),
-        ("validation", 0, "brush_hair/April_10_brush_hair_u.avi"),
-        ("validation", 2, f"wave/{ODD[1]}"),
+        ("train", 0, "brush_hair/April_09_brush_hair_u.avi", "April_09"),
+        ("train", 1, "sit/one_sit.avi", ""),  # no name as distributed
+        ("train", 2, f"wave/{ODD[0]}", "(Rad)Schlag_die_Bank!"),
+        ("train", 2, f"wave/{ODD[2]}", "a;b"),
+        ("validation", 0, "brush_hair/April_10_brush_hair_u.avi", "April_10"),
+        ("validation", 2, f"wave/{ODD[1]}", "#122_&_[b]"),
     ]
-    assert annotations.videos == tuple(Video(path, path, split, (label,)) for split, label, path in expected)
+    assert annotations.videos == tuple(
+        Video(path, path, split, (label,), group=title) for split, label, path, title in expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,8 @@ def test_the_real_lists(real_data: Path, tmp_path: Path) -> None:
     assert Counter((video.split, video.labels[0]) for video in found.videos) == {
         (split, label): count for split, count in (("train", 70), ("validation", 30)) for label in (0, 1)
     }
+    titles = {
+        split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")
+    }
+    assert not titles["train"] & titles["validation"], "clips of one film are in one of the two"
+    assert "Aussie_Brunette_Brushing_Hair_II" in titles["train"] and "" not in titles["train"] | titles["validation"]

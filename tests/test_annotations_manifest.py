@@ -63,6 +63,18 @@ def test_other_column_names_values_and_byte_order_mark(tmp_path: Path) -> None:
     assert videos == (Video("2.mp4", "2.mp4", "test", ()), Video("1.mp4", "1.mp4", "train", (0,)))
 
 
+def test_groups_are_a_column_of_their_own(tmp_path: Path) -> None:
+    text = "path,label,split,session\n1.mp4,up,train, 7 \n2.mp4,down,train,8\n3.mp4,up,test,7\n"
+    videos = load_annotations(dataset(tmp_path, text, columns={"group": "session"}), check_files=False).videos
+    assert {video.video_id: video.group for video in videos} == {"1.mp4": "7", "2.mp4": "8", "3.mp4": "7"}
+    without = load_annotations(dataset(tmp_path, text), check_files=False).videos
+    assert {video.group for video in without} == {""}
+    message = complaint(dataset(tmp_path, text.replace(",8", ", "), columns={"group": "session"}))
+    assert "list.csv, line 3: column 'session', the group, is empty" in message
+    message = complaint(dataset(tmp_path, text, columns={"group": "sesion"}))
+    assert "line 1: no column 'sesion'; found path, label, split, session" in message
+
+
 def test_several_labels(tmp_path: Path) -> None:
     text = "path,label,split\n1.mp4,up;down; up,train\n2.mp4,,train\n"
     annotations = load_annotations(dataset(tmp_path, text, multi_label=True), check_files=False)

@@ -55,8 +55,18 @@ def test_as_distributed(tmp_path: Path, split: int) -> None:
         "validation": ["Archery/v_Archery_g01_c01.avi", "HandstandPushups/v_HandStandPushups_g01_c01.avi"],
     }
     assert annotations.videos == tuple(
-        Video(path, path, split, (label,)) for split, listed in paths.items() for label, path in enumerate(listed)
+        Video(path, path, split, (label,), group=f"{annotations.classes[label]}/{path[-11:-8]}")
+        for split, listed in paths.items()
+        for label, path in enumerate(listed)
     )
+
+
+def test_videos_of_one_number_in_one_class_are_a_group(tmp_path: Path) -> None:
+    more = "Archery/v_Archery_g08_c02.avi 1\r\nArchery/v_Archery_g09_c01.avi 1\r\nArchery/other.avi 1\r\n"
+    groups = {video.path: video.group for video in load(tmp_path, train=TRAIN + more).videos}
+    assert groups["Archery/v_Archery_g08_c02.avi"] == groups["Archery/v_Archery_g08_c01.avi"] == "Archery/g08"
+    assert groups["Archery/v_Archery_g09_c01.avi"] == "Archery/g09" and groups["Archery/other.avi"] == ""
+    assert groups["YoYo/v_YoYo_g08_c01.avi"] == "YoYo/g08", "the same number in another class is other material"
 
 
 def test_other_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -135,3 +145,8 @@ def test_the_real_lists(real_data: Path) -> None:
     assert Counter(video.split for video in found.videos) == {"train": 9537, "validation": 3783}
     strange = [video for video in found.videos if "v_HandStandPushups" in video.path]
     assert strange and {video.labels for video in strange} == {(36,)}
+    groups = {
+        split: {video.group for video in found.videos if video.split == split} for split in ("train", "validation")
+    }
+    assert {split: len(names) for split, names in groups.items()} == {"train": 1818, "validation": 707}
+    assert not groups["train"] & groups["validation"] and "" not in groups["train"] | groups["validation"]

@@ -24,7 +24,7 @@ CONFIG = {
 VIDEOS = (
     Video("a", "x/a ä.mp4", "train", (0, 1), (Segment(0, 0.25, 1.5), Segment(1, 2.0, 3.125))),
     *(Video(f"b{number}", f"b{number}.mp4", "train", (number % 2,)) for number in range(9)),
-    Video("t", "t.mp4", "test", ()),
+    Video("t", "t.mp4", "test", (), group="a person"),
 )
 
 
@@ -87,6 +87,7 @@ def test_whatever_changes_in_a_data_set_changes_the_digest_and_labels_no_shard()
         relabelled,
         plan_of((replace(first, segments=first.segments[:1]), *others)),
         plan_of((replace(first, path="y.mp4"), *others)),
+        plan_of((replace(first, group="a person"), *others)),
         plan_of(VIDEOS[:-1]),
         plan_of(limits={"min_frames": 3}),
         plan_of(modalities={"rgb": {"kind": "rgb", "quality": 91}}),
@@ -95,6 +96,26 @@ def test_whatever_changes_in_a_data_set_changes_the_digest_and_labels_no_shard()
     ]
     assert len({plan_digest(one) for one in [plan, *changed]}) == len(changed) + 1
     assert plan_digest(plan_of()) == plan_digest(plan)
+
+
+def test_groups_name_no_result(tmp_path: Path) -> None:
+    plan = plan_of()
+    regrouped = plan_of(tuple(replace(video, group="one") for video in VIDEOS))
+    assert plan.groups == {"t": "a person"} and set(regrouped.groups) == {video.video_id for video in VIDEOS}
+    assert regrouped.digest == plan.digest and list(regrouped.shards) == list(plan.shards)
+    assert {regrouped.labels_digest(split) for split in ("train", "test")} == {
+        plan.labels_digest(split) for split in ("train", "test")
+    }
+    write_data_plan(tmp_path / "plan.json", regrouped)
+    assert read_data_plan(tmp_path / "plan.json").groups == regrouped.groups
+
+
+def test_plans_from_before_there_were_groups_are_read(tmp_path: Path) -> None:
+    write_data_plan(tmp_path / "plan.json", plan_of(VIDEOS[:-1]))
+    text = (tmp_path / "plan.json").read_text()
+    assert text.count(',"group":""') == len(VIDEOS) - 1
+    (tmp_path / "plan.json").write_text(text.replace(',"group":""', ""))
+    assert read_data_plan(tmp_path / "plan.json") == plan_of(VIDEOS[:-1])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"config": {}}', "null", "\x80"])

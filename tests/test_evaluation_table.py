@@ -62,6 +62,10 @@ def request(**table: object) -> TableRequest:
     )
 
 
+#: v1 and v2, v3 and v4 were taken in one go.
+SESSIONS = {"v1": "a", "v2": "a", "v3": "b", "v4": "b"}
+
+
 def members() -> dict:
     return members_of("mml", make_scores({"rgb": RGB, "flow": FLOW})) | members_of(
         "ce", make_scores({"rgb": RGB}, crop_px=112)
@@ -325,3 +329,28 @@ def test_script_names_what_is_wrong_without_a_traceback(tmp_path: Path, project:
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and "bad.h5" in result.stderr and "Traceback" not in result.stderr
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_intervals_are_over_groups_of_videos() -> None:
+    """RGB is right on v1 to v3: of two groups drawn from two, shares of 1, 3/4 and 1/2 come out."""
+    scores = make_scores({"rgb": RGB})
+    row = build_table(request(networks=("mml.rgb",)), [members_of("mml", scores, SESSIONS)]).iloc[0]
+    assert (row["top1"], row["top1_low"], row["top1_high"], row["groups"]) == ("75.00", "50.00", "100.00", "2")
+    plain = build_table(request(networks=("mml.rgb",)), [members_of("mml", scores)]).iloc[0]
+    assert (plain["top1"], plain["top1_low"], plain["groups"]) == ("75.00", "25.00", "")
+    one = build_table(request(networks=("mml.rgb",)), [members_of("mml", scores, dict.fromkeys(SESSIONS, "a"))])
+    assert list(one.loc[0, ["top1", "top1_low", "top1_high", "top5_low", "groups"]]) == ["75.00", "", "", "", "1"]
+    assert "4 in 1 group (validation)" in to_markdown(one) and "| 75.00 " in to_markdown(one)
+
+
+def test_groups_follow_the_order_of_the_first_members_videos() -> None:
+    scores = make_scores({"rgb": RGB})
+    back = replace(scores, video_ids=scores.video_ids[::-1], labels=scores.labels[::-1])
+    other = members_of("b", back, {"v1": "a", "v2": "a"})
+    mixed = members_of("a", scores, SESSIONS)["a.rgb"], other["b.rgb"]
+    assert combine(mixed, [1, 1], "logits").groups.tolist() == [0, 0, 1, 1]
+    assert combine(mixed[::-1], [1, 1], "logits").groups.tolist() == [0, 1, 2, 2], "v4 and v3 share nothing"
+
+
+def test_people_are_told_what_gflops_leave_out() -> None:
+    assert "in rows with flow without those of the flow itself" in to_markdown(build_table(request(), [members()]))

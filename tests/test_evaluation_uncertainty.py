@@ -12,8 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 
 from mml_core.evaluation import uncertainty
-from mml_core.evaluation.metrics import mean_average_precision
-from mml_core.evaluation.uncertainty import bootstrap_map_difference, estimate, paired_difference
+from mml_core.evaluation.uncertainty import estimate, paired_difference
 
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 30))
 VERDICTS = SHAPES.flatmap(lambda shape: arrays.arrays(np.int8, shape, elements=st.integers(0, 1)))
@@ -134,27 +133,27 @@ def test_difference_by_hand() -> None:
     result = paired_difference(better, worse)
     assert result.value == 1 / 8  # 2 of 4 more, 1 of 4 less
     assert result.std == pytest.approx(np.std([0.5, -0.25], ddof=1))
-    assert result.seeds == 2 and result.share_of_runs == 0.5
+    assert result.seeds == 2
     assert result.low <= -0.25 and result.high >= 0.5  # at least from one run to the other
 
 
 @given(VERDICTS)
 def test_difference_to_itself_is_nothing(values: np.ndarray) -> None:
     result = paired_difference(values, values)
-    assert (result.value, result.low, result.high, result.share_of_runs) == (0, 0, 0, 0)
+    assert (result.value, result.low, result.high) == (0, 0, 0)
 
 
 def test_difference_is_that_of_the_paired_cells() -> None:
     better, worse = verdicts(3, 300, seed=1), verdicts(3, 300, seed=2)
-    assert paired_difference(better, worse)[:5] == estimate(better - worse)
-    assert paired_difference(better.astype(bool), worse.astype(bool))[:5] == estimate(better - worse)
+    assert paired_difference(better, worse) == estimate(better - worse)
+    assert paired_difference(better.astype(bool), worse.astype(bool)) == estimate(better - worse)
 
 
 def test_pairing_narrows_the_interval_where_systems_agree() -> None:
     worse = verdicts(3, 1000)
     better = np.maximum(worse, np.random.default_rng(0).random(worse.shape) < 0.05)
     paired, alone = paired_difference(better, worse), estimate(better)
-    assert paired.low > 0 and paired.share_of_runs == 1
+    assert paired.low > 0
     assert paired.high - paired.low < (alone.high - alone.low) / 2
 
 
@@ -171,51 +170,39 @@ def test_other_runs_or_videos_are_refused() -> None:
         paired_difference(np.zeros((2, 3)), np.zeros((1, 3)))
 
 
-@given(st.integers(0, 2**32), st.sampled_from([3, 1000]))
-def test_weighted_precision_is_that_of_repeated_videos(seed: int, levels: int) -> None:
-    rng = np.random.default_rng(seed)
-    labels = (rng.random((12, 4)) < 0.3).astype(np.uint8)
-    scores, times = rng.integers(levels, size=(12, 4)).astype(np.float64), rng.multinomial(12, np.full(12, 1 / 12))
-    expected = mean_average_precision(scores.repeat(times, axis=0), labels.repeat(times, axis=0))
-    if labels.any():
-        got = uncertainty._weighted_map(uncertainty._rank(scores, labels), times)
-        assert got == pytest.approx(expected, nan_ok=True)
+def resampled_groups(values: np.ndarray, groups: np.ndarray, resamples: int) -> np.ndarray:
+    """Draw runs, and groups with all their videos, and take the mean of the cells that are there then."""
+    rng, found = np.random.default_rng(7), np.unique(groups)
+    means = []
+    for _ in range(resamples):
+        runs = rng.integers(len(values), size=len(values))
+        videos = np.concatenate([np.flatnonzero(groups == one) for one in rng.choice(found, size=len(found))])
+        means.append(values[np.ix_(runs, videos)].mean())
+    return np.array(means)
 
 
-def test_map_difference_agrees_with_plain_resampling() -> None:
-    rng = np.random.default_rng(0)
-    labels = (rng.random((150, 2)) < 0.2).astype(np.uint8)
-    better = [rng.normal(size=labels.shape) + 1.5 * labels for _ in range(2)]
-    worse = [rng.normal(size=labels.shape) + 1.0 * labels for _ in range(2)]
-
-    def difference(run: int, videos: np.ndarray) -> float:
-        ours, theirs = (mean_average_precision(side[run][videos], labels[videos]) for side in (better, worse))
-        return ours - theirs
-
-    runs = [difference(run, np.arange(150)) for run in range(2)]
-    plain = []
-    for _ in range(250):
-        videos = rng.integers(150, size=150)
-        plain.append(np.mean([difference(run, videos) for run in rng.integers(2, size=2)]))
-    result = bootstrap_map_difference(better, worse, labels)
-    assert result.value == pytest.approx(np.mean(runs)) and result.std == pytest.approx(np.std(runs, ddof=1))
-    assert result.seeds == 2 and result.share_of_runs == np.mean(np.array(runs) > 0)
-    tolerance = 0.5 * np.std(plain)  # the quantiles of 200 resamples have a standard error of 0.19 deviations
-    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(plain, (0.025, 0.975))), abs=tolerance)
+@pytest.mark.parametrize("runs", [1, 3])
+def test_groups_are_resampled_as_a_whole(runs: int) -> None:
+    rng = np.random.default_rng(runs)
+    sizes = rng.integers(1, 12, size=40)
+    groups = rng.permutation(np.repeat(np.arange(40), sizes))
+    values = (rng.random((runs, len(groups))) < rng.uniform(0.2, 1, size=40)[groups]).astype(np.float64)
+    result, alone = estimate(values, groups), estimate(values)
+    plain = resampled_groups(values, groups, 3000)
+    assert result.value == values.mean() and result.seeds == runs
+    np.testing.assert_equal(result.std, alone.std)
+    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(plain, (0.025, 0.975))), abs=0.2 * plain.std())
+    if runs == 1:
+        assert result.high - result.low > 1.3 * (alone.high - alone.low), "videos of a group are right together"
 
 
-def test_map_difference_to_itself_is_nothing_even_where_a_resample_has_no_label() -> None:
-    labels = np.array([[1, 0], [0, 0], [0, 0]], np.uint8)
-    scores = [np.array([[0.5, 0.1], [0.7, 0.2], [0.1, 0.3]])]
-    result = bootstrap_map_difference(scores, scores, labels)
-    assert result[:1] + result[2:] == (0, 0, 0, 1, 0) and math.isnan(result.std)
+@given(VERDICTS)
+def test_a_group_a_video_is_as_no_groups(values: np.ndarray) -> None:
+    groups = np.arange(values.shape[1])
+    assert values.shape[1] == 1 or estimate(values, groups)[2:] == estimate(values)[2:]
 
 
-def test_map_difference_refuses_what_has_no_value() -> None:
-    scores, labels = np.zeros((3, 2)), np.zeros((3, 2), np.uint8)
-    with pytest.raises(ValueError, match="no video has a label"):
-        bootstrap_map_difference([scores], [scores], labels)
-    with pytest.raises(ValueError, match="as many runs of both, at least one, got 1 and 2"):
-        bootstrap_map_difference([scores], [scores, scores], labels)
-    with pytest.raises(ValueError, match="got 0 and 0"):
-        bootstrap_map_difference([], [], labels)
+def test_of_one_group_no_interval_is_known() -> None:
+    result = estimate(verdicts(3, 20), np.zeros(20, np.int64))
+    assert math.isnan(result.low) and math.isnan(result.high) and result.value == verdicts(3, 20).mean()
+    assert math.isnan(paired_difference(verdicts(3, 20), verdicts(3, 20, seed=1), np.zeros(20, np.int64)).low)

@@ -210,6 +210,26 @@ def test_classes_with_few_videos_have_no_interval(tmp_path: Path) -> None:
     assert [bar.get_height() for bar in axes.patches] == [0, 100, 100, 50]
 
 
+def test_a_class_of_few_groups_has_no_interval_and_figures_take_groups(tmp_path: Path) -> None:
+    many = 2 * FEWEST_VIDEOS
+    labels = [0] * many + [1] * many
+    files = write_runs(tmp_path, {"a.rgb": [[1] * (2 * many)], "b.flow": [[0] * 5 + [1] * (2 * many - 5)]}, labels)
+    asked = request({**CLASSES, "rows": {"Flow": "b.flow", "RGB": "a.rgb"}})
+    pairs = {f"v{index}": str(index // 2) for index in range(many)}  # of class 0: ten groups of two
+    few = {f"v{index}": "few" for index in range(many, many + 12)}  # of class 1: one of twelve, eight alone
+    of_both = pairs | few
+    groups = {"a": of_both, "b": of_both}
+    table = build_classes(asked, runs_of(asked, files, groups)).drop_duplicates("class").set_index("class")
+    assert float(table.loc["class 0", "low"]) < -25 < float(table.loc["class 0", "high"])
+    assert table.loc["class 1", "low"] == "", "nine groups"
+    assert build_classes(asked, runs_of(asked, files)).set_index("class").loc["class 1", "low"].iloc[0] == "+0.00"
+    curve = request(CURVE)
+    one = {f"v{index}": "x" for index in range(2 * many)}
+    alone = build_curve(curve, runs_of(curve, files, dict.fromkeys("ab", one)))
+    assert alone["top1"].tolist() == ["100.00", "100.00", "87.50"] and set(alone["top1_low"]) == {""}
+    assert curve_picture(alone, curve.figure).axes
+
+
 def test_rows_are_compared_on_the_videos_that_all_have(tmp_path: Path) -> None:
     """What flow quarantined is left out, and another order of videos is no matter."""
     files = dict(write_runs(tmp_path, {"a.rgb": [[1, 0, 1, 0]], "b.flow": [[1, 1, 1, 1]]}, [0, 1, 0, 1]))

@@ -18,6 +18,7 @@ from mml_core.evaluation.table import TableRequest
 from mml_core.plan.claims import Pair, resolve_claims
 from mml_core.plan.places import first_weights, rgb_paths, score_path, shard_paths, stage_folder, table_path
 from mml_core.plan.products import (
+    grouped_stages,
     published_names,
     read_modalities,
     submission_sources,
@@ -105,6 +106,15 @@ def test_score_files_of_a_table(planned: Planned, name: str, expected: list[str]
     for source in sources:
         assert source.file.stage == runs[source.run][source.stage.name].key == source.stage.key
         assert source.settings == recipe.protocols[source.file.protocol.split("-")[0]]
+
+
+def test_stages_whose_videos_are_in_groups(planned: Planned) -> None:
+    recipe, runs, claims, data = planned
+    sources = table_sources(recipe, runs, claims, "table_I")
+    assert grouped_stages(sources, {"d": data}) == {}
+    videos = tuple(replace(video, group="x") for video in data.annotations.videos[:1])
+    grouped = DataPlan(data.config, replace(data.annotations, videos=videos))
+    assert grouped_stages(sources, {"d": grouped}) == {"a": "d", "b": "d"}, "once, whatever the run"
 
 
 def test_a_submission_is_made_by_the_first_run(planned: Planned) -> None:

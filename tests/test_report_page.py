@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imsave
 from report_files import EVIL, IDS, Reader, make_files
@@ -106,6 +107,17 @@ def test_page_without_curves_clips_and_quarantined_videos(files: ReportFiles) ->
     html = render_page(make_page(replace(files, history={}, configs={}, shards={})))
     Reader(html)
     assert "Every video could be read." in html and "Sample clips" not in html and "Effective settings" not in html
+
+
+def test_where_all_videos_are_of_one_group_no_interval_is_drawn(files: ReportFiles) -> None:
+    table = pd.read_csv(files.table, dtype=str, keep_default_na=False)
+    missing = {f"{metric}_{end}": "" for metric in ("top1", "top5") for end in ("low", "high")}
+    table.assign(**missing, groups="1").to_csv(files.table, index=False)
+    page = make_page(files)
+    cells = [row[list(page.table.headings).index("Top-1")] for row in page.table.rows]
+    assert all(cell.interval is None and cell.text and "[" not in cell.text for cell in cells)
+    assert ("Videos", "6 in 1 group (validation)") in page.facts
+    assert "in rows with flow without those of the flow itself" in render_page(page)
 
 
 def test_common_facts_go_above_the_table(files: ReportFiles) -> None:

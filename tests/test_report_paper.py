@@ -31,11 +31,13 @@ VALUES = {
     "videos": ["6", ""],
 }
 HEAD = {"recipe": "single", "dataset": "toy"}
-#: By verdict: statement, published difference, ours with its interval.
+#: By verdict: statement, published difference, ours with its interval, the verdict among others.
 CLAIMS = {
-    "holds": (f"A is better {EVIL}", "+1.00", "+2.00", "+0.50", "+3.50"),
-    "contradicted": ("B is better", "", "-4.00", "-6.00", "-2.00"),
-    "open": ("C is better", "+0.10", "+0.20", "-1.00", "+1.40"),
+    "holds": (f"A is better {EVIL}", "+1.00", "+2.00", "+0.50", "+3.50", "open"),
+    "contradicted": ("B is better", "", "-4.00", "-6.00", "-2.00", "contradicted"),
+    "open": ("C is better", "+0.10", "+0.20", "-1.00", "+1.40", "open"),
+    "untested": ("D is better", "", "+0.20", "", "", "untested"),
+    "higher on these videos": ("E is better", "", "+0.20", "+0.10", "+0.30", "higher on these videos"),
 }
 
 
@@ -63,8 +65,9 @@ def files(plain: ReportFiles, tmp_path: Path) -> ReportFiles:
         HEAD
         | {"claim": verdict, "statement": statement, "source": "section <b>1</b>", "comparisons": "2"}
         | {"published_difference": published, "difference": difference, "std": "0.75", "low": low, "high": high}
-        | {"comparisons_won": "1", "seeds_won": "2", "seeds": "3", "videos": "6", "verdict": verdict}
-        for verdict, (statement, published, difference, low, high) in CLAIMS.items()
+        | {"comparisons_won": "1", "seeds_won": "2", "seeds": "3", "videos": "6", "groups": ""}
+        | {"p": "0.0200", "verdict": verdict, "p_holm": "0.0600", "verdict_holm": together}
+        for verdict, (statement, published, difference, low, high, together) in CLAIMS.items()
     ]
     write_table(tmp_path / "claims.csv", pd.DataFrame(claims))
     imsave(tmp_path / "table_XI_matrix.png", np.zeros((4, 4, 3), np.uint8))
@@ -100,7 +103,14 @@ def test_sums_of_positions_have_no_column_of_differences(files: ReportFiles) -> 
 
 def test_claims_have_verdicts_in_colour_and_are_counted(files: ReportFiles) -> None:
     claims = make_page(files).claims
-    assert claims.facts == [("Claims", "3"), ("Holds", "1"), ("Contradicted", "1"), ("Open", "1")]
+    assert claims.facts == [
+        ("Claims", "5"),
+        ("Holds", "1 (after Holm 0)"),
+        ("Contradicted", "1 (after Holm 1)"),
+        ("Open", "1 (after Holm 2)"),
+        ("Higher on these videos", "1 (after Holm 1)"),
+        ("Untested", "1 (after Holm 1)"),
+    ]
     assert cells(claims.grid)[0] == [
         f"A is better {EVIL}",
         "section <b>1</b>",
@@ -109,11 +119,16 @@ def test_claims_have_verdicts_in_colour_and_are_counted(files: ReportFiles) -> N
         "1 of 2",
         "2 of 3",
         "holds",
+        "0.0600",
+        "open",
     ]
-    assert list(claims.grid.numeric) == [False, False, True, True, True, True, False]
+    assert cells(claims.grid)[3][3] == "+0.20 ± 0.75", "there is no interval where all videos are of one group"
+    assert list(claims.grid.numeric) == [False, False, True, True, True, True, False, True, False]
     html = render_page(make_page(files))
-    for tone, verdict in (("good", "holds"), ("bad", "contradicted"), ("neutral", "open")):
-        assert html.count(f'<span class="{tone}">{verdict}</span>') == 1
+    counts = {"holds": ("good", 1), "contradicted": ("bad", 2), "open": ("neutral", 3)}
+    for verdict, (tone, count) in {**counts, "higher on these videos": ("neutral", 2)}.items():
+        assert html.count(f'<span class="{tone}">{verdict}</span>') == count
+    assert "one seed, interval above zero: of these very networks" in html, "what verdicts say"
 
 
 def test_page_shows_tables_claims_and_matrices(files: ReportFiles) -> None:

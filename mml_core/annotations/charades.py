@@ -1,7 +1,8 @@
 """Annotations of Charades as distributed: two CSV files with a row a video, and a text file of the classes.
 
-Of a row's columns `id` and `actions` are used; `actions` is `c092 11.90 21.20;c147 0.00 12.60`, a class with its start
-and end in seconds each, or empty. The class file has a line `c000 Holding some clothes` a class: code and name.
+Of a row's columns `id` and `actions` are used, and where it is there `subject`, who acts: videos of one person are a
+group. `actions` is `c092 11.90 21.20;c147 0.00 12.60`, a class with its start and end in seconds each, or empty. The
+class file has a line `c000 Holding some clothes` a class: code and name.
 
 Times are taken as they are. Many actions end a little behind the `length` of their video, which does no harm, since
 only what overlaps a clip counts. A few in the distributed train file do not end after they start, so that this is no
@@ -58,7 +59,8 @@ def _row(
         problems.add(Kind.MALFORMED, place, "the id is empty")
         return
     try:
-        yield Row(video_id, plain_path(video_id + config.extension), split, labels, place, segments)
+        group = fields.get("subject", "").strip()
+        yield Row(video_id, plain_path(video_id + config.extension), split, labels, place, segments, group=group)
     except UnsafePathError as error:
         problems.add(Kind.OUTSIDE, place, f"id {video_id!r}: {error}")
 

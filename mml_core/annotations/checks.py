@@ -27,7 +27,8 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
         check_files(listing.root, rows, listing.problems, folders=listing.frame_folders)
     listing.problems.raise_if_any(listing.source)
     videos = [
-        Video(row.video_id, row.path, row.split, _indices(row.labels, index), _segments(row, index)) for row in rows
+        Video(row.video_id, row.path, row.split, _indices(row.labels, index), _segments(row, index), row.group)
+        for row in rows
     ]
     videos.sort(key=lambda video: (video.split, video.video_id))
     return Annotations(listing.classes, listing.root, tuple(videos), tuple(sorted(missing)), listing.frame_folders)

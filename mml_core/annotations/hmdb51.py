@@ -1,7 +1,8 @@
 """Annotations of HMDB51 as distributed: for each class and each of three splits a file `<class>_test_splitN.txt`.
 
 A line is `<name>.avi 1 `: 1 for training (70 a class), 2 for testing (30), 0 for neither. The class is that of the
-file's name, and the folder of the video. Names hold `!`, `[`, `(`, `#`, `;` and `&`.
+file's name, and the folder of the video. Names hold `!`, `[`, `(`, `#`, `;` and `&`. What stands before the class in a
+name, as `April_09` in `April_09_brush_hair_u_nm_np1_ba_goo_0.avi`, is the title of what it was cut from: a group.
 
 The videos for testing become the split validation, for the reasons given for UCF101 (`mml_core.annotations.ucf101`).
 """
@@ -62,4 +63,5 @@ def _row(label: str, line: str, place: Place, problems: Problems) -> Iterator[Ro
         problems.add(Kind.OUTSIDE, place, str(error))
         return
     if split:
-        yield Row(path, path, split, (label,), place)
+        title = name.rpartition(f"_{label}_")[0].strip()
+        yield Row(path, path, split, (label,), place, group=title)

@@ -1,4 +1,4 @@
-"""Annotations as a CSV file with a row a video: path, label or labels, split."""
+"""Annotations as a CSV file with a row a video: path, label or labels, split, and where there are some its group."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
     """
     problems = Problems()
     rows: list[Row] = []
-    columns = (config.columns.path, config.columns.label, config.columns.split)
+    names = config.columns
+    columns = (names.path, names.label, names.split, *([names.group] if names.group is not None else []))
     for place, fields in csv_rows(config.manifest, columns, problems, strict=True, hint=_HINT):
         rows += _row(config, fields, multi_label, place, problems)
     _check_excluded(config, rows, problems)
@@ -54,11 +55,14 @@ def _row(
     except UnsafePathError as error:
         problems.add(Kind.OUTSIDE, place, str(error))
         return
+    group = "" if config.columns.group is None else fields[config.columns.group].strip()
+    if config.columns.group is not None and not group:
+        problems.add(Kind.MALFORMED, place, f"column {config.columns.group!r}, the group, is empty")
     if split:
         text = fields[config.columns.label]
         parts = text.split(config.label_separator) if multi_label else [text]
         labels = tuple(label for part in parts if (label := part.strip()))
-        yield Row(path, path, split, labels, place)
+        yield Row(path, path, split, labels, place, group=group)
 
 
 def _check_excluded(config: ManifestAnnotations, rows: list[Row], problems: Problems) -> None:

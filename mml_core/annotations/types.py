@@ -27,6 +27,8 @@ class Video:
     labels: tuple[int, ...]  #: class indices, ascending; empty for unlabelled test videos
     #: When each of the labels holds, ascending; empty where that is unknown: each then holds for the whole video.
     segments: tuple[Segment, ...] = ()
+    #: What it shares with other videos, as a recording session or a person; empty where it shares nothing known.
+    group: str = ""
 
 
 class MissingVideo(NamedTuple):
@@ -59,6 +61,7 @@ class Row(NamedTuple):
     place: Place
     segments: tuple[tuple[str, float, float], ...] = ()  #: (label, start, end) in seconds, of labels with times
     missing: str = ""  #: why it is not there, where that is no fault
+    group: str = ""  #: see Video.group
 
 
 @dataclass

@@ -3,6 +3,7 @@
 A line of classInd.txt is `1 ApplyEyeMakeup`, a class and its number from 1; of a train list
 `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`, a video and the number of its class; of a test list the video alone.
 The class is the folder: file names need not agree with it (`HandstandPushups/v_HandStandPushups_g01_c01.avi`).
+Videos of one class with the same number behind `_g` were cut from the same material: they are a group.
 
 The videos of the test list become the split validation, as in Charades: UCF101 has no other that is held out, and all
 papers report results on them. Tables are about the split validation, and so is a training's history; the split test is
@@ -12,6 +13,7 @@ for videos whose labels may be unknown. No weights are chosen by their accuracy 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from mml_core.annotations.types import Listing, Row
 from mml_core.config.annotations import Ucf101Annotations
 from mml_core.errors import InputError, summarise
 
+_GROUP = re.compile(r"_(g[0-9]+)_c[0-9]+\.")
 _HINT = "is it the file as distributed? See config/datasets/ucf101.yaml"
 
 
@@ -54,7 +57,8 @@ def _row(numbers: Mapping[str, int], split: str, line: str, place: Place, proble
     except UnsafePathError as error:
         problems.add(Kind.OUTSIDE, place, str(error))
     else:
-        yield Row(path, path, split, (label,), place)
+        found = _GROUP.search(name)
+        yield Row(path, path, split, (label,), place, group=f"{label}/{found[1]}" if found else "")
 
 
 def _read_classes(file: Path) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mml_core.config.base import FilePath, Strict
+from mml_core.config.base import FilePath, Strict, added
 
 Split = Literal["train", "validation", "test"]
 FileEnding = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,8}$")]
@@ -38,6 +38,11 @@ class ManifestColumns(Strict):
     path: str = Field(default="path", description="column with the video's path below `videos`")
     label: str = Field(default="label", description="column with the class, or classes parted by `label_separator`")
     split: str = Field(default="split", description="column with the split")
+    group: str | None = added(
+        None,
+        description="column with what videos share, as a session or a person; intervals are then over groups; null: "
+        "videos share nothing",
+    )
 
 
 class ManifestAnnotations(Strict):

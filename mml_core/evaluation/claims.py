@@ -1,8 +1,9 @@
-"""Whether a paper's statements hold: differences on the same videos and seeds, with paired bootstrap intervals."""
+"""Whether a paper's statements hold: differences on the same videos and seeds, with intervals that keep their level."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,18 +12,24 @@ from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.tables import ClaimsConfig, ProtocolConfig, PublishedConfig, TableName
 from mml_core.errors import InputError
+from mml_core.evaluation.differences import Difference, difference, map_difference
+from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.paper_table import Files, RunsByViews, load_rows, row_scores
 from mml_core.evaluation.runs import hits_of_runs
 from mml_core.evaluation.table import percent
-from mml_core.evaluation.uncertainty import SeededDifference, bootstrap_map_difference, paired_difference
+from mml_core.evaluation.uncertainty import CONFIDENCE
+from mml_core.evaluation.verdicts import MEANINGS, Verdict, holm, verdict
 from mml_core.plan.claims import Pair
 
 NOTES = (
-    "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation "
-    "over the seeds; in brackets the 95 % bootstrap interval over seeds and videos, paired. holds: the whole "
-    "interval is above zero; contradicted: below; open: neither."
+    "Differences in percentage points of the metric, averaged over a claim's comparisons; ± standard deviation over "
+    "the seeds; in brackets the 95 % interval over seeds and videos, or groups of videos where these share something, "
+    "paired; with several seeds it misses the true difference in 5 % of cases at most, and with few it is wide. "
+    + "; ".join(f"{word}: {meaning}" for word, meaning in MEANINGS.items())
+    + ". After Holm: the verdict where claims count only that stand when the p-values are corrected for the number of "
+    "claims in the table, the others being open."
 )
 
 
@@ -36,30 +43,38 @@ class ClaimsRequest(Strict):
     protocols: dict[Name, ProtocolConfig]
 
 
-def build_claims(request: ClaimsRequest, pairs: Mapping[str, Sequence[Pair]], files: Files) -> pd.DataFrame:
+def build_claims(
+    request: ClaimsRequest, pairs: Mapping[str, Sequence[Pair]], files: Files, groups: GroupsByStage | None = None
+) -> pd.DataFrame:
     """Return a row a claim, as text.
 
     Columns: recipe, dataset, claim, statement, source, comparisons; published_difference (empty where the paper prints
-    none), difference, std (over seeds), low, high (95 %, paired by seed and video): percentage points of top-1, or of
-    mAP where a video may have several labels, averaged over the comparisons; comparisons_won (ours), seeds_won, seeds,
-    videos. The last column, verdict, is `holds` where the whole interval is above zero, `contradicted` where it is
-    below, else `open`.
+    none), difference, std (over seeds), low, high (95 %, paired by seed and video, see differences.difference; empty
+    where all videos are of one group): percentage points of top-1, or of mAP where a video may have several labels,
+    averaged over the comparisons; comparisons_won (ours), seeds_won, seeds, videos, groups (empty where videos share
+    nothing); p (the level at which the interval would reach zero) and verdict, one of verdicts.MEANINGS, of each claim
+    alone; p_holm and verdict_holm, corrected for the number of claims in the table.
 
     Args:
         request: the recipe's blocks.
         pairs: comparisons by claim, from `resolve_claims`.
         files: (STAGE or STAGE@RUN, score file).
+        groups: those of the stages' videos, where these share something.
 
     Raises InputError where scores are missing or do not fit together.
     """
     rows = (row for chosen in pairs.values() for pair in chosen for row in pair)
-    runs = load_rows(rows, request.protocols, files)
+    runs = load_rows(rows, request.protocols, files, groups)
     head = {"recipe": request.recipe, "dataset": request.dataset}
+    tests = [_tested(claim.name, pairs[claim.name], runs) for claim in request.claims.tested]
+    adjusted = holm(np.array([test.result.p for test in tests]))
     records = [
         head
         | {"claim": claim.name, "statement": claim.text, "source": claim.source}
-        | _tested(claim.name, pairs[claim.name], runs)
-        for claim in request.claims.tested
+        | {"comparisons": str(len(test.each)), "published_difference": _published_difference(pairs[claim.name])}
+        | _values(test)
+        | _verdicts(test.result, float(p_holm))
+        for claim, test, p_holm in zip(request.claims.tested, tests, adjusted, strict=True)
     ]
     return pd.DataFrame(records, dtype=str)
 
@@ -76,52 +91,73 @@ def readable_claims(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in table.to_dict("records"):
         deviation = f" ± {row['std']}" if row["std"] else ""
+        interval = f" [{row['low']}, {row['high']}]" if row["low"] else ""
         rows.append(
             {
                 "Claim": row["statement"],
                 "Source": row["source"],
                 "Published": row["published_difference"],
-                "Ours": f"{row['difference']}{deviation} [{row['low']}, {row['high']}]",
+                "Ours": f"{row['difference']}{deviation}{interval}",
                 "Comparisons won": f"{row['comparisons_won']} of {row['comparisons']}",
                 "Seeds won": f"{row['seeds_won']} of {row['seeds']}",
                 "Verdict": row["verdict"],
+                "p after Holm": row["p_holm"],
+                "After Holm": row["verdict_holm"],
             }
         )
     return pd.DataFrame(rows, dtype=str)
 
 
-def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> dict[str, str]:
+class _Test(NamedTuple):
+    """What the comparisons of a claim are together."""
+
+    result: Difference
+    each: list[float]  # each comparison's own difference, 0..1
+    first: Combined
+
+
+def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> _Test:
     sides = [tuple(row_scores(row, runs) for row in (pair.better, pair.worse)) for pair in pairs]
-    first = sides[0][0]
-    differences = _map_difference(name, sides) if first[0].labels.ndim == 2 else _top1_difference(sides)
-    result, each = differences
+    first = sides[0][0][0]
+    if any(one.video_ids != first.video_ids for pair in sides for side in pair for one in side):
+        raise InputError(
+            f"claim {name!r}: its networks were not scored on the same videos",
+            hint="one reads a modality in which other videos are unusable: see data_quality.csv",
+        )
+    return _Test(*(_map_difference(name, sides) if first.labels.ndim == 2 else _top1_difference(sides)), first)
+
+
+def _values(test: _Test) -> dict[str, str]:
+    result = test.result
     return {
-        "comparisons": str(len(pairs)),
-        "published_difference": _published_difference(pairs),
-        "difference": f"{100 * result.value:+.2f}",
+        "difference": _points(result.value),
         "std": percent(result.std),
-        "low": f"{100 * result.low:+.2f}",
-        "high": f"{100 * result.high:+.2f}",
-        "comparisons_won": str(sum(value > 0 for value in each)),
+        "low": _points(result.low),
+        "high": _points(result.high),
+        "comparisons_won": str(sum(value > 0 for value in test.each)),
         "seeds_won": f"{result.share_of_runs * result.seeds:.0f}",
         "seeds": str(result.seeds),
-        "videos": str(len(first[0].video_ids)),
-        "verdict": "holds" if result.low > 0 else "contradicted" if result.high < 0 else "open",
+        "videos": str(len(test.first.video_ids)),
+        "groups": test.first.group_count,
     }
 
 
-def _top1_difference(
-    sides: Sequence[tuple[list[Combined], list[Combined]]],
-) -> tuple[SeededDifference, list[float]]:
+def _verdicts(result: Difference, p_holm: float) -> dict[str, str]:
+    alone = verdict(result.low, result.high, result.seeds)
+    together: Verdict = "open" if p_holm > 1 - CONFIDENCE else alone
+    return {"p": _probability(result.p), "verdict": alone, "p_holm": _probability(p_holm), "verdict_holm": together}
+
+
+def _top1_difference(sides: Sequence[tuple[list[Combined], list[Combined]]]) -> tuple[Difference, list[float]]:
     """Return the difference averaged over the comparisons, and each comparison's own."""
     better, worse = (np.stack([hits_of_runs(pair[side], 1) for pair in sides]) for side in (0, 1))  # (C, S, V)
     each = (better.mean(axis=(1, 2)) - worse.mean(axis=(1, 2))).tolist()
-    return paired_difference(better.mean(axis=0), worse.mean(axis=0)), each
+    return difference(better.mean(axis=0), worse.mean(axis=0), sides[0][0][0].groups), each
 
 
 def _map_difference(
     name: str, sides: Sequence[tuple[list[Combined], list[Combined]]]
-) -> tuple[SeededDifference, list[float]]:
+) -> tuple[Difference, list[float]]:
     if len(sides) > 1:
         raise InputError(
             f"claim {name!r} averages {len(sides)} comparisons, but mean average precision is compared one by one",
@@ -129,8 +165,18 @@ def _map_difference(
         )
     better, worse = sides[0]
     scores = ([one.scores for one in side] for side in (better, worse))
-    result = bootstrap_map_difference(*scores, better[0].labels)
+    result = map_difference(*scores, better[0].labels, better[0].groups)
     return result, [result.value]
+
+
+def _points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign; nothing where it is not known."""
+    return "" if np.isnan(share) else f"{100 * share:+.2f}"
+
+
+def _probability(value: float) -> str:
+    """Return a p-value; nothing where it is not known."""
+    return "" if np.isnan(value) else f"{value:.4f}"
 
 
 def _published_difference(pairs: Sequence[Pair]) -> str:

@@ -12,7 +12,9 @@ from mml_core.evaluation.uncertainty import CONFIDENCE, RESAMPLES
 NOTES = (
     "Top-1, top-5, class mean and mAP in percent: means over the seeds, with their standard deviation (±) where there "
     f"are several; in brackets the {CONFIDENCE:.0%} percentile bootstrap interval over seeds and videos ({RESAMPLES} "
-    "resamples). GFLOPs are 10⁹ multiply-adds a video, over all views and members."
+    "resamples; over groups of videos where these share something, as a session; none where all are of one group; from "
+    "few seeds or groups it is too narrow). GFLOPs are 10⁹ multiply-adds a video, over all views and members: those of "
+    "the networks, in rows with flow without those of the flow itself, which is computed from the frames beforehand."
 )
 
 
@@ -39,7 +41,7 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
         "Members": "" if alone else _with_weights(row["members"], row["weights"]),
         "Fusion": row["fusion"],
         "Protocol": row["protocol"],
-        "Videos": f"{row['videos']} ({row['split']})",
+        "Videos": f"{row['videos']}{_in_groups(row['groups'])} ({row['split']})",
         "Quarantined": "" if row["quarantined"] == "0" else row["quarantined"],
         "Seeds": "" if row["seeds"] == "1" else row["seeds"],
         "Top-1": with_interval(row, "top1"),
@@ -49,6 +51,11 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
         "Parameters (M)": row["parameters_millions"],
         "GFLOPs": row["gflops_per_video"],
     }
+
+
+def _in_groups(count: str) -> str:
+    """Return ` in 6 groups`; nothing where videos share nothing."""
+    return f" in {count} group{'s'[: count != '1']}" if count else ""
 
 
 def _with_weights(members: str, weights: str) -> str:

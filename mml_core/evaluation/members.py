@@ -15,6 +15,7 @@ from mml_core.config.references import split_reference
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
+from mml_core.evaluation.groups import group_numbers
 from mml_core.evaluation.scores import UNKNOWN, Scores
 
 Fusion = Literal["logits", "probabilities"]
@@ -35,6 +36,7 @@ class Member:
     logits: np.ndarray  # (V, N) float64, mean over views, or the largest
     parameters: int  # of the whole network
     gflops_per_video: float  # 10^9 multiply-adds of all views by the whole network, the mean over the videos
+    groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
 
     @property
     def network(self) -> str:
@@ -50,10 +52,20 @@ class Combined:
     video_ids: tuple[str, ...]
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     scores: np.ndarray  # (V, N) float64
+    groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
+
+    @property
+    def group_count(self) -> str:
+        """How many groups the videos are in, as text; empty where they share nothing."""
+        return "" if self.groups is None else str(int(self.groups.max()) + 1)
 
 
-def members_of(stage: str, scores: Scores) -> dict[str, Member]:
-    """Return the networks and parts in `scores` by reference, `stage` being the stage's name in the recipe."""
+def members_of(stage: str, scores: Scores, groups: Mapping[str, str] | None = None) -> dict[str, Member]:
+    """Return the networks and parts in `scores` by reference, `stage` being the stage's name in the recipe.
+
+    `groups` are the names of the groups of those videos that share something with others, by video.
+    """
+    numbers = group_numbers(scores.video_ids, groups or {})
     return {
         f"{stage}.{name}": Member(
             reference=f"{stage}.{name}",
@@ -67,6 +79,7 @@ def members_of(stage: str, scores: Scores) -> dict[str, Member]:
             logits=video_logits(network.logits, scores.views, scores.protocol.views),
             parameters=network.parameters,
             gflops_per_video=float(np.mean(network.gflops_per_view * scores.views)),
+            groups=numbers,
         )
         for name, network in scores.networks.items()
     }
@@ -105,4 +118,4 @@ def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) 
             )
         logits.append(member.logits[order])
     scores = fuse(logits, weights, fusion, multi_label=first.labels.ndim == 2)
-    return Combined(first.classes, first.video_ids, first.labels, scores)
+    return Combined(first.classes, first.video_ids, first.labels, scores, first.groups)

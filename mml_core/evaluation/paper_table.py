@@ -18,6 +18,7 @@ from mml_core.config.tables import (
 )
 from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
+from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member
 from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
@@ -31,12 +32,12 @@ Files = Sequence[tuple[str, Path]]
 RunsByViews = Mapping[tuple[str, ProtocolConfig], Sequence[Mapping[str, Member]]]
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
 #: Columns that follow a row's description and its metrics.
-CLOSING = ("seeds", "videos")
+CLOSING = ("seeds", "videos", "groups")
 NOTES = (
     "Percentages but for sums of positions (smaller is better). Published values are of the paper's own data set, ours "
     "of the one that was chosen, or that the recipe names. Difference: ours minus published. Ours: the mean over the "
-    "seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos (none for means "
-    "over official splits)."
+    "seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos (over groups of "
+    "videos where these share something; none where all are of one group, nor for means over official splits)."
 )
 #: What stands before and after a metric's name in the names of its columns.
 PARTS = (("published_", ""), ("", ""), ("", "_difference"), ("", "_std"), ("", "_low"), ("", "_high"))
@@ -52,19 +53,25 @@ class PublishedRequest(Strict):
     protocols: dict[Name, ProtocolConfig]
 
 
-def build_paper_table(request: PublishedRequest, published: Sequence[Mapping[str, str]], files: Files) -> pd.DataFrame:
+def build_paper_table(
+    request: PublishedRequest,
+    published: Sequence[Mapping[str, str]],
+    files: Files,
+    groups: GroupsByStage | None = None,
+) -> pd.DataFrame:
     """Return the rows `published` with our values, as text.
 
     Columns: recipe, dataset, what the row is about, members, and for each metric of the paper `published_M`, `M` (ours,
     the mean over the seeds), `M_difference` (ours minus published), `M_std`, `M_low` and `M_high` (see
-    uncertainty.estimate; no interval for mAP); then seeds and videos. Percentages have two decimals. `files` are
-    (STAGE or STAGE@RUN, score file). Raises InputError where scores are missing or do not fit together.
+    uncertainty.estimate; no interval for mAP); then seeds, videos, and where these share something their groups.
+    Percentages have two decimals. `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos. Raises
+    InputError where scores are missing or do not fit together.
     """
     rows = join_models(request.table, request.protocols, published)
     if isinstance(request.table, PublishedPositions):
         ours = _positions(request, rows, files)
     else:
-        runs = load_rows(rows, request.protocols, files)
+        runs = load_rows(rows, request.protocols, files, groups)
         ours = [_row_values(row, runs) for row in rows]
     records = [
         {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": _members(row)}
@@ -109,7 +116,12 @@ def _column_heading(name: str) -> str:
     return f"RGB{words[3:]}" if words.startswith("rgb ") else f"{words[0].upper()}{words[1:]}"
 
 
-def load_rows(rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConfig], files: Files) -> RunsByViews:
+def load_rows(
+    rows: Iterable[PublishedRow],
+    protocols: Mapping[str, ProtocolConfig],
+    files: Files,
+    groups: GroupsByStage | None = None,
+) -> RunsByViews:
     """Return the networks that `rows` need, in each run, by the protocol that is stored and the one that is wanted.
 
     Raises InputError where there are no scores of one, or they lack views of a protocol.
@@ -121,7 +133,7 @@ def load_rows(rows: Iterable[PublishedRow], protocols: Mapping[str, ProtocolConf
     for row in rows:
         needed.setdefault((row.stored, row.protocol), set()).update(row.members, *row.others)
     return {
-        (name, protocol): load_runs(stored.get(protocols[name], {}), references=references, protocol=protocol)
+        (name, protocol): load_runs(stored.get(protocols[name], {}), groups, references=references, protocol=protocol)
         for (name, protocol), references in needed.items()
         if references
     }
@@ -144,6 +156,7 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
     parts = [combine_runs(runs[row.stored, row.protocol], members) for members in (row.members, *row.others)]
     combined = parts[0]
     values = {"seeds": str(len(combined)), "videos": str(sum(len(part[0].video_ids) for part in parts))}
+    values["groups"] = combined[0].group_count if len(parts) == 1 else ""
     multi_label = combined[0].labels.ndim == 2
     for metric in row.values:
         if multi_label != (metric == "map"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
+from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick
 from mml_core.evaluation.metrics import hits
 from mml_core.evaluation.scores import Scores, read_scores
@@ -20,12 +21,17 @@ Run = Mapping[str, Member]
 
 
 def load_runs(
-    files: Mapping[str, Path], *, references: Collection[str] | None = None, protocol: ProtocolConfig | None = None
+    files: Mapping[str, Path],
+    groups: GroupsByStage | None = None,
+    *,
+    references: Collection[str] | None = None,
+    protocol: ProtocolConfig | None = None,
 ) -> list[dict[str, Member]]:
     """Return the networks in the score `files`, by run; keys of `files` are STAGE for the first run, else STAGE@RUN.
 
-    `references` limits what is kept. With `protocol`, only those of the stored views are used that make it up. Raises
-    InputError where a file cannot be read, or lacks a view of `protocol`.
+    `groups` are those of the stages' videos, where they have some. `references` limits what is kept. With `protocol`,
+    only those of the stored views are used that make it up. Raises InputError where a file cannot be read, or lacks a
+    view of `protocol`.
     """
     runs: dict[int, dict[str, Member]] = {}
     for key, path in files.items():
@@ -39,7 +45,7 @@ def load_runs(
             scores = dataclasses.replace(scores, networks=kept)
         if protocol is not None:
             scores = _under(scores, protocol, path)
-        runs.setdefault(int(run or 0), {}).update(members_of(stage, scores))
+        runs.setdefault(int(run or 0), {}).update(members_of(stage, scores, (groups or {}).get(stage)))
     return [runs[number] for number in sorted(runs)]
 
 

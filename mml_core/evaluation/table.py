@@ -27,8 +27,9 @@ from mml_core.evaluation.uncertainty import estimate
 from mml_core.io.files import write_text
 
 #: Columns of every table. Shares are percentages, top1_std the standard deviation over runs (empty for a single one);
-#: top1_low and top1_high enclose 95 % (see uncertainty.estimate); gflops_per_video counts 10^9 multiply-adds of all
-#: views and members.
+#: top1_low and top1_high enclose 95 % (see uncertainty.estimate; empty where all videos are of one group); groups
+#: counts those of the videos, and is empty where these share nothing; gflops_per_video counts 10^9 multiply-adds of all
+#: views and members, without what computes flow from frames.
 COLUMNS = (
     "dataset",
     "recipe",
@@ -40,6 +41,7 @@ COLUMNS = (
     "protocol",
     "split",
     "videos",
+    "groups",
     "quarantined",
     "seeds",
     "top1",
@@ -174,6 +176,7 @@ def _row(
         "protocol": describe_protocol(request.protocol, [member.crop_px for member in chosen]),
         "split": request.table.split,
         "videos": str(len(combined[0].video_ids)),
+        "groups": combined[0].group_count,
         "quarantined": str(max(member.quarantined for member in chosen)),
         "seeds": str(len(runs)),
         **_metrics(combined),
@@ -210,7 +213,7 @@ def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Com
     """
     if metric == MULTI_LABEL_COLUMN:
         return mean_values(metric, [combined])
-    result = estimate(hits_of_runs(combined, BEST_CLASSES[metric]))
+    result = estimate(hits_of_runs(combined, BEST_CLASSES[metric]), combined[0].groups)
     return {
         metric: percent(result.value),
         f"{metric}_std": percent(result.std),

@@ -20,15 +20,17 @@ def figure_arguments(description: str) -> argparse.ArgumentParser:
 
 
 def score_arguments(description: str) -> argparse.ArgumentParser:
-    """Return the parser of what those are told that read scores."""
-    parser = figure_arguments(description)
-    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
+    """Return the parser of what those are told that read scores, and nothing else."""
+    parser = _scores_of(figure_arguments(description))
+    parser.add_argument(
+        "--groups", nargs="*", default=[], type=named_file, metavar="STAGE=PLAN", help="of data sets that have groups"
+    )
     return parser
 
 
 def network_arguments(description: str) -> argparse.ArgumentParser:
     """Return the parser of what those are told that run networks."""
-    parser = score_arguments(description)
+    parser = _scores_of(figure_arguments(description))
     parser.add_argument("--weights", required=True, nargs="+", type=named_file, metavar="STAGE=FILE", help="first run")
     parser.add_argument("--plan", required=True, type=Path, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", required=True, type=Path, help="folder with a folder of shards per modality")
@@ -37,4 +39,9 @@ def network_arguments(description: str) -> argparse.ArgumentParser:
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1, where it is timed"
     )
     parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def _scores_of(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
     return parser

@@ -11,6 +11,7 @@ from mml_core.config.dataset import Name
 from mml_core.config.figures import ScoredFigureConfig
 from mml_core.config.tables import ProtocolConfig, TableName, split_members
 from mml_core.errors import InputError
+from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, pick
 from mml_core.evaluation.runs import Run, combine_runs, load_runs
 from mml_core.evaluation.table import describe_protocol, metric_values
@@ -39,13 +40,15 @@ class FigureRequest(Request):
     protocol: ProtocolConfig
 
 
-def runs_of(request: FigureRequest, files: Sequence[tuple[str, object]]) -> list[Run]:
-    """Return the figure's networks in each run; `files` are (STAGE or STAGE@RUN, score file).
+def runs_of(
+    request: FigureRequest, files: Sequence[tuple[str, object]], groups: GroupsByStage | None = None
+) -> list[Run]:
+    """Return the figure's networks in each run; `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos.
 
     Raises InputError where scores are missing, or of another split or protocol.
     """
     references = request.figure.references()
-    runs = load_runs(dict(files), references=references)
+    runs = load_runs(dict(files), groups, references=references)
     for run in runs:
         for reference in references:
             member = pick(run, reference)

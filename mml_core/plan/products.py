@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.tables import ProtocolConfig, split_members
 from mml_core.plan.claims import Pair, claimed_networks
-from mml_core.plan.stages import Stage, protocol_key, stages_of, table_references, with_ancestors
+from mml_core.plan.stages import DataPlan, Stage, protocol_key, stages_of, table_references, with_ancestors
 
 #: Name of the table of a recipe's claims.
 CLAIMS = "claims"
@@ -74,6 +74,12 @@ def trained_on(sources: Iterable[Source], stages: Mapping[str, Stage]) -> list[s
     """Return the names of the data sets that the stages of `sources`, and all that they start from, are trained on."""
     names = with_ancestors({source.stage.name for source in sources}, stages)
     return sorted({stages[name].document.dataset for name in names})
+
+
+def grouped_stages(sources: Iterable[Source], data: Mapping[str, DataPlan]) -> dict[str, str]:
+    """Return the data set of each stage of `sources` whose videos are in groups; `data` are all data sets by name."""
+    datasets = {source.stage.name: source.file.dataset for source in sources}
+    return {stage: name for stage, name in datasets.items() if data[name].groups}
 
 
 def submission_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Source]:

@@ -108,6 +108,11 @@ class DataPlan:
         return [name for name in self.shards if name.rsplit("-", 1)[0] in wanted]
 
     @cached_property
+    def groups(self) -> dict[str, str]:
+        """The group of each video that shares something with others, by id; nothing where no video does."""
+        return {video.video_id: video.group for video in self.annotations.videos if video.group}
+
+    @cached_property
     def digest(self) -> str:
         """Digest of what a stage learns from: classes, labelled training videos, and how they are flipped."""
         content = hashlib.sha256()

@@ -39,7 +39,7 @@ def table_grid(table: pd.DataFrame, best: int) -> tuple[Grid, list[tuple[str, st
     plain = text_grid(list(kept.columns), kept.to_numpy().tolist())
     rows = [
         [
-            Cell(cell.text, _interval(row) if heading == "Top-1" and row["top1"] else None)
+            Cell(cell.text, _interval(row) if heading == "Top-1" and row["top1_low"] else None)
             for heading, cell in zip(plain.headings, cells, strict=True)
         ]
         for row, cells in zip(table.to_dict("records"), plain.rows, strict=True)

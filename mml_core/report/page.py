@@ -95,6 +95,7 @@ class Claims:
 
     facts: Sequence[tuple[str, str]]
     grid: Grid
+    notes: str
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,34 @@ from pathlib import Path
 import pandas as pd
 
 from mml_core.errors import InputError
-from mml_core.evaluation.claims import readable_claims
+from mml_core.evaluation.claims import NOTES, readable_claims
 from mml_core.evaluation.paper_table import heading, readable_paper_table
+from mml_core.evaluation.verdicts import Verdict
 from mml_core.report.images import png_uri
 from mml_core.report.page import Cell, Claims, FigurePart, Grid, PaperTable, Tone, text_grid
 
-#: Verdicts of `claims.build_claims`, in the order in which they are counted.
-TONES: dict[str, Tone] = {"holds": "good", "contradicted": "bad", "open": "neutral"}
-VERDICT = "Verdict"
-_INTERVALS = "Percentages are means over the seeds with their 95 % bootstrap intervals over seeds and videos."
+#: Verdicts of `claims.build_claims`, in the order in which they are counted; those of one seed are no success or
+#: failure.
+TONES: dict[Verdict, Tone] = {
+    "holds": "good",
+    "contradicted": "bad",
+    "open": "neutral",
+    "higher on these videos": "neutral",
+    "lower on these videos": "neutral",
+    "untested": "neutral",
+}
+VERDICTS = ("Verdict", "After Holm")
+_INTERVALS = (
+    "Percentages are means over the seeds with their 95 % bootstrap intervals over seeds and videos, or groups."
+)
 #: What figures show, by their kind.
 FIGURE_NOTES = {
     "curve": _INTERVALS,
     "speed": "Seconds are means over the timed videos on the named device, from decoded frames to the modalities and "
     f"from these to scores, without reading and decoding. {_INTERVALS}",
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
-    "seeds and videos of the class, paired, where these are enough. The classes were chosen by these differences: the "
-    "largest are larger than they would be on other videos.",
+    "seeds and videos (or groups) of the class, paired, where these are enough. The classes were chosen by these "
+    "differences: the largest are larger than they would be on other videos.",
     "history": "With several seeds each has a thin line. The numbers are those of the last epoch in which something "
     "was measured; those of all epochs are in the figure's CSV file.",
     "maps": "What speaks for the true class, from blue to red, each clip to its own scale, over the frames of the clip "
@@ -51,17 +62,22 @@ def claims_part(claims_file: Path) -> Claims:
     try:
         plain = _grid(readable_claims(table))
         counts = Counter(table["verdict"])
+        together = Counter(table["verdict_holm"])
     except KeyError as error:
         raise InputError(f"is no table of claims: it lacks the column {error}", file=claims_file) from error
     rows = [
         [
-            Cell(cell.text, tone=TONES[cell.text]) if name == VERDICT else cell
+            Cell(cell.text, tone=TONES[cell.text]) if name in VERDICTS else cell
             for name, cell in zip(plain.headings, cells, strict=True)
         ]
         for cells in plain.rows
     ]
-    facts = [("Claims", str(len(table))), *((verdict.capitalize(), str(counts[verdict])) for verdict in TONES)]
-    return Claims(facts, Grid(plain.headings, plain.numeric, rows))
+    found = [verdict for verdict in TONES if counts[verdict] or together[verdict]]
+    facts = [
+        ("Claims", str(len(table))),
+        *((verdict.capitalize(), f"{counts[verdict]} (after Holm {together[verdict]})") for verdict in found),
+    ]
+    return Claims(facts, Grid(plain.headings, plain.numeric, rows), NOTES)
 
 
 def figure_part(name: str, kind: str, title: str, table_file: Path, picture_file: Path) -> FigurePart:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from mml_core.evaluation.claims import ClaimsRequest, build_claims, claims_markdown
+from mml_core.evaluation.groups import read_groups
 from mml_core.evaluation.table import write_table
 from mml_core.io.files import write_text
 from mml_core.plan.claims import resolve_claims
@@ -20,6 +21,9 @@ def main() -> None:
         "--request", required=True, metavar="JSON", help="recipe, dataset, claims, published, protocols"
     )
     parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
+    parser.add_argument(
+        "--groups", nargs="*", default=[], type=named_file, metavar="STAGE=PLAN", help="of data sets that have groups"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
@@ -27,7 +31,7 @@ def main() -> None:
     file = Path(f"config/recipes/{request.recipe}.yaml")
     tables = published_rows(request.published, request.protocols, file=file, root=Path())
     pairs = resolve_claims(request.claims, request.protocols, tables, file=file)
-    table = build_claims(request, pairs, arguments.scores)
+    table = build_claims(request, pairs, arguments.scores, read_groups(arguments.groups))
     write_table(arguments.output, table)
     write_text(arguments.markdown, claims_markdown(table))
 

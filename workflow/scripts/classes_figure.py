@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mml_core.evaluation.groups import read_groups
 from mml_core.figures.arguments import score_arguments
 from mml_core.figures.classes import build_classes
 from mml_core.figures.classes_drawing import classes_picture
@@ -14,7 +15,7 @@ def main() -> None:
     """Parse the arguments and write the figure as CSV and as a picture."""
     arguments = score_arguments(__doc__).parse_args()
     request = FigureRequest.model_validate_json(arguments.request)
-    table = build_classes(request, runs_of(request, arguments.scores))
+    table = build_classes(request, runs_of(request, arguments.scores, read_groups(arguments.groups)))
     write_figure(arguments.output, arguments.picture, table, classes_picture(table, request.figure))
 
 

@@ -19,10 +19,11 @@ def main() -> None:
         from mml_core.plan.data_file import read_data_plan
 
         request = FigureRequest.model_validate_json(arguments.request)
+        plan = read_data_plan(arguments.plan)
         table = build_speed(
             request,
-            runs_of(request, arguments.scores),
-            read_data_plan(arguments.plan),
+            runs_of(request, arguments.scores, dict.fromkeys(dict(arguments.weights), plan.groups)),
+            plan,
             dict(arguments.weights),
             arguments.shards,
             Machine(compute.device, arguments.engine),
