@@ -15,7 +15,7 @@ import toy
 from checkouts import Checkout
 from faults import damage_many
 from test_evaluation_scores import make_scores
-from test_workflow import make_videos
+from video_files import make_videos
 
 from mml_core.annotations import load_annotations
 from mml_core.config.base import merge

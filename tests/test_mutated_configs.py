@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from checkouts import PROJECT, Checkout
-from test_workflow import make_videos
+from video_files import make_videos
 
 from mml_core.config.base import read_yaml
 from mml_core.config.recipe import load_recipe

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from checkouts import DATASET, PROJECT, Checkout, read_rows, separate_stages
 from slurm_loopback import LoopbackSlurm, why_not
-from test_workflow import make_videos
+from video_files import make_videos
 
 pytestmark = [
     pytest.mark.workflow,
