@@ -211,7 +211,7 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
-    words = [sys.executable, "-P", export_vectors.__file__, tmp_path / "endless.mp4", CONTAINERS, "1000000", "600"]
+    words = [sys.executable, "-P", export_vectors.__file__, tmp_path / "endless.mp4", CONTAINERS, "1000000", "inf", "600"]
     with subprocess.Popen([sys.executable, "-c", parent_text, *words], stdout=subprocess.PIPE) as parent:
         child = Path("/proc") / str(int(parent.stdout.readline()))
         # opening for writing succeeds once the child reads: it has set itself up by then

@@ -1,4 +1,4 @@
-"""Which ffmpeg is used: the first that starts, is recent enough, and decodes a small video."""
+"""Which ffmpeg is used: the first that is recent enough, decodes a small video, and tells of it as we expect."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 import imageio_ffmpeg
 
 from mml_core.errors import InputError
+from mml_core.video.messages import Messages
+from mml_core.video.shapes import Shape
 
 #: First version with the option `-fps_mode`.
 _OLDEST = (5, 1)
@@ -24,10 +26,21 @@ _SAMPLE = (
 )
 #: What decoding needs of filters, encoders and options; builds may be without.
 _SAMPLE_WORDS = (
-    *("-nostdin", "-loglevel", "error", "-xerror", "-f", "mpegts", "-i", "pipe:0"),
-    *("-filter_complex", "[0:V:0]showinfo=checksum=0,fps=25,settb=1/1000,setpts=N,trim=start_frame=0,scale=16:16"),
-    *("-fps_mode", "passthrough", "-enc_time_base", "1/1000"),
-    *("-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"),
+    *("-nostdin", "-nostats", "-loglevel", "repeat+level+verbose", "-xerror", "-f", "mpegts", "-i", "pipe:0"),
+    *("-filter_complex", "[0:V:0]fps=25,scale=16:16"),
+    *(
+        "-fps_mode",
+        "passthrough",
+        "-bsf:v",
+        "setts=ts=N",
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "ppm",
+        "-pix_fmt",
+        "rgb24",
+        "pipe:1",
+    ),
 )
 _LIMIT_SEC = 60.0
 _FAULTS = (OSError, subprocess.SubprocessError)
@@ -76,15 +89,21 @@ def _fault(binary: str) -> str | None:
     if not _recent(version):
         return f"is version {version}"
     try:
-        picture = _output(binary, _SAMPLE_WORDS, zlib.decompress(base64.b85decode(_SAMPLE)))
+        ended = _run(binary, _SAMPLE_WORDS, zlib.decompress(base64.b85decode(_SAMPLE)))
     except _FAULTS as error:
         return f"fails on a small video ({_told(error)})"
-    return None if picture.startswith(b"P6\n16 16\n") else "writes nothing for a small video"
+    if not ended.stdout.startswith(b"P6\n16 16\n"):
+        return "writes nothing for a small video"
+    messages = Messages()
+    for line in ended.stderr.decode("utf-8", "replace").split("\n"):
+        messages.take(line)
+    told = (messages.container, messages.codec, messages.shape)
+    return None if told == ("mpegts", "mpeg1video", Shape(16, 16)) else "does not tell what it decodes as we expect"
 
 
-def _output(binary: str, words: Sequence[str], data: bytes = b"") -> bytes:
+def _run(binary: str, words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Return what a program writes when it is given `data`; raises one of `_FAULTS` where it fails."""
-    return subprocess.run([binary, *words], input=data, capture_output=True, check=True, timeout=_LIMIT_SEC).stdout
+    return subprocess.run([binary, *words], input=data, capture_output=True, check=True, timeout=_LIMIT_SEC)
 
 
 def _told(error: Exception) -> str:
@@ -96,7 +115,7 @@ def _told(error: Exception) -> str:
 
 def _version(binary: str) -> str:
     """Return the third word of `ffmpeg version 7.1 Copyright …`."""
-    match = re.match(r"ffmpeg version (\S+)", _output(binary, ["-version"]).decode("utf-8", "replace"))
+    match = re.match(r"ffmpeg version (\S+)", _run(binary, ["-version"]).stdout.decode("utf-8", "replace"))
     if match is None:
         raise OSError("it does not say that it is ffmpeg")
     return match[1]
