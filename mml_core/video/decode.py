@@ -33,6 +33,8 @@ from mml_core.video.sources import MOST_CODED_PIXELS, Source, VideoError, frame_
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
+#: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
+_LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
@@ -114,6 +116,8 @@ class DecodedVideo:
             )
         if not messages.shape_kept:
             raise VideoError("the shape of the picture changes")
+        if not messages.size_kept and messages.codec in _LOSE_A_FRAME:
+            raise VideoError("the size of the picture changes, at which its decoder loses a frame")
         if status != 0 or messages.error is not None:
             error = messages.error or f"ffmpeg ended with status {status}"
             if _OUT_OF_MEMORY.search(error):

@@ -74,8 +74,8 @@ class Messages:
         self.container, self.codec = "", ""
         #: Of the first frame, upright; None until it is scaled.
         self.shape: Shape | None = None
-        #: Whether all frames have the shape of the first.
-        self.shape_kept = True
+        #: Whether all frames have the shape, and the size, of the first.
+        self.shape_kept = self.size_kept = True
         #: Whether ffmpeg ended since a signal told it to, which is no fault of the video.
         self.told_to_end = False
         #: Set once `stated` is all that there will be.
@@ -101,6 +101,7 @@ class Messages:
         shape = Shape(width, height, pixel_aspect(above, below))
         self.shape = self.shape or shape
         self.shape_kept &= same_shape(self.shape, shape)
+        self.size_kept &= self.shape[:2] == shape[:2]
 
     def _take_error(self, contexts: list[str], text: str) -> None:
         self._first = self._first or text
