@@ -58,6 +58,7 @@ def test_a_file_that_cannot_be_opened_fails_for_the_first_reason() -> None:
     "said",
     [
         "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x5] [error] Invalid sample size -5",
+        "[in#0/mov,mp4,m4a,3gp,3g2,mj2 @ 0x5] [error] Truncating packet of size 9 to 2",
         "[in#0 @ 0x5] [error] contradictionary STSC and STCO",
     ],
 )

@@ -115,7 +115,7 @@ class Messages:
     def _take_header(self, line: str) -> None:
         if match := self._INPUT.match(line):
             self.container = match[1]
-            demuxer = (self.container, "in#0")
+            demuxer = (self.container, "in#0", f"in#0/{self.container}")  # as versions of ffmpeg call it
             self._error = next((text for who, text in self._probed.items() if who in demuxer), None)
         elif match := self._DURATION.match(line):
             hours, minutes, seconds = map(float, match.groups())
