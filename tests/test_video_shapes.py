@@ -87,6 +87,21 @@ def test_a_decoder_that_loses_a_frame_at_another_size(
     assert reason(path) == "the size of the picture changes, at which its decoder loses a frame"
 
 
+@pytest.mark.parametrize("options", [[], ["-pix_fmt", "yuvj444p"]])
+def test_a_change_loses_no_frame_at_another_rate(tmp_path: Path, options: list[str]) -> None:
+    """ffmpeg's filter forgets the frame that it has not yet written, where the size or the kind of pixels changes."""
+    parts = [
+        write_video(tmp_path / f"{number}.avi", numbered_frames(13, *size), *more, codec="mjpeg")
+        for number, (size, more) in enumerate((((96, 128), []), ((96, 128) if options else (72, 96), options)))
+    ]
+    changes, same = joined(tmp_path / "changes.avi", parts), joined(tmp_path / "same.avi", parts[:1] * 2)
+    assert [read_number(frame) for frame in DecodedVideo(changes, 64, Limits())] == [*range(13), *range(13)]
+    with pytest.raises(VideoError, match="size or kind of its pixels changes"):
+        list(DecodedVideo(changes, 64, Limits(), frames_per_sec=12.5))
+    numbers = [read_number(frame) for frame in DecodedVideo(same, 64, Limits(), frames_per_sec=12.5)]
+    assert numbers == [*range(0, 13, 2), *range(1, 13, 2)]
+
+
 def test_a_rounded_size_is_decoded(tmp_path: Path) -> None:
     """As of an encoder that halves the size while the line is bad: 270 becomes 136."""
     path = join(tmp_path, "webm", *VP8, (270, 480), (136, 240))

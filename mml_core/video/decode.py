@@ -118,6 +118,8 @@ class DecodedVideo:
             raise VideoError("the shape of the picture changes")
         if not messages.size_kept and messages.codec in _LOSE_A_FRAME:
             raise VideoError("the size of the picture changes, at which its decoder loses a frame")
+        if messages.configurations > 1 and self._frames_per_sec is not None:  # a new filter does not know what waits
+            raise VideoError("the size or kind of its pixels changes, at which ffmpeg loses a frame at another rate")
         if status != 0 or messages.error is not None:
             error = messages.error or f"ffmpeg ended with status {status}"
             if _OUT_OF_MEMORY.search(error):

@@ -97,8 +97,8 @@ def _fault(binary: str) -> str | None:
     messages = Messages()
     for line in ended.stderr.decode("utf-8", "replace").split("\n"):
         messages.take(line)
-    told = (messages.container, messages.codec, messages.shape)
-    return None if told == ("mpegts", "mpeg1video", Shape(16, 16)) else "does not tell what it decodes as we expect"
+    told = (messages.container, messages.codec, messages.shape, messages.configurations)
+    return None if told == ("mpegts", "mpeg1video", Shape(16, 16), 1) else "does not tell what it decodes as we expect"
 
 
 def _run(binary: str, words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -107,10 +107,10 @@ def _run(binary: str, words: Sequence[str], data: bytes = b"") -> subprocess.Com
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, subprocess.CalledProcessError):
+    if isinstance(error, subprocess.CalledProcessError) and error.returncode > 0:
         said = error.stderr.decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(said) if line.strip()), f"status {error.returncode}")
-    return str(error)
+    return f"status {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else str(error)
 
 
 def _version(binary: str) -> str:
