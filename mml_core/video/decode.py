@@ -126,7 +126,8 @@ class DecodedVideo:
                 raise VideoError(f"decoding needs more memory than {self._limits.decode_memory_gib:g} GiB")
             # where this machine keeps its files is nobody's business who reads the table of bad videos
             path = self._path.absolute()
-            raise VideoError(_reason(error.replace(f"file:{path}: ", "").replace(f"file:{path}/", ""), count))
+            error = error.replace(f"file:{path}: ", "").replace(f"file:{path}/", "")
+            raise VideoError(_reason(error, None if messages.shape is None else count))
 
     def _check_count(self, source: Source, count: int) -> None:
         """Raise VideoError where `count` decoded frames are too few, or not as many as the source has."""
@@ -180,11 +181,13 @@ def _ppm_images(stream: IO[bytes], most_side_px: int) -> Iterator[NDArray[np.uin
         yield image
 
 
-def _reason(error: str, count: int) -> str:
-    """Return a short reason from ffmpeg's first error and the number of frames that came before the end."""
+def _reason(error: str, count: int | None) -> str:
+    """Return a short reason from ffmpeg's first error and how many frames were written; None: none was decoded."""
     if "matches no streams" in error:
         return "no video stream"
     if "not on whitelist" in error:
         return "not a video in a known container"
     error = error[:_MESSAGE_LENGTH]
-    return f"decoding failed after {count} frames: {error}" if count else f"cannot be opened as a video: {error}"
+    return (
+        f"cannot be opened as a video: {error}" if count is None else f"decoding failed after {count} frames: {error}"
+    )
