@@ -91,6 +91,7 @@ def test_what_does_not_count_before_it_is_open(said: str) -> None:
         "[nut @ 0x5] [error] info header checksum mismatch",
         "[dv @ 0x5] [error] Unrecognized audio sample rate index (5)",
         "[h264 @ 0x5] [error] mmco: unref short failure",
+        "[h264 @ 0x5] [error] Missing reference picture, default is 0",
         "[h264 @ 0x5] [error] SEI type 5 size 99 truncated at 8",
         "[mjpeg @ 0x5] [error] unable to decode APP fields: Invalid data found when processing input",
     ],
@@ -104,6 +105,7 @@ def test_what_is_said_about_things_beside_the_picture_does_not_count(said: str) 
     [
         "[matroska,webm @ 0x5] [error] File ended prematurely at pos. 999 (0x3e7)",
         "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x5] [error] stream 0, offset 0x30: partial file",
+        "[h264 @ 0x5] [error] Missing reference picture, default is 65578",
         "[h264 @ 0x5] [error] reference picture missing during reorder",
         "[h264 @ 0x5] [error] error while decoding MB 3 4, bytestream -5",
         "[avi @ 0x5] [error] Something went wrong during header parsing, tag strf has size 9",

@@ -5,8 +5,9 @@ ffmpeg puts most of what it says at level error, whatever it is about. What coun
 - Before the input is open, ffmpeg probes every stream with a decoder of its own, whose messages say nothing about the
   chosen one: what is wrong there is said again when it is decoded. Of these only the demuxer's count.
 - From then on only the chosen stream is decoded, and all counts but what is about sound, chapters and other things
-  beside the picture, or about reference pictures that are to be forgotten and are not there, as behind a cut in an open
-  group of pictures. Where a frame needs such a picture, more is said.
+  beside the picture, or about reference pictures that a cut before an open group of pictures left out: that one is to be
+  forgotten and is not there, or that there is none at all, for frames that are not shown then. Where one is missing
+  among others, more is said.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from dataclasses import dataclass, replace
 from mml_core.video.shapes import Shape, pixel_aspect, same_shape
 
 #: What is beside the picture: sound, chapters, attachments, descriptions, what a display or a projector is to do; and
-#: what is to be forgotten.
+#: what was before it.
 _BESIDE = re.compile(
     r"audio|sound|pcm|channel|sample rate|wavpack|RM-style|subtitle|chapter|cover art|attach|metadata|info header|"
     r"failed to retrieve first frame|\bkeys?[ #']|comment|lyrics|\bloci\b|place name|descriptor|\btag \w+ length|"
     r"found tag|\bAMF|\bamf type|keyframe index|\bcues\b|time ?code|num_units_in_tick|spherical|projection|"
     r"bounding rectangle|stereoscopic|mastering|content light|free or hoov|\bSEI\b|\bAPP fields\b|\bICC\b|\bexif\b|"
-    r"mmco: unref short failure",
+    r"mmco: unref short failure|Missing reference picture, default is 0$",
     re.IGNORECASE,
 )
 
