@@ -5,9 +5,9 @@ ffmpeg puts most of what it says at level error, whatever it is about. What coun
 - Before the input is open, ffmpeg probes every stream with a decoder of its own, whose messages say nothing about the
   chosen one: what is wrong there is said again when it is decoded. Of these only the demuxer's count.
 - From then on only the chosen stream is decoded, and all counts but what is about sound, chapters and other things
-  beside the picture, or about reference pictures that a cut before an open group of pictures left out: that one is to be
-  forgotten and is not there, or that there is none at all, for frames that are not shown then. Where one is missing
-  among others, more is said.
+  beside the picture, or about reference pictures that a cut before an open group left out: that one is to be forgotten
+  and is not there, or that there is none at all, for frames that are not shown then. Where one is missing among
+  others, more is said.
 """
 
 from __future__ import annotations
