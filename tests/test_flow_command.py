@@ -271,6 +271,41 @@ def test_motion_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert np.median(file["flow"][:, 0], axis=(1, 2)).tolist() == pytest.approx([4, 6, 8], abs=0.3)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("in.webm", "libvpx-vp9", ["-deadline", "realtime"]),
+        ("in.mp4", "libx265", ["-x265-params", "log-level=none"]),
+        ("in.avi", "mjpeg", []),
+        ("in.mkv", "libx264", ["-g", "1"]),
+    ],
+)
+@pytest.mark.parametrize("part", [[], ["--frames", 3], ["--start", 2, "--frames", 3]])
+def test_videos_without_motion_vectors_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: str, options: list[str], part: list
+) -> None:
+    """Fields of zeros were written, and all seemed well. Blocks end with the frames, or do not."""
+    video = write_video(tmp_path / name, shifted_frames(SHIFTS, 64, 96), *options, codec=codec)
+    for pairs in (2, 64):
+        monkeypatch.setattr(command, "_BLOCK_PAIRS", pairs)
+        with pytest.raises(InputError, match="no motion vectors: its codec hands out no"):
+            run(video, "--out", tmp_path / "a.h5", "--algorithm", "motion_vectors", *part)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("words", [[], ["--frames", 20]])
+def test_flow_of_a_damaged_video_is_refused(tmp_path: Path, words: list) -> None:
+    """Also where the frames that are asked for seem to be there: the decoder is asked whether they are whole."""
+    video = write_video(tmp_path / "in.mp4", np.tile(shifted_frames(SHIFTS, 64, 96), (6, 1, 1, 1)), "-bf", "0")
+    content = bytearray(video.read_bytes())
+    place = content.index(b"mdat") + 6000
+    content[place : place + 300] = bytes(300)
+    video.write_bytes(content)
+    with pytest.raises(InputError, match="decoding failed"):
+        run(video, "--out", tmp_path / "a.h5", "--algorithm", "dis", "--threads", 1, *words)
+    assert not (tmp_path / "a.h5").exists()
+
+
 def test_part_of_a_video_is_the_part_of_its_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the blocks: here of two pairs."""
     video = clip(tmp_path / "in.mp4")

@@ -141,6 +141,15 @@ def test_videos_without_vectors_are_told(tmp_path: Path, name: str, codec: str, 
         fields(video, 64, 64)
 
 
+@pytest.mark.parametrize("end", [2, 3, 5, 6, 15, 16, 40])
+def test_the_first_fields_are_those_of_the_whole_video(tmp_path: Path, end: int) -> None:
+    """Wherever among B frames, which wait for the frame that they are predicted from, the part ends."""
+    options = (*X264, "-bf", "3", "-x264-params", "b-adapt=0")
+    video = write_video(tmp_path / "a.mp4", shifted_frames(STEADY, 96, 128, margin=60), *options)
+    part = np.stack(list(motion_vectors(video, 96, 128, Limits(), end=end)))
+    np.testing.assert_array_equal(part, fields(video, 96, 128)[: end - 1])
+
+
 def test_files_that_are_no_videos(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("hello\n" * 100)
@@ -211,7 +220,16 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
-    words = [sys.executable, "-P", export_vectors.__file__, tmp_path / "endless.mp4", CONTAINERS, "1000000", "600"]
+    words = [
+        sys.executable,
+        "-P",
+        export_vectors.__file__,
+        tmp_path / "endless.mp4",
+        CONTAINERS,
+        "1000000",
+        "inf",
+        "600",
+    ]
     with subprocess.Popen([sys.executable, "-c", parent_text, *words], stdout=subprocess.PIPE) as parent:
         child = Path("/proc") / str(int(parent.stdout.readline()))
         # opening for writing succeeds once the child reads: it has set itself up by then

@@ -82,7 +82,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
             "flow.engines",
         ),
         ("make_derived_shard dis", "flow.opencv flow.api", "flow.numba.sweep flow.torch.reference flow.triton.engine"),
-        ("make_derived_shard motion_vectors", "flow.codec.motion_vectors video.decode", "flow.opencv flow.api"),
+        ("make_derived_shard motion_vectors", "flow.codec.motion_vectors video.sources", "flow.opencv flow.api"),
         ("make_derived_shard files", "flow.files modalities.flow_files", "flow.opencv flow.api modalities.flow"),
         (
             "train_stage",

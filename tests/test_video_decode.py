@@ -16,7 +16,8 @@ from video_files import ffmpeg, numbered_frames, read_number, set_rotation_flag,
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.video.decode import DecodedVideo, Stated, _Messages
+from mml_core.video.decode import DecodedVideo
+from mml_core.video.messages import Stated
 from mml_core.video.sources import VideoError
 
 
@@ -177,12 +178,11 @@ def test_extreme_aspect_ratio_is_refused(tmp_path: Path) -> None:
     assert reason(path) == "sides differ by more than a factor of 8"
 
 
-def test_change_of_shape_is_refused(tmp_path: Path) -> None:
-    for name, width in (("a.ts", 64), ("b.ts", 96)):
-        write_video(tmp_path / name, numbered_frames(5, 64, width))
-    path = tmp_path / "ab.ts"
-    path.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
-    assert "changes after 5 frames" in reason(path) or reason(path).startswith("decoding failed")
+@pytest.mark.parametrize("end", [2, 7, 60, 90])
+def test_the_first_frames_are_those_of_the_whole_video(tmp_path: Path, end: int) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered_frames(60, 64, 64))
+    frames = list(DecodedVideo(path, 64, Limits(), end=end))
+    assert [read_number(frame) for frame in frames] == list(range(min(end, 60)))
 
 
 def test_time_limit(tmp_path: Path) -> None:
@@ -201,44 +201,6 @@ def test_stopping_early_leaves_neither_process_nor_thread(tmp_path: Path) -> Non
     for _ in DecodedVideo(tmp_path / "a.mp4", 128, Limits()):
         break
     assert threading.active_count() == before
-
-
-def test_messages_of_ffmpeg() -> None:
-    lines = [
-        "[info]   Duration: 01:00:02.50, start: 0.000000, bitrate: 100 kb/s",
-        "[info]   Stream #0:0: Video: mjpeg (Baseline), yuvj420p, 60x60, 90k tbr, 90k tbn (attached pic)",
-        "[info]     title           : [error] no error",
-        "[info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p, 320x240 [SAR 2:1 DAR 8:3], 12.5 fps, 25 tbr",
-        "[h264 @ 0x55] [warning] strange",
-        "[vist#0:0/h264 @ 0x56] [dec:h264 @ 0x57] [fatal] corrupt decoded frame",
-        "[error] later",
-        "[info] Output #0, image2pipe, to 'pipe:1':",
-        "[info]   Stream #0:0: Video: ppm, rgb24, 100x100, q=2-31, 200 kb/s, 50 fps, 50 tbn",
-    ]
-    messages = _Messages()
-    for line in lines:
-        messages.take(line)
-    assert messages.error == "corrupt decoded frame"
-    assert messages.stated == Stated(12.5, 3602.5, 320, 240, 2.0)
-    assert messages.complete.is_set()
-    changed = _Messages()
-    changed.stated = Stated(width=96, height=64)
-    change = (
-        "[fc#0 @ 0x5] [info] Reconfiguring filter graph because video parameters changed to yuvj420p(pc, bt470bg), "
-    )
-    changed.take(change + "96x64, unspecified alpha")
-    assert changed.error is None, "another format of the pixels"
-    changed.take(change + "128x64, unspecified alpha")
-    assert changed.error == "the shape of the picture changes"
-    silent = _Messages()
-    silent.take("[info]   Stream #0:0: Video: h264, 1k tbr")
-    assert silent.error is None
-    assert math.isnan(silent.stated.frame_rate)
-    silent.take(
-        "[info]   Stream #0:0: Video: h264, yuv420p, 32x24 [SAR 1:1 DAR 4:3], SAR 64:45 DAR 16:9, 30k fps, 1 tbr"
-    )
-    assert (silent.stated.frame_rate, silent.stated.pixel_aspect) == (30_000, 64 / 45)
-    assert not silent.complete.is_set()
 
 
 def test_what_the_container_states_is_known_from_the_first_frame_on(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ def _make_frames(videos: Sequence[Path], short_side_px: int, frames: int, output
 
     with ShardWriter(output, ShardInfo("rgb", "rgb", {"quality": 90})) as writer:
         for path in videos:
-            decoded = list(islice(DecodedVideo(path, short_side_px, Limits()), frames or None))
+            decoded = list(DecodedVideo(path, short_side_px, Limits(), end=frames or None))
             height, width = decoded[0].shape[:2]
             images = [encode_rgb(frame, 90) for frame in decoded]
             writer.add(str(path), images, height=height, width=width, frame_rate=25.0)

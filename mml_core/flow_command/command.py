@@ -36,7 +36,8 @@ from mml_core.flow_command.outputs import check_output, open_output
 from mml_core.runtime import cli
 from mml_core.runtime.compute import prepare_compute
 from mml_core.runtime.parallel import progress
-from mml_core.video.decode import DecodedVideo, Stated
+from mml_core.video.decode import DecodedVideo
+from mml_core.video.messages import Stated
 from mml_core.video.sources import VideoError
 
 #: Pairs in memory at a time: so many, or fewer where frames, fields and pictures of so many take more bytes than this.
@@ -83,9 +84,10 @@ def flow_of_video(words: Sequence[str] | None = None) -> None:
 def _write_flow(options: argparse.Namespace, device: torch.device, opened: ExitStack) -> None:
     """Write the flow; `opened` ends decoders and completes outputs."""
     most, least = options.short_side_px or MOST_PX, options.short_side_px or SMALLEST_SIDE_PX
-    video = DecodedVideo(options.video, most, _LIMITS, least_px=least)
+    video = DecodedVideo(options.video, most, _LIMITS, least_px=least, end=_end(options))
     frames = opened.enter_context(closing(iter(video)))
-    blocks = overlapping_blocks(islice(frames, options.start, _end(options.start, options.frames)))
+    # to the very end, where the decoder tells whether the frames are whole
+    blocks = overlapping_blocks(islice(frames, options.start, None))
     first = next(blocks, None)
     if first is None:
         raise VideoError(f"has no two frames from frame {options.start} on")
@@ -97,8 +99,9 @@ def _write_flow(options: argparse.Namespace, device: torch.device, opened: ExitS
     _report(speed, first, options.algorithm, computation)
 
 
-def _end(start: int, count: int | None) -> int | None:
-    return None if count is None else start + count
+def _end(options: argparse.Namespace) -> int | None:
+    """Return the first frame that is not looked at any more; None where there is none."""
+    return None if options.frames is None else options.start + options.frames
 
 
 def overlapping_blocks(frames: Iterable[Frames], most_pairs: int | None = None) -> Iterator[Frames]:
@@ -133,6 +136,7 @@ def _compute(blocks: Iterable[Frames], computation: Computation, outputs: Sequen
         for write in outputs:
             write(block[:-1], flow)
         pairs += len(flow)
+    computation.check()
     return _Speed(pairs, flow_sec, time.perf_counter() - began)
 
 
@@ -141,7 +145,7 @@ def _computation(options: argparse.Namespace, device: torch.device, block: Frame
     height, width = block.shape[1:3]
     if isinstance(options.algorithm, MotionVectors):
         print("flow: motion vectors, by the video's codec", flush=True)
-        fields = opened.enter_context(closing(motion_vectors(options.video, height, width, _LIMITS)))
+        fields = opened.enter_context(closing(motion_vectors(options.video, height, width, _LIMITS, end=_end(options))))
         return by_codec(islice(fields, options.start, None))
     engine = choose_engine(options.algorithm, options.engine, device=device, threads=options.threads)
     cuda = engine.device.type == "cuda"

@@ -28,13 +28,19 @@ Frames = NDArray[np.uint8]
 FlowOf = Callable[[Frames, Callable[[int], object]], torch.Tensor]
 
 
+def _nothing_to_check() -> None:
+    """An engine has told all by the time when it returns."""
+
+
 class Computation(NamedTuple):
-    """Computes the flow of a video. Must be given its blocks in order, and all of them."""
+    """Computes the flow of a video. Must be given its blocks in order, and all of them, and be asked to check."""
 
     flow_of: FlowOf
     engine: str
     device: str
     versions: dict[str, str]
+    #: After the last block: raises VideoError where the flow is not that of the video.
+    check: Callable[[], None] = _nothing_to_check
 
 
 def by_engine(engine: PairEngine, height: int, width: int, memory_bytes: int | None, threads: int) -> Computation:
@@ -85,7 +91,10 @@ def _versions(*engines: str) -> dict[str, str]:
 
 
 def by_codec(fields: Iterator[NDArray[np.float32]]) -> Computation:
-    """Return the motion vectors that a video carries: `fields` (2, H, W), from the first block's first pair on."""
+    """Return the motion vectors that a video carries: `fields` (2, H, W), from the first block's first pair on.
+
+    What is wrong with the vectors is known after the last field, so that this is asked for.
+    """
 
     def flow_of(block: Frames, done: Callable[[int], object]) -> torch.Tensor:
         some = list(islice(fields, len(block) - 1))
@@ -94,4 +103,8 @@ def by_codec(fields: Iterator[NDArray[np.float32]]) -> Computation:
         done(len(some))
         return torch.from_numpy(np.stack(some))
 
-    return Computation(flow_of, "codec", "cpu", {"av": importlib.metadata.version("av")})
+    def check() -> None:
+        if next(fields, None) is not None:
+            raise VideoError("its motion vectors go on after its frames")
+
+    return Computation(flow_of, "codec", "cpu", {"av": importlib.metadata.version("av")}, check)

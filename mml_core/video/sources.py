@@ -16,6 +16,8 @@ from mml_core.io.files import disk_faults_told
 #: Demuxers of real containers. Playlists, concatenation scripts, images and text are refused, since they may name
 #: other files.
 CONTAINERS = "mov,mp4,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,ogg,nut,gif,mxf,dv,rm"
+#: Largest coded frame in pixels (8192 x 8192), so that a forged header cannot ask for all memory.
+MOST_CODED_PIXELS = 1 << 26
 _FRAME = re.compile(r"[0-9]{5}\.jpg")
 
 

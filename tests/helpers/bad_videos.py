@@ -1,4 +1,4 @@
-"""A corpus of videos that are damaged, strange or hostile, made from good ones.
+"""A corpus of videos that are damaged, strange or hostile, made from good ones, and of sound ones that look damaged.
 
     python tests/bad_videos.py FOLDER [--full] [--seed N]
 
@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from video_files import ffmpeg, numbered_frames, set_rotation_flag, write_video
+from noisy_videos import noisy_videos
+from video_files import ffmpeg, joined, numbered_frames, set_rotation_flag, write_video
 
 from mml_core.video.ffmpeg import ffmpeg_binary
 
@@ -65,7 +66,7 @@ CONTAINER = ("not a video in a known container", "too long", "timed out", "sides
 
 
 def corpus(folder: Path, *, full: bool, seed: int = 0) -> list[Made]:
-    """Write the corpus to `folder` and return what is in it: 600 files where `full`, else some 60."""
+    """Write the corpus to `folder` and return what is in it: 1,000 files where `full`, else some 100."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(BASES) if full else ["h264.mp4", "h264.mkv", "mpeg4.avi", "vp9.webm"]
     frames = numbered_frames(24, 96, 128)
@@ -79,6 +80,8 @@ def corpus(folder: Path, *, full: bool, seed: int = 0) -> list[Made]:
     made += _strange(folder)
     if full:
         made += _large(folder)
+    sound = noisy_videos(folder, full=full, seed=seed)
+    made += [Made(noisy.path, f"sound: {noisy.kind}", "decoded") for noisy in sound]
     return made
 
 
@@ -143,10 +146,11 @@ def _strange(folder: Path) -> Iterator[Made]:
     vfr = video("vfr.mkv", "-vf", "setpts='if(mod(N,3),N,N+0.4)/25/TB'", "-fps_mode", "passthrough")
     yield Made(vfr, "variable frame rate", "decoded")
     yield Made(set_rotation_flag(video("turned.mp4")), "rotated by 90 degrees", "decoded")
-    for height in (64, 96):
-        write_video(folder / f"part_{height}.ts", numbered_frames(6, height, 96))
-    parts = [(folder / f"part_{height}.ts").read_bytes() for height in (64, 96)]
-    (folder / "changes.ts").write_bytes(b"".join(parts))
+    parts = [write_video(folder / f"part_{height}.ts", numbered_frames(6, height, 96)) for height in (64, 96)]
+    yield Made(
+        joined(folder / "joined.ts", parts), "resolution changes", "quarantined", ("the shape of the picture changes",)
+    )
+    (folder / "changes.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
     yield Made(
         folder / "changes.ts", "resolution changes", "quarantined", ("the shape of the picture", "decoding failed")
     )
@@ -218,7 +222,7 @@ def main() -> None:
     """Write the corpus that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--full", action="store_true", help="all of them: some 600 files")
+    parser.add_argument("--full", action="store_true", help="all of them: some 1,000 files")
     parser.add_argument("--seed", type=int, default=0, help="of the bits that are flipped")
     arguments = parser.parse_args()
     made = corpus(arguments.folder, full=arguments.full, seed=arguments.seed)

@@ -19,7 +19,7 @@ _CODES = np.random.default_rng(5).permutation(1 << 16).astype(np.uint16)
 
 def ffmpeg(*arguments: str) -> None:
     """Run ffmpeg; it must succeed."""
-    subprocess.run([ffmpeg_binary(), "-nostdin", "-y", "-loglevel", "error", *arguments], check=True)
+    subprocess.run([ffmpeg_binary(), "-nostdin", "-y", "-loglevel", "fatal", *arguments], check=True)
 
 
 def write_video(path: Path, frames: Frames, *options: str, rate: str = "25", codec: str = "libx264") -> Path:
@@ -32,6 +32,14 @@ def write_video(path: Path, frames: Frames, *options: str, rate: str = "25", cod
     quality = ["-preset", "ultrafast", "-crf", "8"] if codec == "libx264" else []
     target = ["-frames:v", str(count), *quality, *options, f"file:{path}"]
     subprocess.run([*command, *target], input=np.ascontiguousarray(frames).tobytes(), check=True)
+    return path
+
+
+def joined(path: Path, parts: list[Path]) -> Path:
+    """Put videos of one codec one behind the other, without encoding anew."""
+    files = path.with_suffix(".txt")
+    files.write_text("".join(f"file '{part.resolve()}'\n" for part in parts))
+    ffmpeg("-f", "concat", "-safe", "0", "-i", str(files), "-c", "copy", str(path))
     return path
 
 

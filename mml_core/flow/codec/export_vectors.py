@@ -97,12 +97,13 @@ def upright(frame: VideoFrame) -> list[float]:
     return [float(matrix[index]) for index in (0, 1, 3, 4)]
 
 
-def spread(frames: Iterator[VideoFrame]) -> Iterator[bytes]:
-    """Yield the header line and the cells of each pair of neighbouring frames (see the module).
+def spread(frames: Iterator[VideoFrame], most_pairs: float) -> Iterator[bytes]:
+    """Yield the header line and the cells of the first pairs of neighbouring frames (see the module).
 
     A frame whose vectors point to the frame n places before it gives its n pairs the n-th part of them each.
+    Raises NoVectorsError, after the last, where no frame has any.
     """
-    first, found, waiting = None, False, 0
+    first, found, waiting, left = None, False, 0, most_pairs
     for frame in frames:
         if first is None:
             first = frame
@@ -118,11 +119,14 @@ def spread(frames: Iterator[VideoFrame]) -> Iterator[bytes]:
         cells = cells_of(frame)
         found |= cells is not None
         pair = np.zeros(shape, np.float32) if cells is None else cells / np.float32(waiting)
-        yield from repeat(pair.tobytes(), waiting)
+        yield from repeat(pair.tobytes(), int(min(waiting, left)))
+        left -= min(waiting, left)
         waiting = 0
+        if not left:
+            break
     if not found:
         raise NoVectorsError("its codec hands out no motion vectors, or no frame is predicted from one before it")
-    yield from repeat(np.zeros(shape, np.float32).tobytes(), waiting)
+    yield from repeat(np.zeros(shape, np.float32).tobytes(), int(min(waiting, left)))
 
 
 def limit_time(seconds: float) -> None:
@@ -133,13 +137,13 @@ def limit_time(seconds: float) -> None:
 
 
 def main() -> int:
-    """Write the vectors of the video that the command line names: path, containers, largest frame, seconds."""
+    """Write the vectors of the video that the command line names: path, containers, largest frame, pairs, seconds."""
     end_with_parent()
-    *video, seconds = sys.argv[1:]
+    *video, most_pairs, seconds = sys.argv[1:]
     limit_time(float(seconds))
     av.logging.set_level(None)
     try:
-        for chunk in spread(frames_of(*video)):
+        for chunk in spread(frames_of(*video), float(most_pairs)):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     except (NoVectorsError, av.FFmpegError) as error:

@@ -23,6 +23,7 @@ Convention, decided here:
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -36,8 +37,7 @@ from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.flow.codec import export_vectors
 from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
-from mml_core.video.decode import MOST_CODED_PIXELS
-from mml_core.video.sources import CONTAINERS, VideoError, check_file
+from mml_core.video.sources import CONTAINERS, MOST_CODED_PIXELS, VideoError, check_file
 
 _MESSAGE_LENGTH = 200
 
@@ -50,17 +50,21 @@ class Coded(NamedTuple):
     upright: tuple[float, float, float, float]  # (a, b, c, d): (x, y) is shown at (a x + c y, b x + d y)
 
 
-def motion_vectors(path: Path, height: int, width: int, limits: Limits) -> Generator[NDArray[np.float32]]:
+def motion_vectors(
+    path: Path, height: int, width: int, limits: Limits, *, end: int | None = None
+) -> Generator[NDArray[np.float32]]:
     """Yield the flow (2, height, width) in pixels, x then y, of each pair of neighbouring frames of a video.
 
     height, width: size of the frames that the flow is to belong to, upright and with square pixels.
+    end: given, the frames before this one are all that is looked at; at least two.
     The video is decoded in a process of its own, which is given up after `limits.decode_timeout_sec`, the consumer's
     time included, and may use `limits.decode_memory_gib`. Raises VideoError, while iterating, for all that is wrong
-    with the video.
+    with the video, at the latest when the field after the last is asked for: whether the codec hands out any vectors is
+    known then.
     """
     check_file(path)
     program = [sys.executable, "-P", export_vectors.__file__, str(path.absolute()), CONTAINERS, str(MOST_CODED_PIXELS)]
-    program.append(str(limits.decode_timeout_sec))
+    program += [str(math.inf if end is None else end - 1), str(limits.decode_timeout_sec)]
     said: deque[str] = deque(["no reason given"], maxlen=1)
 
     def keep(line: str) -> None:
