@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from checkouts import Checkout, finished_checkout
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from checkouts import Checkout
 
 torch.set_num_threads(1)
 settings.register_profile("project", deadline=None, derandomize=True)
@@ -23,8 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files that run snakemake: a file is one process's; a long one at the end keeps all others waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    """Begin with files that take minutes: a file is one process's; a long one at the end keeps the others waiting."""
+    items.sort(key=lambda item: not any(item.iter_markers("workflow")) and not any(item.iter_markers("long")))
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +54,8 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def _finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the whole workflow has run, made once, by the first of the tests' processes that asks."""
+    from checkouts import Checkout, finished_checkout  # machines for GPU tests lack what these need
+
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent

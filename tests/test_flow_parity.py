@@ -19,6 +19,8 @@ from mml_core.flow import choose_engine
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.parity import Parity, compare, end_point_error
 
+pytestmark = pytest.mark.long
+
 PAIR = torch.tensor([[0, 1]])
 SIZES = [(256, 340), (224, 224)]
 ODD_SIZES = [(16, 16), (17, 16), (16, 33), (19, 21), (31, 45), (37, 64), (63, 41)]

@@ -13,6 +13,7 @@ from mml_core.config.flow import Tvl1
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton"),
     pytest.mark.skipif(INTERPRETED, reason="needs the kernels themselves; the interpreter has tests of its own"),
 ]

@@ -34,7 +34,7 @@ from mml_core.training.job import StageFiles, train_stage
 from mml_core.training.launch import launch_on_nodes, nodes_of_job, processes_per_node
 from mml_core.training.processes import ALONE, Processes
 
-pytestmark = pytest.mark.stress
+pytestmark = [pytest.mark.stress, pytest.mark.long]
 
 SMOOTH = {**toy.RGB, "dropout": 0}
 #: Steps of 5 clips, so that two processes have shares of 3 and 2.
