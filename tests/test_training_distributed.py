@@ -196,7 +196,7 @@ def test_parts_learn_in_turns_in_two_processes_as_in_one(lab: Toy) -> None:
 
 @pytest.fixture(scope="module")
 def long_run(lab: Toy) -> tuple[Stage, StageFiles]:
-    stage = lab.plan(gpus=2, epochs=20)
+    stage = lab.plan(gpus=2, epochs=10)
     return stage, lab.train(stage, "undisturbed")[0]
 
 

@@ -207,11 +207,11 @@ def test_the_embedded_data_set_is_rendered_once(tmp_path: Path) -> None:
     stages = {"ce_a": {"networks": {"diff": {"modality": "diff", "init": "random"}}, "epochs": 1}}
     checkout.recipe("two", {**RECIPES["two"], "stages": stages})
     checkout.configure(recipe=["two"])
-    checkout.run("--", "all")
+    checkout.run("--", TABLE)
     assert [row["videos"] for row in read_rows(checkout.root / TABLE)] == ["8"]
     for path in (checkout.root / "results").rglob("*"):
         path.touch()
-    assert checkout.planned() == []
+    assert checkout.planned("--", TABLE) == []
 
 
 def test_missing_videos_are_told_before_anything_runs(finished: Checkout) -> None:
