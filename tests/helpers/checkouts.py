@@ -84,6 +84,12 @@ def write_yaml(path: Path, document: object) -> None:
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
+def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what snakemake's environment has besides that of the tests: `environment`, over what all runs have."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {"PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", **environment}
+
+
 class Checkout:
     """A copy of the project in a folder of its own, with the tiny data set and recipes as its configuration."""
 
@@ -127,12 +133,10 @@ class Checkout:
     ) -> subprocess.Popen[str]:
         """Start snakemake in a session and process group of its own."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        bin_folder = str(Path(sys.executable).parent)
-        paths = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
         return subprocess.Popen(
             command,
             cwd=self.root,
-            env={**os.environ, **paths, **environment},
+            env={**os.environ, **settings_of(environment)},
             stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
@@ -142,9 +146,7 @@ class Checkout:
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> str:
         """Run snakemake to its end and return what it said; an unexpected exit status fails the test."""
         if "-n" in arguments:
-            status, output = forked.snakemake(
-                self.root, ["--cores", "2", *arguments], {"PYTHONPATH": "", **environment}
-            )
+            status, output = forked.snakemake(self.root, ["--cores", "2", *arguments], settings_of(environment))
         else:
             process = self.start(*arguments, **environment)
             output, status = process.communicate()[0], process.returncode
