@@ -31,6 +31,14 @@ def test_a_closed_pipe_is_no_traceback(main: str) -> None:
     assert (process.stderr.read(), process.wait()) == (b"", EXIT_UNREAD)
 
 
+@pytest.mark.parametrize(("main", "status"), [(LAST, 0), (HELP, 0), (INNER, 1)])
+def test_output_may_be_closed_from_the_beginning(main: str, status: int) -> None:
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, PROGRAM.format(main=main)]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == status
+    assert (ended.stderr == "") == (status == 0)
+
+
 def test_another_closed_pipe_is_a_fault() -> None:
     command = [sys.executable, "-c", PROGRAM.format(main=INNER)]
     ended = subprocess.run(command, capture_output=True, text=True)

@@ -41,7 +41,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     """
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed before it began (`>&-`): nothing is printed at all
+            sys.stdout.flush()
     except Stopped as reason:
         print(f"stopped: {reason}", file=sys.stderr, flush=True)
         sys.exit(EXIT_STOPPED)
@@ -65,6 +66,8 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 def _nobody_reads() -> bool:
     """Whether standard output is a pipe without a reader; if so, nothing is printed any more, also at the end."""
+    if sys.stdout is None:
+        return False
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     poll = select.poll()
