@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import torch.distributed as dist
 import toy
 from hypothesis import given
 from hypothesis import strategies as st
+from job_server import folder_of_python
 from safetensors.torch import load_file
 from torch import nn
 
@@ -63,9 +65,12 @@ class Toy:
     def files(self, name: str) -> StageFiles:
         return toy.stage_files(self.folder / name, self.folder / "shards")
 
-    def start(self, stage: Stage, where: StageFiles, processes: int = 2) -> subprocess.Popen[str]:
+    def start(
+        self, stage: Stage, where: StageFiles, processes: int = 2, python: str | Path = sys.executable
+    ) -> subprocess.Popen[str]:
+        command = toy.train_command(stage, self.file, where, self.project, "--processes", str(processes))
         return subprocess.Popen(
-            toy.train_command(stage, self.file, where, self.project, "--processes", str(processes)),
+            [python, *command[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -74,7 +79,7 @@ class Toy:
 
     def train(self, stage: Stage, name: str, processes: int = 2) -> tuple[StageFiles, str]:
         where = self.files(name)
-        process = self.start(stage, where, processes)
+        process = self.start(stage, where, processes, folder_of_python() / "python")
         output = process.communicate()[0]
         assert process.returncode == 0, output
         return where, output

@@ -16,11 +16,13 @@ import numba
 import numpy as np
 import pandas as pd
 
+from mml_core.runtime.machine_code import kept_njit
+
 #: Of numbers up to M in size, a margin and the sums that it speaks of are together wrong by less than 32 M u, where
 #: u = 2^-53 is the unit roundoff of float64: at most 10 additions and subtractions, each off by u times its result.
 CLEAR = 64 * 2.0**-53
 
-_compiled = numba.njit(nogil=True, error_model="numpy")
+_compiled = kept_njit(nogil=True, error_model="numpy")
 
 
 def count_correct(

@@ -16,6 +16,7 @@ from typing import IO
 
 import forked
 import yaml
+from job_server import folder_of_python
 from video_files import make_videos
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -148,7 +149,8 @@ class Checkout:
         if "-n" in arguments:
             status, output = forked.snakemake(self.root, ["--cores", "2", *arguments], settings_of(environment))
         else:
-            process = self.start(*arguments, **environment)
+            path = f"{folder_of_python()}:{settings_of(environment)['PATH']}"
+            process = self.start(*arguments, **{**environment, "PATH": path})
             output, status = process.communicate()[0], process.returncode
         if status != expect:
             raise AssertionError(f"snakemake ended with {status}, expected {expect}:\n{output}")

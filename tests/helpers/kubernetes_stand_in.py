@@ -24,6 +24,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from job_server import folder_of_python
 from kill_harness import session_of
 
 CONTAINER = "snakemake"
@@ -187,8 +188,9 @@ class StandInCluster:
         name, container = job["metadata"]["name"], container_of(job)
         workdir = self.folder / "nodes" / name
         workdir.mkdir(parents=True)
-        path = f"{self._commands()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {"PATH": path, "HOME": str(workdir), **self._variables(container)}
+        path = f"{self._commands()}:{folder_of_python()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        cache = os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))  # or each pod would compile
+        environment = {"PATH": path, "HOME": str(workdir), "XDG_CACHE_HOME": cache, **self._variables(container)}
         log = self.folder / f"{name}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(

@@ -11,12 +11,13 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, codegen, config, types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from mml_core.runtime.machine_code import kept_njit
 
 #: Flat float32 memory, C-contiguous.
 Floats = np.ndarray
@@ -27,7 +28,7 @@ VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 FLAGS = ("contract",)
 
 #: Decorator of functions that are compiled at the first call, for the types it has, and run without Python's lock.
-compiled = numba.njit(nogil=True, error_model="numpy")
+compiled = kept_njit(nogil=True, error_model="numpy")
 
 
 class Lanes(types.Type):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from mml_core.runtime.machine_code import kept_njit
 
 
 class Taps(NamedTuple):
@@ -37,7 +38,7 @@ def taps(length: int, samples: int, step: float | None, *, corners: bool) -> Tap
     return Taps(index, np.minimum(index + 1, length - 1), share)
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+@kept_njit(nogil=True, error_model="numpy", fastmath={"contract"})
 def resize(image: np.ndarray, columns: Taps, rows: Taps, between: np.ndarray, out: np.ndarray) -> None:
     """Resize `image` (H, W) to `out` (h, w), float32, with the taps of both axes; between: float32 (H, w), scratch.
 
