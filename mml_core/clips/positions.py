@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mml_core.clips.draws import ClipDraws
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
 
@@ -66,12 +67,13 @@ def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generato
 
     Shape (T,), values 0 to P - 1. Where P < T the last position repeats, or with `loop` all do in their order.
     """
-    first = rng.integers(dense_starts(positions, frames, window))
+    # floor(u P') and no integer drawn: with some positions fewer, the same u is nearly the same first frame
+    first = np.int64(rng.random() * dense_starts(positions, frames, window))
     return _every_stride(first, positions, frames, window, loop)
 
 
 def draw_training_starts(
-    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, rng: np.random.Generator
+    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, draws: ClipDraws
 ) -> dict[str, Starts]:
     """Draw the frames of one training clip, for all modalities of a stage together (MML, section III-C).
 
@@ -81,9 +83,14 @@ def draw_training_starts(
 
     Of S segments, uniform sampling takes T positions from T equal parts of each segment's part, which together are
     S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML).
+
+    The numbers drawn depend on the clip alone. Positions are the same in all stages whose fewest are as many (any that
+    reads flow), and those numbers applied to some positions more in a stage that reads rgb alone.
     """
     positions = min(start_positions(items[name], lengths[name]) for name in items)
-    if clip.sampling == "dense" or (clip.sampling == "both" and rng.random() < 0.5):
+    rng = draws.stream("frames")
+    coin = rng.random()  # tossed in any case, so that what follows does not depend on the kind of sampling
+    if clip.sampling == "dense" or (clip.sampling == "both" and coin < 0.5):
         loop = clip.short_videos == "loop"
         parts = segment_parts(positions, clip.segments)
         base = np.concatenate(
@@ -92,8 +99,7 @@ def draw_training_starts(
     else:
         base = draw_uniform(positions, clip.segments * clip.frames, rng)
     fewest = min(items.values())
-    # Sorted, so that the draws do not depend on the order in which a recipe lists its networks.
-    return {name: base + rng.integers(items[name] - fewest + 1) for name in sorted(items)}
+    return {name: base + draws.stream("shift", name).integers(items[name] - fewest + 1) for name in items}
 
 
 def uniform_views(positions: int, frames: int, views: int) -> Starts:
