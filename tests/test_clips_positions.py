@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mml_core.clips.draws import ClipDraws
 from mml_core.clips.positions import (
@@ -27,6 +28,7 @@ POSITIONS = st.integers(1, 400)
 FRAMES = st.integers(1, 32)
 WINDOW = st.integers(1, 128)
 SEED = st.integers(0, 2**32)
+MIDDLE = ProtocolConfig(phase="middle")
 
 
 def draws(seed: int) -> ClipDraws:
@@ -147,6 +149,30 @@ def test_two_uniform_views_as_written_in_the_paper() -> None:
     first, second = uniform_views(37, 8, 2).tolist()
     assert first == [0, 4, 9, 13, 18, 23, 27, 32]
     assert second == [2, 6, 11, 16, 20, 25, 30, 34]
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"), [("start", [0, 5, 11, 16, 22, 28, 33, 39]), ("middle", [2, 8, 14, 19, 25, 30, 36, 42])]
+)
+def test_one_uniform_clip_of_45_frames_at_both_phases(phase: str, expected: list[int]) -> None:
+    """The paper's formula, and TSM's program: int(tick / 2 + tick i) with tick = 45 / 8."""
+    clip, protocol = ClipConfig(frames=8), ProtocolConfig(phase=phase)
+    assert evaluation_starts({"rgb": 45}, {"rgb": 1}, clip, protocol)["rgb"].tolist() == [expected]
+
+
+@given(POSITIONS, FRAMES)
+def test_middles_are_those_of_tsms_program(positions: int, frames: int) -> None:
+    starts = evaluation_starts({"flow": positions + 4}, {"flow": 5}, ClipConfig(frames=frames), MIDDLE)["flow"]
+    tick = Fraction(positions, frames)
+    assert starts.tolist() == [[int(tick / 2 + tick * i) for i in range(frames)]]
+    both = evaluation_starts({"flow": positions + 4}, {"flow": 5}, ClipConfig(frames=frames), ProtocolConfig(uniform=2))
+    assert starts.tolist() == both["flow"][1:].tolist()
+
+
+def test_middles_are_of_one_uniform_clip() -> None:
+    for wrong in ({"uniform": 2}, {"uniform": 0, "dense": 1}, {"clips": "all"}):
+        with pytest.raises(ValidationError, match="phase: middle is about one uniform clip"):
+            ProtocolConfig(phase="middle", **wrong)
 
 
 @given(POSITIONS, FRAMES, WINDOW, st.integers(1, 6))

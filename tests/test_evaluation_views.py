@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
-from mml_core.evaluation.views import select_views, view_places
+from mml_core.config.views import view_places
+from mml_core.evaluation.views import select_views
 
 #: Those of MML, Table X.
 TABLE_X = [ProtocolConfig(dense=k, uniform=m) for k, m in product(range(3), range(3)) if k + m]
 COUNTS = st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any)
-PROTOCOL = COUNTS.map(lambda counts: ProtocolConfig(dense=counts[0], uniform=counts[1]))
+PHASE = st.sampled_from(["start", "middle"])
+PROTOCOL = st.tuples(COUNTS, PHASE).map(
+    lambda drawn: ProtocolConfig(
+        dense=drawn[0][0], uniform=drawn[0][1], phase=drawn[1] if drawn[0][1] == 1 else "start"
+    )
+)
 CLIP = st.builds(ClipConfig, frames=st.integers(1, 32), dense_window=st.integers(1, 128))
 CROPS = ["center", "full", "three"]
 
@@ -49,6 +55,17 @@ def test_one_pass_covers_all_of_table_x() -> None:
 def test_crops_stay_beside_each_other() -> None:
     stored = ProtocolConfig(dense=2, uniform=1, crop="three")
     assert select_views(stored, ProtocolConfig(dense=1, uniform=1, crop="three")) == [3, 4, 5, 6, 7, 8]
+
+
+def test_the_middle_view_is_the_second_of_two() -> None:
+    middle = ProtocolConfig(phase="middle")
+    assert view_places(middle) == [("uniform", Fraction(1, 2))]
+    assert select_views(ProtocolConfig(uniform=2), middle) == [1]
+    assert select_views(ProtocolConfig(dense=2, uniform=2), ProtocolConfig(dense=1, phase="middle")) == [1, 3]
+    with pytest.raises(ValueError, match=r"lack the uniform view at 1/2 of dense 0 \+ uniform 1, middle \(center\)"):
+        select_views(ProtocolConfig(), middle)
+    with pytest.raises(ValueError, match=r"lack the uniform view at 0 of dense 0 \+ uniform 1 \(center\)"):
+        select_views(middle, ProtocolConfig())
 
 
 @given(PROTOCOL, st.integers(1, 300), st.integers(1, 6), CLIP)

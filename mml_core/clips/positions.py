@@ -105,7 +105,9 @@ def draw_training_starts(
 def uniform_views(positions: int, frames: int, views: int) -> Starts:
     """Return the frames of m uniform views: floor((n + i/m) P / T) for n = 0 … T - 1 (MML, Appendix A).
 
-    Shape (m, T), values 0 to P - 1. Exact: the formula is evaluated in integers.
+    Shape (m, T), values 0 to P - 1. Exact: the formula is evaluated in integers. The first view takes the start of each
+    of T equal parts; the second one of two takes the middles, floor((n + 1/2) P / T), which the programs of TSM and MML
+    take where there is one.
     """
     view, frame = np.arange(views, dtype=np.int64)[:, None], np.arange(frames, dtype=np.int64)
     return (frame * views + view) * positions // (frames * max(1, views))
@@ -158,7 +160,10 @@ def _counted_starts(positions: int, clip: ClipConfig, protocol: ProtocolConfig) 
         first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, loop=loop)
         for first, count in segment_parts(positions, segments)
     ]
-    uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
+    if protocol.phase == "middle":
+        uniform = uniform_views(positions, segments * clip.frames, 2)[1:]
+    else:
+        uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
     return np.concatenate([np.concatenate(dense, axis=1), uniform])
 
 

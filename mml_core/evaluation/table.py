@@ -147,6 +147,7 @@ def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
         case "ten":
             crop = f"ten crops of {side}"
     clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense} + uniform {protocol.uniform}"
+    clips += " at the middles" if protocol.phase == "middle" else ""
     segments = f" of {protocol.segments} segments" if protocol.segments else ""
     return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
 
