@@ -189,6 +189,40 @@ def test_dense_views_are_the_formula_of_the_paper(positions: int, frames: int, w
         assert (got == np.minimum(np.arange(frames), positions - 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("spacing", "firsts", "unseen"),
+    [
+        ("formula", [0, 78, 156, 234, 312, 390, 468, 546, 624, 702], 77),
+        ("ends", [0, 87, 173, 260, 346, 433, 519, 606, 692, 779], 0),
+    ],
+)
+def test_ten_clips_of_a_video_of_charades(spacing: str, firsts: list[int], unseen: int) -> None:
+    """16 frames, every eighth, of 900: by SlowFast's loader round(gap i) with gap = (900 - 121) / 9."""
+    clip = ClipConfig(frames=16, dense_window=128)
+    protocol = ProtocolConfig(dense=10, uniform=0, dense_spacing=spacing)
+    starts = evaluation_starts({"rgb": 900}, {"rgb": 1}, clip, protocol)["rgb"]
+    assert starts[:, 0].tolist() == firsts
+    assert (np.diff(starts) == 8).all() and 899 - starts.max() == unseen
+
+
+@given(POSITIONS, FRAMES, WINDOW, st.integers(2, 12))
+def test_dense_views_to_both_ends_are_those_of_slowfasts_loader(
+    positions: int, frames: int, window: int, views: int
+) -> None:
+    got = dense_views(positions, frames, window, views, ends=True)
+    stride = dense_stride(positions, frames, window)
+    gap = Fraction(max(positions - ((frames - 1) * stride + 1), 0), views - 1)
+    expected = [[min(round(gap * i) + n * stride, positions - 1) for n in range(frames)] for i in range(views)]
+    assert got.tolist() == expected
+    assert got.min() == 0 and got.max() == (positions - 1 if frames <= positions or stride == 1 else got.max())
+
+
+def test_one_dense_view_is_in_the_middle_whatever_the_spacing() -> None:
+    for positions in (1, 7, 61, 300):
+        plain, ends = (dense_views(positions, 8, 32, 1, ends=ends) for ends in (False, True))
+        assert plain.tolist() == ends.tolist()
+
+
 def test_a_single_dense_view_lies_in_the_middle() -> None:
     (view,) = dense_views(61, 8, 32, 1).tolist()
     assert view == [16, 20, 24, 28, 32, 36, 40, 44]  # T' = 61 - 28 = 33

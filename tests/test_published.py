@@ -81,6 +81,19 @@ def test_networks_behind_rows_say_what_the_labels_say() -> None:
             assert block.objective.kind == kind, label
 
 
+def test_charades_is_trained_and_scored_with_slowfasts_settings() -> None:
+    """configs/Charades of the SlowFast repository, and the defaults behind it."""
+    recipe = load_recipe(ROOT / "config/recipes/paper_mml_charades.yaml")
+    for stage in recipe.stages.values():
+        for network in stage.networks.values():
+            assert (network.head_std, network.scale) == (0.01, "kinetics")  # MODEL.FC_INIT_STD; DATA.MEAN and STD
+        optimizer = stage.optimizer  # BN.WEIGHT_DECAY 0, all else alike; SOLVER.NESTEROV; no clipping of gradients
+        assert (optimizer.groups, optimizer.nesterov, optimizer.clip_norm) == ("slowfast", True, None)
+    protocol = recipe.protocols[recipe.published["table_VI"].protocol]
+    assert (protocol.dense, protocol.uniform, protocol.crop, protocol.views) == (10, 0, "three", "max")
+    assert protocol.dense_spacing == "ends"
+
+
 #: Tables of MARS by recipe.
 MARS = {"paper_mars_16f": ["mars_table_1"], "paper_mars_64f": ["mars_table_2", "mars_table_3", "mars_table_4"]}
 #: Ends of names of stages: the data set that they are for, and what the paper's tables call it.

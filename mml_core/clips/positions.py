@@ -9,6 +9,7 @@ last item. A clip has S segments of T input frames, each from its own equal part
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -113,13 +114,21 @@ def uniform_views(positions: int, frames: int, views: int) -> Starts:
     return (frame * views + view) * positions // (frames * max(1, views))
 
 
-def dense_views(positions: int, frames: int, window: int, views: int, *, loop: bool = False) -> Starts:
+def dense_views(
+    positions: int, frames: int, window: int, views: int, *, ends: bool = False, loop: bool = False
+) -> Starts:
     """Return the frames of k dense views: floor(i P'/k + n tau), or floor(P'/2 + n tau) for k = 1 (MML, Appendix A).
 
-    Shape (k, T), values 0 to P - 1.
+    With `ends` several views begin at i (P' - 1) / (k - 1), rounded, a half to the even one, so that the first has the
+    first frame and the last one the last (SlowFast's loader for Charades). Shape (k, T), values 0 to P - 1.
     """
     choices = dense_starts(positions, frames, window)
-    firsts = np.array([choices // 2]) if views == 1 else np.arange(views, dtype=np.int64) * choices // max(1, views)
+    if views == 1:
+        firsts = np.array([choices // 2])
+    elif ends:
+        firsts = np.array([round(Fraction(i * (choices - 1), views - 1)) for i in range(views)], dtype=np.int64)
+    else:
+        firsts = np.arange(views, dtype=np.int64) * choices // max(1, views)
     return _every_stride(firsts[:, None], positions, frames, window, loop)
 
 
@@ -156,8 +165,9 @@ def evaluation_starts(
 
 def _counted_starts(positions: int, clip: ClipConfig, protocol: ProtocolConfig) -> Starts:
     segments, loop = protocol.segments_of(clip), clip.short_videos == "loop"
+    ends = protocol.dense_spacing == "ends"
     dense = [
-        first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, loop=loop)
+        first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, ends=ends, loop=loop)
         for first, count in segment_parts(positions, segments)
     ]
     if protocol.phase == "middle":

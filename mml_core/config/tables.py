@@ -43,6 +43,12 @@ class ProtocolConfig(Strict):
     segments: int | None = added(
         None, ge=1, le=128, description="segments of a clip, where it is another number than in training (TSN: 25)"
     )
+    dense_spacing: Literal["formula", "ends"] = added(
+        "formula",
+        description="where several dense clips begin: formula, at i/k of the room for first frames (MML's Appendix A), so that "
+        "the last ends before the video does; ends, from the first to the last one that there is room for (SlowFast, and "
+        "the program of MML)",
+    )
     phase: Literal["start", "middle"] = added(
         "start",
         description="where in its part of the video each frame of the one uniform clip lies: start, as the formula of MML's "
