@@ -82,7 +82,7 @@ def test_kinetics_is_the_range_of_slowfasts_weights() -> None:
     rgb = normalise(LEVELS.expand(3, 1, 256), "rgb", "kinetics")
     torch.testing.assert_close(rgb, ((LEVELS / 255 - 0.45) / 0.225).expand(3, 1, 256))
     flow = normalise(LEVELS.reshape(1, 16, 16), "flow", "kinetics").flatten()
-    torch.testing.assert_close(flow, (LEVELS - 128) / 255 / 0.225)
+    torch.testing.assert_close(flow, (LEVELS.float() - 128) / 255 / 0.225)
 
 
 @pytest.mark.parametrize("kind", ["flow", "diff"])
