@@ -70,22 +70,15 @@ def join_models(
     networks lack views that it is about, or middles are asked for that no row has.
     """
     joined, unused = [], _labels(table)
+    stored = protocols[table.protocol].stored_as(table.protocol)
     for row in rows:
         ensembles, used = _ensembles(table, row)
         unused -= used
-        protocol = protocols[table.protocol]
-        if isinstance(table, PublishedNetworks):
-            protocol = protocols[table.row_protocols.get(_label(table, row), table.protocol)]
-        if isinstance(table, PublishedSampling):
-            counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
-            protocol = ProtocolConfig.model_validate(protocol.model_dump() | counts)
         values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
         about = {name: text for name, text in row.items() if name not in values}
         members, *others = ensembles or [()]
-        stored = protocols[table.protocol].stored_as(table.protocol)
-        row_here = PublishedRow(about, values, members, tuple(others), stored, protocol)
-        _check_views(row_here, protocols[stored], middle=table.middle)
-        joined.append(row_here)
+        joined.append(PublishedRow(about, values, members, tuple(others), stored, _protocol(table, protocols, row)))
+        _check_views(joined[-1], protocols[stored], middle=table.middle)
     if table.middle and not any(row.middle for row in joined):
         raise ValueError("middle: no row is about one uniform clip, whose frames could lie in the middles")
     if unused:
@@ -110,6 +103,20 @@ def published_rows(
             hint = f"compare with {data.relative_to(root)}"
             raise InputError(f"published.{name}: {error}", file=file, hint=hint) from error
     return rows
+
+
+def _protocol(
+    table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], row: Mapping[str, str]
+) -> ProtocolConfig:
+    """Return the protocol that a published row is about: the table's, unless the row or its columns name another."""
+    match table:
+        case PublishedNetworks():
+            return protocols[table.row_protocols.get(_label(table, row), table.protocol)]
+        case PublishedSampling():
+            counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
+            return ProtocolConfig.model_validate(protocols[table.protocol].model_dump() | counts)
+        case _:
+            return protocols[table.protocol]
 
 
 def _check_views(row: PublishedRow, stored: ProtocolConfig, *, middle: bool) -> None:
