@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 #: Ranges that networks take their inputs in.
-Scale = Literal["imagenet", "activitynet", "unit"]
+Scale = Literal["imagenet", "activitynet", "unit", "kinetics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Kind:
     scales: Mapping[Scale, tuple[tuple[float, float], ...]]  # by channel: networks get (level - first) / second
 
 
-def _imagenet(mean: float, deviation: float) -> tuple[float, float]:
-    """Return in levels what ImageNet's mean and standard deviation are for values in 0 … 1."""
+def _in_levels(mean: float, deviation: float) -> tuple[float, float]:
+    """Return in levels what a mean and a standard deviation are for values in 0 … 1."""
     return 255 * mean, 255 * deviation
 
 
@@ -38,6 +38,10 @@ _ACTIVITYNET = (114.7748, 107.7354, 99.4750)
 #: activitynet, as MARS's published weights take them. rgb: level less ActivityNet's mean, about -115 … 156. flow: level
 #: less 127.5; zero flow is stored as level 128 here and is therefore 0.5, which stands for 0.08 px at ±20 px, while it
 #: was 127 where those weights were trained. diff, which they do not know: level less 128.
+#:
+#: kinetics, as the published Kinetics weights of SlowFast and PyTorchVideo take them: mean 0.45 and deviation 0.225 of
+#: values in 0 … 1. rgb: -2 … 2.4. flow, which they do not know: as rgb, but about the level of no motion. diff: as in
+#: imagenet.
 #:
 #: unit. rgb: -1 … 1. flow and diff: 1 is the bound of the flow, or the largest difference, and -1.008 the other end.
 #:
@@ -52,9 +56,10 @@ KINDS: Mapping[str, Kind] = {
         zero_level=None,
         mirrored_sign=(),
         scales={
-            "imagenet": (_imagenet(0.485, 0.229), _imagenet(0.456, 0.224), _imagenet(0.406, 0.225)),
+            "imagenet": (_in_levels(0.485, 0.229), _in_levels(0.456, 0.224), _in_levels(0.406, 0.225)),
             "activitynet": tuple((mean, 1.0) for mean in _ACTIVITYNET),
             "unit": ((127.5, 127.5),) * 3,
+            "kinetics": (_in_levels(0.45, 0.225),) * 3,
         },
     ),
     "flow": Kind(
@@ -69,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
             "imagenet": ((128, 255 * 0.226),) * 2,
             "activitynet": ((127.5, 1.0),) * 2,
             "unit": ((128, 127.0),) * 2,
+            "kinetics": ((128, 255 * 0.225),) * 2,
         },
     ),
     "diff": Kind(
@@ -83,6 +89,7 @@ KINDS: Mapping[str, Kind] = {
             "imagenet": ((128, 127.5),) * 3,
             "activitynet": ((128, 1.0),) * 3,
             "unit": ((128, 127.0),) * 3,
+            "kinetics": ((128, 127.5),) * 3,
         },
     ),
 }

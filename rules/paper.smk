@@ -98,11 +98,13 @@ rule submission:
     params:
         members=submission_members,
         scores=submission_score_arguments,
+        protocol=submission_protocol,
         code=code("submission"),
     shell:
         """
         exec python workflow/scripts/submission.py \
             --members {params.members:q} \
             --scores {params.scores:q} \
+            --protocol {params.protocol:q} \
             --output {output.table:q} >{log:q} 2>&1
         """

@@ -135,6 +135,24 @@ def submission_members(wildcards):
     return RECIPES[SUBMISSIONS[name]].submissions[name].members
 
 
+def submission_protocol(wildcards):
+    """Return the test protocol of a submission as canonical JSON."""
+    recipe, name = RECIPES[SUBMISSIONS[wildcards.submission]], wildcards.submission
+    return canonical_json(
+        recipe.protocols[recipe.submissions[name].protocol].model_dump(mode="json")
+    )
+
+
+def page_protocol(wildcards):
+    """Return the test protocol of a recipe's ensemble table, which a page is about, as canonical JSON."""
+    recipe = RECIPES[wildcards.recipe]
+    return canonical_json(
+        recipe.protocols[recipe.tables["ensemble_table"].protocol].model_dump(
+            mode="json"
+        )
+    )
+
+
 def stage_files(name):
     """Return an input function for the file `name` of every stage of a recipe."""
 

@@ -45,6 +45,7 @@ rule recipe_report:
         runtime=growing(60),
     params:
         scores=score_arguments,
+        protocol=page_protocol,
         histories=stage_arguments("histories"),
         configs=stage_arguments("configs"),
         shards=sample_shard_arguments,
@@ -63,6 +64,7 @@ rule recipe_report:
             --history {params.histories:q} \
             --configs {params.configs:q} \
             --scores {params.scores:q} \
+            --protocol {params.protocol:q} \
             --quality {input.quality:q} \
             --shards {params.shards:q} \
             --published {params.published:q} \

@@ -78,8 +78,15 @@ def test_unit_is_from_minus_one_to_one() -> None:
         torch.testing.assert_close(values[1:], (torch.arange(1, 256) - 128) / 127)
 
 
+def test_kinetics_is_the_range_of_slowfasts_weights() -> None:
+    rgb = normalise(LEVELS.expand(3, 1, 256), "rgb", "kinetics")
+    torch.testing.assert_close(rgb, ((LEVELS / 255 - 0.45) / 0.225).expand(3, 1, 256))
+    flow = normalise(LEVELS.reshape(1, 16, 16), "flow", "kinetics").flatten()
+    torch.testing.assert_close(flow, (LEVELS.float() - 128) / 255 / 0.225)
+
+
 @pytest.mark.parametrize("kind", ["flow", "diff"])
-@pytest.mark.parametrize("scale", ["imagenet", "unit"])
+@pytest.mark.parametrize("scale", ["imagenet", "unit", "kinetics"])
 def test_what_does_not_move_is_exactly_zero(kind: str, scale: str) -> None:
     still = torch.full((2, 10, 3, 5), still_level(kind), dtype=torch.uint8)
     assert (normalise(still, kind, scale) == 0).all()

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from mml_core.clips.draws import ClipDraws
 from mml_core.clips.positions import (
     dense_starts,
     dense_stride,
@@ -26,6 +28,11 @@ POSITIONS = st.integers(1, 400)
 FRAMES = st.integers(1, 32)
 WINDOW = st.integers(1, 128)
 SEED = st.integers(0, 2**32)
+MIDDLE = ProtocolConfig(phase="middle")
+
+
+def draws(seed: int) -> ClipDraws:
+    return ClipDraws(seed, 0, "v")
 
 
 def uniform_view_of_paper(total: int, shape: int, i: int, m: int) -> list[int]:
@@ -144,6 +151,30 @@ def test_two_uniform_views_as_written_in_the_paper() -> None:
     assert second == [2, 6, 11, 16, 20, 25, 30, 34]
 
 
+@pytest.mark.parametrize(
+    ("phase", "expected"), [("start", [0, 5, 11, 16, 22, 28, 33, 39]), ("middle", [2, 8, 14, 19, 25, 30, 36, 42])]
+)
+def test_one_uniform_clip_of_45_frames_at_both_phases(phase: str, expected: list[int]) -> None:
+    """The paper's formula, and TSM's program: int(tick / 2 + tick i) with tick = 45 / 8."""
+    clip, protocol = ClipConfig(frames=8), ProtocolConfig(phase=phase)
+    assert evaluation_starts({"rgb": 45}, {"rgb": 1}, clip, protocol)["rgb"].tolist() == [expected]
+
+
+@given(POSITIONS, FRAMES)
+def test_middles_are_those_of_tsms_program(positions: int, frames: int) -> None:
+    starts = evaluation_starts({"flow": positions + 4}, {"flow": 5}, ClipConfig(frames=frames), MIDDLE)["flow"]
+    tick = Fraction(positions, frames)
+    assert starts.tolist() == [[int(tick / 2 + tick * i) for i in range(frames)]]
+    both = evaluation_starts({"flow": positions + 4}, {"flow": 5}, ClipConfig(frames=frames), ProtocolConfig(uniform=2))
+    assert starts.tolist() == both["flow"][1:].tolist()
+
+
+def test_middles_are_of_one_uniform_clip() -> None:
+    for wrong in ({"uniform": 2}, {"uniform": 0, "dense": 1}, {"clips": "all"}):
+        with pytest.raises(ValidationError, match="phase: middle is about one uniform clip"):
+            ProtocolConfig(phase="middle", **wrong)
+
+
 @given(POSITIONS, FRAMES, WINDOW, st.integers(1, 6))
 def test_dense_views_are_the_formula_of_the_paper(positions: int, frames: int, window: int, views: int) -> None:
     got = dense_views(positions, frames, window, views)
@@ -156,6 +187,40 @@ def test_dense_views_are_the_formula_of_the_paper(positions: int, frames: int, w
         assert got.tolist() == expected
     else:
         assert (got == np.minimum(np.arange(frames), positions - 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("spacing", "firsts", "unseen"),
+    [
+        ("formula", [0, 78, 156, 234, 312, 390, 468, 546, 624, 702], 77),
+        ("ends", [0, 87, 173, 260, 346, 433, 519, 606, 692, 779], 0),
+    ],
+)
+def test_ten_clips_of_a_video_of_charades(spacing: str, firsts: list[int], unseen: int) -> None:
+    """16 frames, every eighth, of 900: by SlowFast's loader round(gap i) with gap = (900 - 121) / 9."""
+    clip = ClipConfig(frames=16, dense_window=128)
+    protocol = ProtocolConfig(dense=10, uniform=0, dense_spacing=spacing)
+    starts = evaluation_starts({"rgb": 900}, {"rgb": 1}, clip, protocol)["rgb"]
+    assert starts[:, 0].tolist() == firsts
+    assert (np.diff(starts) == 8).all() and 899 - starts.max() == unseen
+
+
+@given(POSITIONS, FRAMES, WINDOW, st.integers(2, 12))
+def test_dense_views_to_both_ends_are_those_of_slowfasts_loader(
+    positions: int, frames: int, window: int, views: int
+) -> None:
+    got = dense_views(positions, frames, window, views, ends=True)
+    stride = dense_stride(positions, frames, window)
+    gap = Fraction(max(positions - ((frames - 1) * stride + 1), 0), views - 1)
+    expected = [[min(round(gap * i) + n * stride, positions - 1) for n in range(frames)] for i in range(views)]
+    assert got.tolist() == expected
+    assert got.min() == 0 and got.max() == (positions - 1 if frames <= positions or stride == 1 else got.max())
+
+
+def test_one_dense_view_is_in_the_middle_whatever_the_spacing() -> None:
+    for positions in (1, 7, 61, 300):
+        plain, ends = (dense_views(positions, 8, 32, 1, ends=ends) for ends in (False, True))
+        assert plain.tolist() == ends.tolist()
 
 
 def test_a_single_dense_view_lies_in_the_middle() -> None:
@@ -188,7 +253,7 @@ def test_modalities_share_frames_but_for_one_shift(
     items = {"rgb": count, "flow": count - 1, "diff": count - 1}
     lengths = {"rgb": 1, "flow": stack, "diff": stack}
     clip = ClipConfig(frames=frames, stack=stack, sampling=sampling)
-    starts = draw_training_starts(items, lengths, clip, np.random.default_rng(seed))
+    starts = draw_training_starts(items, lengths, clip, draws(seed))
     assert (starts["flow"] == starts["diff"]).all()
     shift = set((starts["rgb"] - starts["flow"]).tolist())
     assert shift in ({0}, {1})
@@ -201,7 +266,7 @@ def test_modalities_share_frames_but_for_one_shift(
 def test_shift_takes_all_its_values_equally_often() -> None:
     clip = ClipConfig(frames=4)
     drawn = [
-        draw_training_starts({"long": 13, "short": 10}, {"long": 1, "short": 1}, clip, np.random.default_rng(seed))
+        draw_training_starts({"long": 13, "short": 10}, {"long": 1, "short": 1}, clip, draws(seed))
         for seed in range(2000)
     ]
     counts = np.bincount([starts["long"][0] - starts["short"][0] for starts in drawn])
@@ -211,27 +276,25 @@ def test_shift_takes_all_its_values_equally_often() -> None:
 
 def test_rgb_alone_uses_all_its_frames() -> None:
     clip = ClipConfig(frames=4, sampling="uniform")
-    rng = np.random.default_rng(0)
-    drawn = np.stack([draw_training_starts({"rgb": 10}, {"rgb": 1}, clip, rng)["rgb"] for _ in range(500)])
+    drawn = np.stack([draw_training_starts({"rgb": 10}, {"rgb": 1}, clip, draws(seed))["rgb"] for seed in range(500)])
     assert set(drawn.flat) == set(range(10))
 
 
 def test_both_samplings_are_used_half_the_time() -> None:
     clip = ClipConfig(frames=4, dense_window=8, sampling="both")
-    rng = np.random.default_rng(0)
     # 100 positions: dense spans 7 of them, uniform at least 50
-    spans = [np.ptp(draw_training_starts({"rgb": 100}, {"rgb": 1}, clip, rng)["rgb"]) for _ in range(2000)]
+    spans = [np.ptp(draw_training_starts({"rgb": 100}, {"rgb": 1}, clip, draws(seed))["rgb"]) for seed in range(2000)]
     dense = sum(span == 6 for span in spans)
     assert 900 < dense < 1100
     for sampling, expected in (("dense", True), ("uniform", False)):
         only = ClipConfig(frames=4, dense_window=8, sampling=sampling)
-        drawn = [draw_training_starts({"rgb": 100}, {"rgb": 1}, only, rng)["rgb"] for _ in range(50)]
+        drawn = [draw_training_starts({"rgb": 100}, {"rgb": 1}, only, draws(seed))["rgb"] for seed in range(50)]
         assert all((np.ptp(starts) == 6) == expected for starts in drawn)
 
 
 def test_draws_do_not_depend_on_the_order_of_the_modalities() -> None:
     clip, items, lengths = ClipConfig(), {"rgb": 30, "flow": 29}, {"rgb": 1, "flow": 5}
     for seed in range(20):
-        one = draw_training_starts(items, lengths, clip, np.random.default_rng(seed))
-        other = draw_training_starts(dict(reversed(items.items())), lengths, clip, np.random.default_rng(seed))
+        one = draw_training_starts(items, lengths, clip, draws(seed))
+        other = draw_training_starts(dict(reversed(items.items())), lengths, clip, draws(seed))
         assert all((one[name] == other[name]).all() for name in items)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mml_core.clips.draws import ClipDraws
 from mml_core.clips.positions import (
     clip_count,
     dense_stride,
@@ -29,7 +30,7 @@ ALL = ProtocolConfig(clips="all")
 
 
 def drawn(positions: int, clip: ClipConfig, seed: int) -> np.ndarray:
-    return draw_training_starts({"rgb": positions}, {"rgb": 1}, clip, np.random.default_rng(seed))["rgb"]
+    return draw_training_starts({"rgb": positions}, {"rgb": 1}, clip, ClipDraws(seed, 0, "v"))["rgb"]
 
 
 def scored(positions: int, clip: ClipConfig, protocol: ProtocolConfig) -> np.ndarray:
@@ -89,10 +90,15 @@ def test_adamml_takes_five_segments_of_eight_frames_from_thirty_two_neighbours()
 
 
 def test_one_segment_draws_what_it_always_drew() -> None:
-    """Numbers drawn before there were segments: they are the special case of one."""
-    clip = ClipConfig(frames=4, dense_window=8)
-    expected = [[2, 10, 20, 38], [9, 11, 29, 33], [3, 5, 7, 9], [6, 8, 10, 12]]
+    """A clip without segments, by its formulas and in the numbers of the clips that results were trained on."""
+    clip, expected = ClipConfig(frames=4, dense_window=8), []
+    for seed in range(4):
+        coin, *numbers = ClipDraws(seed, 0, "v").stream("frames").random(5)
+        uniform = [floor((i + u) * 10) for i, u in enumerate(numbers)]  # from four parts of ten positions
+        first = floor(numbers[0] * 34)  # 40 - 3 tau, tau = 2
+        expected.append([first, first + 2, first + 4, first + 6] if coin < 0.5 else uniform)
     assert [drawn(40, clip, seed).tolist() for seed in range(4)] == expected
+    assert expected == [[1, 3, 5, 7], [15, 17, 19, 21], [6, 11, 27, 38], [0, 13, 28, 32]]
 
 
 @pytest.mark.parametrize("frames", [16, 64])

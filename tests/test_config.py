@@ -92,6 +92,22 @@ def test_a_misspelt_key_is_named_with_the_one_that_was_meant(tmp_path: Path) -> 
         (("protocol: one_view", "protocol: two_views"), "no protocol 'two_views'"),
         (("protocol: one_view", "protocol: one_view, networks: [ce.flow]"), "no trained network 'ce.flow'"),
         (("ce: {", "ce: {epochs: 0, "), r"stages\.ce\.epochs"),
+        (
+            ("tables:", "protocols: {one_view: {within: two}}\ntables:"),
+            r"protocols\.one_view\.within: no protocol 'two'",
+        ),
+        (
+            ("tables:", "protocols: {one_view: {within: two}, two: {dense: 1, uniform: 0}}\ntables:"),
+            r"protocols\.one_view: not within two: views of .* lack the uniform view at 0",
+        ),
+        (
+            ("tables:", "protocols: {one_view: {within: two}, two: {within: three}, three: {}}\ntables:"),
+            r"protocols\.one_view: not within two: which is within another one itself",
+        ),
+        (
+            ("tables:", "protocols: {one_view: {}, two: {uniform: 2, phase: middle}}\ntables:"),
+            r"protocols\.two: .*phase: middle is about one uniform clip",
+        ),
         (("tables:", "name: x\ntables:"), "'name' is the name of the file"),
     ],
 )

@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
-from mml_core.evaluation.views import select_views, view_places
+from mml_core.config.views import view_places
+from mml_core.evaluation.views import select_views
 
 #: Those of MML, Table X.
 TABLE_X = [ProtocolConfig(dense=k, uniform=m) for k, m in product(range(3), range(3)) if k + m]
 COUNTS = st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any)
-PROTOCOL = COUNTS.map(lambda counts: ProtocolConfig(dense=counts[0], uniform=counts[1]))
+PHASE = st.sampled_from(["start", "middle"])
+SPACING = st.sampled_from(["formula", "ends"])
+PROTOCOL = st.tuples(COUNTS, PHASE).map(
+    lambda drawn: ProtocolConfig(
+        dense=drawn[0][0], uniform=drawn[0][1], phase=drawn[1] if drawn[0][1] == 1 else "start"
+    )
+)
 CLIP = st.builds(ClipConfig, frames=st.integers(1, 32), dense_window=st.integers(1, 128))
 CROPS = ["center", "full", "three"]
 
@@ -49,6 +56,31 @@ def test_one_pass_covers_all_of_table_x() -> None:
 def test_crops_stay_beside_each_other() -> None:
     stored = ProtocolConfig(dense=2, uniform=1, crop="three")
     assert select_views(stored, ProtocolConfig(dense=1, uniform=1, crop="three")) == [3, 4, 5, 6, 7, 8]
+
+
+def test_dense_views_to_both_ends_are_others_than_those_of_the_formula() -> None:
+    five, three, formula = (
+        ProtocolConfig(dense=5, uniform=0, dense_spacing="ends"),
+        ProtocolConfig(dense=3, uniform=0, dense_spacing="ends"),
+        ProtocolConfig(dense=2, uniform=0),
+    )
+    assert [place for _, place in view_places(three)] == [0, Fraction(1, 2), 1]
+    assert select_views(five, three) == [0, 2, 4]
+    with pytest.raises(ValueError, match=r"dense 5 to both ends \+ uniform 0 \(center\) lack the dense view at 0 of"):
+        select_views(five, formula)
+    with pytest.raises(ValueError, match="lack the dense_ends view at 0"):
+        select_views(formula, three)
+
+
+def test_the_middle_view_is_the_second_of_two() -> None:
+    middle = ProtocolConfig(phase="middle")
+    assert view_places(middle) == [("uniform", Fraction(1, 2))]
+    assert select_views(ProtocolConfig(uniform=2), middle) == [1]
+    assert select_views(ProtocolConfig(dense=2, uniform=2), ProtocolConfig(dense=1, phase="middle")) == [1, 3]
+    with pytest.raises(ValueError, match=r"lack the uniform view at 1/2 of dense 0 \+ uniform 1, middle \(center\)"):
+        select_views(ProtocolConfig(), middle)
+    with pytest.raises(ValueError, match=r"lack the uniform view at 0 of dense 0 \+ uniform 1 \(center\)"):
+        select_views(middle, ProtocolConfig())
 
 
 @given(PROTOCOL, st.integers(1, 300), st.integers(1, 6), CLIP)

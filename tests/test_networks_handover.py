@@ -66,6 +66,18 @@ def test_between_architectures_and_clip_lengths(architecture: str, frames: int) 
     assert torch.equal(target.layer3[0].conv1.weight, source.layer3[0].conv1.weight)
 
 
+@pytest.mark.parametrize("architecture", ["tsm", "i3d"])
+def test_a_new_classifier_has_the_deviation_that_is_asked_for(architecture: str) -> None:
+    source = build(classes=9, architecture=architecture)
+    target = build(classes=157, architecture=architecture, head_std=0.01)
+    assert target.fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    hand_over(target, source.state_dict(), reset_head=False, source="a")
+    assert target.fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not target.fc.bias.any()
+    plain, other = build(architecture=architecture), build(architecture=architecture, head_std=0.01)
+    torch.testing.assert_close(other.fc.weight, 10 * plain.fc.weight)  # the same draws
+
+
 @pytest.mark.parametrize(("classes", "reset"), [(5, True), (7, False), (7, True), (1000, False)])
 def test_new_head(classes: int, reset: bool) -> None:
     source, target = build(classes=classes, seed=1), build(classes=5, seed=2)

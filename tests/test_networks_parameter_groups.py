@@ -48,6 +48,18 @@ def test_biases_of_convolutions_learn_twice_as_fast_without_decay(which: str) ->
     assert settings_by_name(network, new_head=True)[f"{which}.bias"] == pytest.approx((0.04, 0.0))
 
 
+def test_in_groups_of_slowfast_all_learn_alike_and_normalisation_does_not_decay() -> None:
+    """SlowFast's `construct_optimizer`: normalisation with BN.WEIGHT_DECAY 0, all the rest, biases too, with 1e-4."""
+    network, optimizer = build(architecture="i3d"), SgdConfig(learning_rate=0.0375, groups="slowfast")
+    weights, normalisation = parameter_groups(network, optimizer, new_head=True)
+    assert (weights["name"], weights["lr"], weights["weight_decay"]) == ("weights", 0.0375, 1e-4)
+    assert (normalisation["name"], normalisation["lr"], normalisation["weight_decay"]) == ("normalisation", 0.0375, 0.0)
+    norms = [one for module in network.modules() if isinstance(module, nn.BatchNorm3d) for one in module.parameters()]
+    assert {id(one) for one in normalisation["params"]} == {id(one) for one in norms}
+    assert {id(one) for one in weights["params"]} == {id(one) for one in network.parameters()} - {id(n) for n in norms}
+    assert any(one is network.fc.bias for one in weights["params"])
+
+
 def test_sgd_steps_with_these_rates() -> None:
     """One step from a gradient of one: weights move by lr * (1 + decay * weight), the new head's bias by 10 lr."""
     network = build()

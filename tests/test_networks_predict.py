@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from clips_store import make_stores
+from network_helpers import build, build_3d
 from torch import Tensor, nn
 
 from mml_core.clips import EvaluationClips, Sample, normalise
@@ -94,6 +95,23 @@ def test_parts_and_choices_stand_beside_the_network() -> None:
     torch.testing.assert_close(said.logits["flow"], alone(dataset, inputs["flow"][0]))  # a range of its own
     assert list(said.choices) == ["net"]
     torch.testing.assert_close(said.choices["net"], torch.stack([rgb[:, :2], flow[:, :2]], dim=2).sigmoid())
+
+
+@pytest.mark.parametrize("architecture", ["tsm", "i3d", "resnext3d", "s3d"])
+def test_scores_of_views_are_in_float32_in_mixed_precision(architecture: str) -> None:
+    """The largest of 30 views is taken and ranked: steps of half precision would make ties."""
+    plan = {"resnext3d": {"depth": "tiny", "cardinality": 2}, "s3d": {}}.get(architecture)
+    network = build(architecture=architecture) if plan is None else build_3d(architecture, frames=4, **plan)
+    clip = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    heard: list[Tensor] = []
+    network.fc.register_forward_pre_hook(lambda _, given: heard.append(given[0]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network.eval()(clip).logits
+    assert heard[0].dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(logits, network.fc(heard[0]), rtol=0, atol=0)
+    assert not torch.equal(logits, logits.bfloat16().float())
+    logits.sum().backward()
+    assert network.fc.weight.grad.dtype == torch.float32 and network.fc.weight.grad.isfinite().all()
 
 
 def test_two_inputs_of_one_modality_may_have_ranges_of_their_own() -> None:

@@ -108,6 +108,20 @@ def test_score_files_of_a_table(planned: Planned, name: str, expected: list[str]
         assert source.settings == recipe.protocols[source.file.protocol.split("-")[0]]
 
 
+def test_what_is_within_another_protocol_is_scored_by_that_one(planned: Planned) -> None:
+    recipe, runs, _, _ = planned
+    within = recipe.model_copy(
+        update={"protocols": {**recipe.protocols, "one": recipe.protocols["one"].model_copy(update={"within": "two"})}}
+    )
+    for name, plain in (("ensemble_table", recipe), ("of_c", within)):
+        two = {source.file.protocol for source in table_sources(plain, runs, None, "of_c")}
+        assert {source.file.protocol for source in table_sources(within, runs, None, name)} == two
+    sources = table_sources(within, runs, None, "ensemble_table")
+    assert {source.settings.uniform for source in sources} == {2}
+    request = TableRequest.model_validate(table_request("d", within, "ensemble_table"))
+    assert (request.protocol.uniform, request.protocol.within) == (1, "two")
+
+
 def test_stages_whose_videos_are_in_groups(planned: Planned) -> None:
     recipe, runs, claims, data = planned
     sources = table_sources(recipe, runs, claims, "table_I")

@@ -13,9 +13,16 @@ from synthetic import synthetic_data
 from test_evaluation_table import RGB, VIEWS, make_scores
 
 from mml_core.config.recipe import RecipeConfig, load_recipe
-from mml_core.config.tables import ClaimsConfig, Comparison, ProtocolConfig, PublishedNetworks, PublishedPairs
+from mml_core.config.tables import (
+    ClaimsConfig,
+    Comparison,
+    ProtocolConfig,
+    PublishedNetworks,
+    PublishedPairs,
+    PublishedSampling,
+)
 from mml_core.errors import InputError
-from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, readable_paper_table
+from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, paper_markdown, readable_paper_table
 from mml_core.evaluation.scores import write_scores
 from mml_core.plan.claims import check_claims, claimed_networks, resolve_claims
 from mml_core.plan.published import METRICS, join_models, published_file, published_rows, read_published
@@ -72,6 +79,19 @@ def test_networks_behind_rows_say_what_the_labels_say() -> None:
             kind = {"MARS": "mars", "D3D": "d3d"}.get(label.split(":")[0])
             kind = kind or ("cross_entropy" if name == "table_I" else "mutual")
             assert block.objective.kind == kind, label
+
+
+def test_charades_is_trained_and_scored_with_slowfasts_settings() -> None:
+    """configs/Charades of the SlowFast repository, and the defaults behind it."""
+    recipe = load_recipe(ROOT / "config/recipes/paper_mml_charades.yaml")
+    for stage in recipe.stages.values():
+        for network in stage.networks.values():
+            assert (network.head_std, network.scale) == (0.01, "kinetics")  # MODEL.FC_INIT_STD; DATA.MEAN and STD
+        optimizer = stage.optimizer  # BN.WEIGHT_DECAY 0, all else alike; SOLVER.NESTEROV; no clipping of gradients
+        assert (optimizer.groups, optimizer.nesterov, optimizer.clip_norm) == ("slowfast", True, None)
+    protocol = recipe.protocols[recipe.published["table_VI"].protocol]
+    assert (protocol.dense, protocol.uniform, protocol.crop, protocol.views) == (10, 0, "three", "max")
+    assert protocol.dense_spacing == "ends"
 
 
 #: Tables of MARS by recipe.
@@ -166,6 +186,92 @@ def test_means_over_official_splits_by_hand(tmp_path: Path) -> None:
     shown = readable_paper_table(table)
     assert list(shown)[:2] == ["Data set", "Method"] and shown.iloc[0]["Top-1, ours"] == "68.75 ± 8.84"
     assert "Data set" not in readable_paper_table(table.iloc[:1]), "it says the same in all rows"
+
+
+def test_both_phases_of_the_one_uniform_clip_stand_in_columns_of_their_own(tmp_path: Path) -> None:
+    """Scores of two uniform clips: the first, at the starts, is right on two videos of four, the second on three."""
+    starts, middles = (
+        [[3.0, 0.0], [3.0, 0.0], [2.0, 0.0], [1.0, 0.0]],
+        [[2.0, 0.0], [2.0, 0.0], [0.0, 2.5], [1.0, 0.0]],
+    )
+    plain = make_scores({"rgb": RGB})
+    network = replace(plain.networks["rgb"], logits=np.stack([starts, middles], axis=1).reshape(8, 2))
+    write_scores(tmp_path / "s.h5", replace(plain, networks={"rgb": network}))
+    protocols = {"two": VIEWS, "one": ProtocolConfig(within="two")}
+    table = {"kind": "networks", **BLOCK, "protocol": "one", "middle": True, "models": {"x": "s.rgb", "y": "s.rgb"}}
+    table |= {"row_protocols": {"y": "two"}}
+    request = PublishedRequest(recipe="r", dataset="k", name="t", table=table, protocols=protocols)
+    printed = [{"label": label, "top1": "70.00"} for label in "xyz"]
+    made = build_paper_table(request, printed, [("s", tmp_path / "s.h5")])
+    one, both, none = made.to_dict("records")
+    assert (one["top1"], one["top1_difference"]) == ("50.00", "-20.00")
+    assert (one["top1_middle"], one["top1_middle_difference"]) == ("75.00", "+5.00") and one["top1_middle_low"]
+    # the mean of both is right on three, and is a row about two clips: there is no other phase
+    assert (both["top1"], both["top1_middle"], both["top1_middle_low"]) == ("75.00", "", "")
+    assert (none["top1"], none["top1_middle"], none["members"]) == ("", "", "")
+    shown = readable_paper_table(made)
+    assert [name for name in shown if name.startswith("Top-1")] == [
+        "Top-1, published",
+        "Top-1, ours",
+        "Top-1, difference",
+        "Top-1, ours, middle",
+        "Top-1, difference, middle",
+    ]
+    text = paper_markdown("table_I", "t", made)
+    assert "Middle: the one uniform clip shows" in text
+    plain_table = PublishedRequest.model_validate(request.model_dump() | {"table": {**table, "middle": False}})
+    without = build_paper_table(plain_table, printed, [("s", tmp_path / "s.h5")])
+    assert not [name for name in without if "middle" in name] and "Middle:" not in paper_markdown("a", "t", without)
+    assert without["top1"].tolist() == made["top1"].tolist()
+
+
+def test_sampling_has_middles_where_there_is_one_uniform_clip() -> None:
+    rows = [
+        {"train_sampling": "both", "test_dense": str(k), "test_uniform": str(m), "top1": "1"}
+        for k, m in [(0, 1), (0, 2), (1, 0), (2, 1)]
+    ]
+    protocols = {"two": ProtocolConfig(dense=2, uniform=2)}
+    table = PublishedSampling(kind="sampling", models={"both": "s.x"}, middle=True, **BLOCK)
+    middles = [row.middle and row.middle.protocol for row in join_models(table, protocols, rows)]
+    assert middles == [ProtocolConfig(phase="middle"), None, None, ProtocolConfig(dense=2, phase="middle")]
+
+
+@pytest.mark.parametrize(
+    ("protocols", "table", "complaint"),
+    [
+        ({"two": {"uniform": 1}}, {}, r"row 'a': views of .* lack the uniform view at 1/2 of .* middle"),
+        ({"two": {"uniform": 3}}, {}, "middle: no row is about one uniform clip"),
+        ({"two": {"uniform": 1}, "one": {"dense": 1}}, {"row_protocols": {"a": "one"}}, "lack the dense view at 1/2"),
+    ],
+)
+def test_views_that_no_score_has_are_told_before_anything_runs(protocols: dict, table: dict, complaint: str) -> None:
+    settings = {name: ProtocolConfig(**block) for name, block in protocols.items()}
+    block = PublishedNetworks(kind="networks", models={"a": "s.x"}, middle=True, **table, **BLOCK)
+    with pytest.raises(ValueError, match=complaint):
+        join_models(block, settings, [{"label": "a", "top1": "1"}])
+
+
+def test_networks_are_scored_by_the_protocol_that_theirs_is_within() -> None:
+    protocols = {"two": ProtocolConfig(uniform=2), "one": ProtocolConfig(within="two")}
+    rows = [{"label": "a", "top1": "1"}]
+    (row,) = join_models(
+        PublishedNetworks(kind="networks", models={"a": "s.x"}, **{**BLOCK, "protocol": "one"}), protocols, rows
+    )
+    assert (row.stored, row.protocol.uniform) == ("two", 1)
+    comparison = {"better": ["t", "a"], "worse": "s.y"}
+    claims = ClaimsConfig(protocol="one", statements=[{"name": "x", "text": "t", "comparisons": [comparison]}])
+    pairs = resolve_claims(claims, protocols, {"t": [row]}, file=Path("recipe.yaml"))
+    assert claimed_networks(pairs) == {"two": ["s.x", "s.y"]}
+
+
+@pytest.mark.parametrize("name", ["paper_mml", "paper_mml_demo", "paper_mml_gestures"])
+def test_one_pass_of_two_views_serves_all_that_shows_one(name: str) -> None:
+    recipe = load_recipe(ROOT / f"config/recipes/{name}.yaml")
+    assert recipe.protocols["one_view"].stored_as("one_view") == "two_phases"
+    assert recipe.protocols["two_phases"].views_per_video == 2
+    assert all(table.middle for table in recipe.published.values())
+    used = {table.protocol for table in recipe.published.values()} | {recipe.claims.protocol}
+    assert used == {"one_view", "all_samplings"}
 
 
 def test_means_of_average_precision(tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def test_numeric_columns_are_told_from_text() -> None:
 
 def test_script_writes_the_page(files: ReportFiles, tmp_path: Path, project: Path) -> None:
     arguments = ["--plan", files.plan, "--table", files.table, "--quality", files.quality]
+    arguments += ["--protocol", files.protocol.model_dump_json()]
     for option in ("history", "configs", "scores", "shards"):
         arguments += [f"--{option}", *(f"{name}={path}" for name, path in getattr(files, option).items())]
     output = tmp_path / "out" / "report.html"

@@ -178,6 +178,7 @@ def test_missing_title_is_named(files: ReportFiles) -> None:
 def test_script_passes_them_on(files: ReportFiles, plain: ReportFiles, project: Path, shown: bool) -> None:
     chosen = files if shown else plain
     arguments = ["--plan", chosen.plan, "--table", chosen.table, "--quality", chosen.quality]
+    arguments += ["--protocol", chosen.protocol.model_dump_json()]
     for option in ("scores", "published", "matrices"):
         arguments += [f"--{option}", *(f"{name}={path}" for name, path in getattr(chosen, option).items())]
     # as the rule does where a recipe has none: the option without a value

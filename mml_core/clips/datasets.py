@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from mml_core.clips.batches import Clip, Sample, make_target
 from mml_core.clips.checks import check_frame_rates, check_labels, check_videos
 from mml_core.clips.crops import Box, draw_corner_crop, draw_crop, draw_random_crop, resize
+from mml_core.clips.draws import ClipDraws
 from mml_core.clips.flips import FlipPolicy, mirror
 from mml_core.clips.levels import stack_length
 from mml_core.clips.positions import draw_training_starts
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 class TrainingClips(Dataset[Clip]):
     """Training clips of a stage: the same frames, crop and flip for all its modalities.
 
-    An item is asked for by (epoch, index of the sample) and depends on nothing but that key, the seed and the shards:
-    not on the process that makes it, nor on the items made before. Where a sample has segments, the clip's labels are
-    those of the segments that it shows a part of, the same for all modalities (`mml_core.clips.time_labels`).
+    An item is asked for by (epoch, index of the sample) and depends on nothing but the epoch, the sample, the seed and
+    the shards: not on the process that makes it, nor on items made before, nor on which other samples there are.
+    Frames, crop and flip are those of every stage of that seed (`mml_core.clips.draws`). Where a sample has segments,
+    the clip's labels are those of the segments that it shows a part of, the same for all modalities
+    (`mml_core.clips.time_labels`).
     """
 
     def __init__(
@@ -56,16 +59,16 @@ class TrainingClips(Dataset[Clip]):
         """Return the clip of `key` = (epoch, index), its inputs uint8 (S * T, C, crop_px, crop_px)."""
         epoch, index = key
         sample = self.samples[index]
-        rng = np.random.default_rng((self.seed, epoch, index))
+        draws = ClipDraws(self.seed, epoch, sample.video_id)
         entries = {name: store.videos[sample.video_id] for name, store in self.stores.items()}
         counts = {name: entry.count for name, entry in entries.items()}
-        starts = draw_training_starts(counts, self.lengths, self.clip, rng)
+        starts = draw_training_starts(counts, self.lengths, self.clip, draws)
         shared = next(iter(entries.values()))  # size and frame rate are those of all modalities
-        box = self._draw_box(shared.height, shared.width, rng)
+        box = self._draw_box(shared.height, shared.width, draws.stream("crop"))
         labels = sample.labels
         if sample.segments:
             labels = labels_between(sample.segments, *clip_span(starts, self.lengths, counts, shared.frame_rate))
-        mirrored = self.flip.draw(labels, rng)
+        mirrored = self.flip.draw(labels, draws.stream("flip"))
         inputs = {}
         for name, store in self.stores.items():
             levels = store.read(sample.video_id, starts[name].tolist(), self.lengths[name])

@@ -9,11 +9,13 @@ last item. A clip has S segments of T input frames, each from its own equal part
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mml_core.clips.draws import ClipDraws
 from mml_core.config.clips import ClipConfig
 from mml_core.config.tables import ProtocolConfig
 
@@ -66,12 +68,13 @@ def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generato
 
     Shape (T,), values 0 to P - 1. Where P < T the last position repeats, or with `loop` all do in their order.
     """
-    first = rng.integers(dense_starts(positions, frames, window))
+    # floor(u P') and no integer drawn: with some positions fewer, the same u is nearly the same first frame
+    first = np.int64(rng.random() * dense_starts(positions, frames, window))
     return _every_stride(first, positions, frames, window, loop)
 
 
 def draw_training_starts(
-    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, rng: np.random.Generator
+    items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, draws: ClipDraws
 ) -> dict[str, Starts]:
     """Draw the frames of one training clip, for all modalities of a stage together (MML, section III-C).
 
@@ -81,9 +84,14 @@ def draw_training_starts(
 
     Of S segments, uniform sampling takes T positions from T equal parts of each segment's part, which together are
     S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML).
+
+    The numbers drawn depend on the clip alone. Positions are the same in all stages whose fewest are as many (any that
+    reads flow), and those numbers applied to some positions more in a stage that reads rgb alone.
     """
     positions = min(start_positions(items[name], lengths[name]) for name in items)
-    if clip.sampling == "dense" or (clip.sampling == "both" and rng.random() < 0.5):
+    rng = draws.stream("frames")
+    coin = rng.random()  # tossed in any case, so that what follows does not depend on the kind of sampling
+    if clip.sampling == "dense" or (clip.sampling == "both" and coin < 0.5):
         loop = clip.short_videos == "loop"
         parts = segment_parts(positions, clip.segments)
         base = np.concatenate(
@@ -92,26 +100,35 @@ def draw_training_starts(
     else:
         base = draw_uniform(positions, clip.segments * clip.frames, rng)
     fewest = min(items.values())
-    # Sorted, so that the draws do not depend on the order in which a recipe lists its networks.
-    return {name: base + rng.integers(items[name] - fewest + 1) for name in sorted(items)}
+    return {name: base + draws.stream("shift", name).integers(items[name] - fewest + 1) for name in items}
 
 
 def uniform_views(positions: int, frames: int, views: int) -> Starts:
     """Return the frames of m uniform views: floor((n + i/m) P / T) for n = 0 … T - 1 (MML, Appendix A).
 
-    Shape (m, T), values 0 to P - 1. Exact: the formula is evaluated in integers.
+    Shape (m, T), values 0 to P - 1. Exact: the formula is evaluated in integers. The first view takes the start of each
+    of T equal parts; the second one of two takes the middles, floor((n + 1/2) P / T), which the programs of TSM and MML
+    take where there is one.
     """
     view, frame = np.arange(views, dtype=np.int64)[:, None], np.arange(frames, dtype=np.int64)
     return (frame * views + view) * positions // (frames * max(1, views))
 
 
-def dense_views(positions: int, frames: int, window: int, views: int, *, loop: bool = False) -> Starts:
+def dense_views(
+    positions: int, frames: int, window: int, views: int, *, ends: bool = False, loop: bool = False
+) -> Starts:
     """Return the frames of k dense views: floor(i P'/k + n tau), or floor(P'/2 + n tau) for k = 1 (MML, Appendix A).
 
-    Shape (k, T), values 0 to P - 1.
+    With `ends` several views begin at i (P' - 1) / (k - 1), rounded, a half to the even one, so that the first has the
+    first frame and the last one the last (SlowFast's loader for Charades). Shape (k, T), values 0 to P - 1.
     """
     choices = dense_starts(positions, frames, window)
-    firsts = np.array([choices // 2]) if views == 1 else np.arange(views, dtype=np.int64) * choices // max(1, views)
+    if views == 1:
+        firsts = np.array([choices // 2])
+    elif ends:
+        firsts = np.array([round(Fraction(i * (choices - 1), views - 1)) for i in range(views)], dtype=np.int64)
+    else:
+        firsts = np.arange(views, dtype=np.int64) * choices // max(1, views)
     return _every_stride(firsts[:, None], positions, frames, window, loop)
 
 
@@ -148,11 +165,15 @@ def evaluation_starts(
 
 def _counted_starts(positions: int, clip: ClipConfig, protocol: ProtocolConfig) -> Starts:
     segments, loop = protocol.segments_of(clip), clip.short_videos == "loop"
+    ends = protocol.dense_spacing == "ends"
     dense = [
-        first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, loop=loop)
+        first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, ends=ends, loop=loop)
         for first, count in segment_parts(positions, segments)
     ]
-    uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
+    if protocol.phase == "middle":
+        uniform = uniform_views(positions, segments * clip.frames, 2)[1:]
+    else:
+        uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
     return np.concatenate([np.concatenate(dense, axis=1), uniform])
 
 

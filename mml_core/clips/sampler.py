@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: A training clip: (epoch, index of the sample). All that is random about it follows from the key and the seed.
+#: A training clip: (epoch, index of the sample). All that is random about it follows from these and the seed.
 Key = tuple[int, int]
 
 
@@ -14,7 +14,6 @@ def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[li
     An incomplete last batch is left out, for a handful of clips would count as much as a full batch; fewer samples
     than `batch_size` make one batch. To resume after `step` batches, take `epoch_batches(...)[step:]`.
     """
-    # The spawn key keeps this stream apart from that of the clip (epoch, 0): trailing zeros do not change a seed.
     rng = np.random.default_rng(np.random.SeedSequence((seed, epoch), spawn_key=(1,)))
     keys = [(epoch, index) for index in rng.permutation(count).tolist()]
     if count < batch_size:

@@ -15,7 +15,7 @@ _CLIP_NORM = "largest norm of the gradient of what it trains of a network; null:
 _HEAD = "learning rate of a new classifier's weights relative to the rest"
 _GROUPS = (
     "tsm: a new classifier's weights learn faster, biases twice as fast, and neither biases nor batch normalisation decay; "
-    "plain: all parameters alike"
+    "slowfast: all parameters learn alike, and batch normalisation alone does not decay; plain: all parameters alike"
 )
 
 
@@ -29,7 +29,7 @@ class SgdConfig(Strict):
     nesterov: bool = Field(default=False, description="Nesterov's form of momentum")
     weight_decay: float = Field(default=1e-4, ge=0, le=10, description="L2 penalty")
     clip_norm: float | None = Field(default=20.0, gt=0, le=1e9, description=_CLIP_NORM)
-    groups: Literal["tsm", "plain"] = Field(default="tsm", description=_GROUPS)
+    groups: Literal["tsm", "slowfast", "plain"] = Field(default="tsm", description=_GROUPS)
     new_head_multiplier: float = Field(default=5.0, gt=0, le=1000, description=_HEAD + " (groups: tsm)")
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class AdamConfig(Strict):
     )
     weight_decay: float = Field(default=0.0, ge=0, le=10, description="L2 penalty")
     clip_norm: float | None = Field(default=None, gt=0, le=1e9, description=_CLIP_NORM)
-    groups: Literal["tsm", "plain"] = Field(default="plain", description=_GROUPS)
+    groups: Literal["tsm", "slowfast", "plain"] = Field(default="plain", description=_GROUPS)
     new_head_multiplier: float = Field(default=1.0, gt=0, le=1000, description=_HEAD + " (groups: tsm)")
 
 

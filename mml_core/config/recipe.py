@@ -23,6 +23,7 @@ from mml_core.config.tables import (
     TableName,
     split_members,
 )
+from mml_core.config.views import lacking_views
 from mml_core.errors import InputError
 
 #: Distance between the seeds of a stage's runs, so that those of different stages of one recipe do not meet.
@@ -63,6 +64,7 @@ class RecipeConfig(Strict):
 
     @model_validator(mode="after")
     def _references(self) -> RecipeConfig:
+        self._check_protocols()
         if "ensemble_table" not in self.tables:
             raise ValueError("tables: expected a table called ensemble_table, which the report is about")
         matrices = {f"{name}_matrix" for name in self.published}
@@ -87,10 +89,19 @@ class RecipeConfig(Strict):
         self._check_claims()
         return self
 
+    def _check_protocols(self) -> None:
+        for name, protocol in self.protocols.items():
+            if protocol.within is None:
+                continue
+            self._check_protocol(f"protocols.{name}.within", protocol.within)
+            stored = self.protocols[protocol.within]
+            if reason := ("which is within another one itself" if stored.within else lacking_views(stored, protocol)):
+                raise ValueError(f"protocols.{name}: not within {protocol.within}: {reason}")
+
     def _check_figures(self) -> None:
         for name, figure in self.figures.items():
             if isinstance(figure, ScoredFigure):
-                self._check_protocol(f"figures.{name}", figure.protocol)
+                self._check_protocol(f"figures.{name}.protocol", figure.protocol)
             self._check_networks(f"figures.{name}", figure.references())
             for reference in figure.references() if isinstance(figure, MapsFigure) and figure.method == "cam" else ():
                 stage, network, _ = split_reference(reference)
@@ -113,12 +124,12 @@ class RecipeConfig(Strict):
 
     def _check(self, where: str, protocol: str, references: Iterable[str]) -> None:
         """Raise ValueError where a protocol or a network is not of this recipe."""
-        self._check_protocol(where, protocol)
+        self._check_protocol(f"{where}.protocol", protocol)
         self._check_networks(where, references)
 
     def _check_protocol(self, where: str, protocol: str) -> None:
         if protocol not in self.protocols:
-            raise ValueError(f"{where}.protocol: no protocol {protocol!r}; there are {sorted(self.protocols)}")
+            raise ValueError(f"{where}: no protocol {protocol!r}; there are {sorted(self.protocols)}")
 
     def _check_networks(self, where: str, references: Iterable[str]) -> None:
         known = {f"{stage}.{name}" for stage, block in self.stages.items() for name in block.references}

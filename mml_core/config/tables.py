@@ -43,6 +43,22 @@ class ProtocolConfig(Strict):
     segments: int | None = added(
         None, ge=1, le=128, description="segments of a clip, where it is another number than in training (TSN: 25)"
     )
+    dense_spacing: Literal["formula", "ends"] = added(
+        "formula",
+        description="where several dense clips begin: formula, at i/k of the room for first frames (MML's Appendix A), so that "
+        "the last ends before the video does; ends, from the first to the last one that there is room for (SlowFast, and "
+        "the program of MML)",
+    )
+    phase: Literal["start", "middle"] = added(
+        "start",
+        description="where in its part of the video each frame of the one uniform clip lies: start, as the formula of MML's "
+        "Appendix A; middle, as the programs of TSM and MML. Two uniform clips are these two",
+    )
+    within: Name | None = added(
+        None,
+        description="a protocol of the recipe that has all these views: networks are scored by that one, once, and the views "
+        "are taken from its scores",
+    )
     static: bool = added(
         False,
         description="clips without motion: the middle frame of each is repeated, flow and differences are zero (MARS, Fig. 6)",
@@ -54,6 +70,8 @@ class ProtocolConfig(Strict):
             raise ValueError("dense and uniform are both 0: nothing would be scored")
         if self.clips == "all" and (self.dense, self.uniform) != (0, 1):
             raise ValueError("clips: all takes every clip of a video; leave out dense and uniform")
+        if self.phase == "middle" and (self.clips, self.uniform) != ("counted", 1):
+            raise ValueError("phase: middle is about one uniform clip; two are at start and middle already")
         return self
 
     @property
@@ -69,6 +87,10 @@ class ProtocolConfig(Strict):
     def segments_of(self, clip: ClipConfig) -> int:
         """Return S, the segments of a scored clip, for networks that were trained on clips as in `clip`."""
         return clip.segments if self.segments is None else self.segments
+
+    def stored_as(self, name: str) -> str:
+        """Return the name of the protocol that networks are scored by, `name` being this one's."""
+        return self.within or name
 
     def misfit(self, clip: ClipConfig) -> str | None:
         """Return why networks that were trained on clips as in `clip` cannot be scored like this, or None."""
@@ -111,6 +133,11 @@ class PublishedTable(Strict):
     title: str = Field(min_length=1, description="what the table is about, one line for people")
     split: Split = Field(default="validation", description="which videos are scored")
     protocol: Name = Field(description="name of one of the recipe's protocols")
+    middle: bool = added(
+        False,
+        description="also values for which the one uniform clip shows the middles (phase: middle), in columns of their own; "
+        "its scores have to hold both, as those of two uniform clips do",
+    )
 
     def rows(self) -> list[list[str]]:
         """Return the networks of each row that is made of scores."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,14 @@ NOTES = (
     "seeds, ± their standard deviation, in brackets the 95 % bootstrap interval over seeds and videos (over groups of "
     "videos where these share something; none where all are of one group, nor for means over official splits)."
 )
-#: What stands before and after a metric's name in the names of its columns.
-PARTS = (("published_", ""), ("", ""), ("", "_difference"), ("", "_std"), ("", "_low"), ("", "_high"))
+#: What stands behind a metric's name in the names of its columns.
+PARTS = ("", "_difference", "_std", "_low", "_high")
+#: What stands between them in those with the middles in the one uniform clip.
+MIDDLE = "_middle"
+MIDDLE_NOTE = (
+    "Middle: the one uniform clip shows the middle of each part of the video, as the programs of TSM and MML take it, "
+    "and not its start, as the paper's formula has it."
+)
 
 
 class PublishedRequest(Strict):
@@ -63,21 +70,22 @@ def build_paper_table(
 
     Columns: recipe, dataset, what the row is about, members, and for each metric of the paper `published_M`, `M` (ours,
     the mean over the seeds), `M_difference` (ours minus published), `M_std`, `M_low` and `M_high` (see
-    uncertainty.estimate; no interval for mAP); then seeds, videos, and where these share something their groups.
-    Percentages have two decimals. `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos. Raises
-    InputError where scores are missing or do not fit together.
+    uncertainty.estimate; no interval for mAP); where the table asks for them the same of the middles in the one uniform
+    clip, `M_middle`, `M_middle_difference` and so on, empty for rows without such a clip; then seeds, videos, and where
+    these share something their groups. Percentages have two decimals. `files` are (STAGE or STAGE@RUN, score file),
+    `groups` those of videos. Raises InputError where scores are missing or do not fit together.
     """
     rows = join_models(request.table, request.protocols, published)
-    if isinstance(request.table, PublishedPositions):
-        ours = _positions(request, rows, files)
-    else:
-        runs = load_rows(rows, request.protocols, files, groups)
-        ours = [_row_values(row, runs) for row in rows]
-    records = [
-        {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": _members(row)}
-        | _beside(row, values)
-        for row, values in zip(rows, ours, strict=True)
-    ]
+    parts = {"": rows}
+    if request.table.middle:
+        parts[MIDDLE] = [row.middle or replace(row, members=(), others=()) for row in rows]
+    ours = {suffix: _ours(request, part, files, groups) for suffix, part in parts.items()}
+    records = []
+    for number, row in enumerate(rows):
+        values = {suffix: part[number] for suffix, part in ours.items()}
+        head = {"recipe": request.recipe, "dataset": request.dataset, **row.about, "members": _members(row)}
+        closing = {name: values[""].get(name, "") for name in CLOSING}
+        records.append({**head, **_beside(row, values), **closing})
     return pd.DataFrame(records, dtype=str).fillna("")
 
 
@@ -85,7 +93,8 @@ def paper_markdown(name: str, title: str, table: pd.DataFrame) -> str:
     """Return a table that `build_paper_table` made as a Markdown document for people, under its name and title."""
     shown = readable_paper_table(table)
     lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
-    return "\n".join([f"# {heading(name, title)}", "", *lines, "", NOTES, ""])
+    notes = f"{NOTES} {MIDDLE_NOTE}" if any(MIDDLE in column for column in table.columns) else NOTES
+    return "\n".join([f"# {heading(name, title)}", "", *lines, "", notes, ""])
 
 
 def heading(name: str, title: str) -> str:
@@ -97,16 +106,20 @@ def heading(name: str, title: str) -> str:
 def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` with headings for people and each value with its interval."""
     metrics = [name for name in (*METRICS, POSITIONS) if f"published_{name}" in table]
-    numbers = {f"{before}{name}{after}" for name in metrics for before, after in PARTS}
+    suffixes = [suffix for suffix in ("", MIDDLE) if f"{metrics[0]}{suffix}" in table]
+    numbers = {f"{name}{suffix}{part}" for name in metrics for suffix in suffixes for part in PARTS}
+    numbers |= {f"published_{name}" for name in metrics}
     described = [name for name in table if name not in {*numbers, *CLOSING, "recipe", "members"}]
     described = [name for name in described if name != "dataset" or table[name].nunique() > 1]
     shown = pd.DataFrame({_column_heading(name): table[name] for name in described})
     records = table.to_dict("records")
     for name in metrics:
         shown[f"{TITLES[name]}, published"] = table[f"published_{name}"]
-        shown[f"{TITLES[name]}, ours"] = [with_interval(row, name) for row in records]
-        if name != POSITIONS:  # theirs are of as many ensembles only where all models are there
-            shown[f"{TITLES[name]}, difference"] = table[f"{name}_difference"]
+        for suffix in suffixes:
+            words = f", {suffix[1:]}" if suffix else ""
+            shown[f"{TITLES[name]}, ours{words}"] = [with_interval(row, f"{name}{suffix}") for row in records]
+            if name != POSITIONS:  # theirs are of as many ensembles only where all models are there
+                shown[f"{TITLES[name]}, difference{words}"] = table[f"{name}{suffix}_difference"]
     return shown
 
 
@@ -142,6 +155,16 @@ def load_rows(
 def row_scores(row: PublishedRow, runs: RunsByViews) -> list[Combined]:
     """Return what the networks of a row say together, in each run; `runs` from `load_rows`."""
     return combine_runs(runs[row.stored, row.protocol], row.members)
+
+
+def _ours(
+    request: PublishedRequest, rows: Sequence[PublishedRow], files: Files, groups: GroupsByStage | None
+) -> list[dict[str, str]]:
+    """Return our values of each row as text, by metric, part of a metric, and closing column."""
+    if isinstance(request.table, PublishedPositions):
+        return _positions(request, rows, files)
+    runs = load_rows(rows, request.protocols, files, groups)
+    return [_row_values(row, runs) for row in rows]
 
 
 def _members(row: PublishedRow) -> str:
@@ -198,16 +221,17 @@ def _deviation(values: np.ndarray) -> str:
     return f"{values.std(ddof=1):.2f}" if len(values) > 1 else ""
 
 
-def _beside(row: PublishedRow, ours: Mapping[str, str]) -> dict[str, str]:
-    """Return published values, ours, and their differences, in the order of the columns."""
+def _beside(row: PublishedRow, ours: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return published values, ours by suffix, and their differences, in the order of the columns."""
     cells: dict[str, str] = {}
     for metric, value in row.values.items():
-        own = ours.get(metric, "")
         cells[f"published_{metric}"] = (
             "" if value is None else f"{value:.0f}" if metric == POSITIONS else f"{value:.2f}"
         )
-        cells[metric] = own
-        comparable = own and value is not None and metric != POSITIONS
-        cells[f"{metric}_difference"] = f"{float(own) - value:+.2f}" if comparable else ""
-        cells |= {f"{metric}_{part}": ours.get(f"{metric}_{part}", "") for part in ("std", "low", "high")}
-    return cells | {name: ours.get(name, "") for name in CLOSING}
+        for suffix, values in ours.items():
+            own = values.get(metric, "")
+            comparable = own and value is not None and metric != POSITIONS
+            difference = f"{float(own) - value:+.2f}" if comparable else ""
+            others = [values.get(f"{metric}{part}", "") for part in PARTS[2:]]
+            cells |= dict(zip((f"{metric}{suffix}{part}" for part in PARTS), (own, difference, *others), strict=True))
+    return cells

@@ -146,7 +146,9 @@ def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
             crop = f"full square as {side}"
         case "ten":
             crop = f"ten crops of {side}"
-    clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense} + uniform {protocol.uniform}"
+    spacing = " to both ends" if protocol.dense_spacing == "ends" else ""
+    clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}"
+    clips += " at the middles" if protocol.phase == "middle" else ""
     segments = f" of {protocol.segments} segments" if protocol.segments else ""
     return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
 

@@ -48,11 +48,11 @@ def runs_of(
     Raises InputError where scores are missing, or of another split or protocol.
     """
     references = request.figure.references()
-    runs = load_runs(dict(files), groups, references=references)
+    runs = load_runs(dict(files), groups, references=references, protocol=request.protocol)
     for run in runs:
         for reference in references:
             member = pick(run, reference)
-            if (member.split, member.protocol) != (request.figure.split, request.protocol):
+            if member.split != request.figure.split:
                 raise InputError(
                     f"the scores of {reference} are of split {member.split!r} and protocol "
                     f"{describe_protocol(member.protocol, [member.crop_px])!r}, which figure {request.name!r} is not",

@@ -66,7 +66,7 @@ def hand_over(
     _require_match(incoming, expected, source)
     network.load_state_dict(incoming, strict=False)
     for name in new:
-        initialise_head(network.get_submodule(name))
+        initialise_head(network.get_submodule(name), network.head_std)
     return HandOver(bool(new), bool(converted), inflated=bool(flat))
 
 

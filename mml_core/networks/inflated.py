@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from mml_core.networks.backbones import TinyResNet, first_convolution
-from mml_core.networks.interface import Prediction, VideoNetwork, count_segments, initialise_head
+from mml_core.networks.interface import HEAD_STD, Prediction, VideoNetwork, count_segments, initialise_head
 
 #: Frames that the first convolution sees, and the first one of each residual block that looks at its neighbours.
 STEM_LENGTH, BLOCK_LENGTH = 5, 3
@@ -33,6 +33,7 @@ class InflatedClassifier(VideoNetwork):
         channels: C of an input frame (3 RGB, 10 flow, 15 differences).
         classes: N.
         dropout: probability, on the pooled features before the classifier.
+        head_std: standard deviation of the classifier's first weights.
     """
 
     #: Layout in memory of weights and activations, for `Module.to`. On a CPU, channels last makes training 1.4 times
@@ -40,9 +41,17 @@ class InflatedClassifier(VideoNetwork):
     memory_format = torch.channels_last_3d
 
     def __init__(
-        self, backbone: ResNet | TinyResNet, *, frames: int, channels: int, classes: int, dropout: float
+        self,
+        backbone: ResNet | TinyResNet,
+        *,
+        frames: int,
+        channels: int,
+        classes: int,
+        dropout: float,
+        head_std: float = HEAD_STD,
     ) -> None:
         super().__init__()
+        self.head_std = head_std
         self.frames, self.channels = frames, channels
         self.conv1 = _inflated_convolution(first_convolution(backbone.conv1, channels), STEM_LENGTH)
         self.bn1, self.relu = _inflated_normalisation(backbone.bn1), backbone.relu
@@ -58,7 +67,7 @@ class InflatedClassifier(VideoNetwork):
         self.avgpool = nn.AdaptiveAvgPool3d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(backbone.fc.in_features, classes)
-        initialise_head(self.fc)
+        initialise_head(self.fc, head_std)
 
     def forward(self, clips: Tensor) -> Prediction:
         """Return the prediction for `clips` (B, S * T, C, H, W), normalised: the mean over the segments."""
@@ -74,7 +83,7 @@ class InflatedClassifier(VideoNetwork):
             if name in self.kept:
                 maps[name] = x.unflatten(0, (-1, segments))
         features = self.avgpool(x).flatten(1).unflatten(0, (-1, segments))  # (B, S, F)
-        logits = self.fc(self.dropout(self.classifier_input(features)).mean(dim=1))
+        logits = self.classify(self.dropout(self.classifier_input(features)).mean(dim=1))
         return Prediction(logits, features.mean(dim=1), maps)
 
 

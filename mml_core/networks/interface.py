@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+#: Standard deviation of a new classifier's weights, unless a network has another (TSM).
 HEAD_STD = 0.001
 
 
@@ -60,10 +61,24 @@ class VideoNetwork(nn.Module):
     kept: tuple[str, ...] = ()
     #: Whether the classifier learns from features that it has no influence on.
     detached: bool = False
+    #: Standard deviation of the weights of a new classifier.
+    head_std: float = HEAD_STD
 
     def classifier_input(self, features: Tensor) -> Tensor:
         """Return `features`, without their history where the classifier is to learn by itself."""
         return features.detach() if self.detached else features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits of the classifier `fc` for `features` (…, F), in the precision of its weights in any case.
+
+        So it is in float32 in mixed precision too: scores of views are ranked and the largest of many is taken, for
+        which float16 is too coarse, since from 4 on its steps are 1/256.
+        """
+        features = features.to(self.fc.weight.dtype)
+        if features.is_meta:  # where there is no autocast
+            return self.fc(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.fc(features)
 
     def start_epoch(self, epoch: int) -> None:
         """Take note that `epoch` (from 0) begins, for networks in which something changes with it."""
@@ -76,7 +91,7 @@ def count_segments(clips: Tensor, frames: int, channels: int) -> int:
     return clips.shape[1] // frames
 
 
-def initialise_head(head: nn.Linear) -> None:
-    """Draw a new classifier as TSM does: weights from N(0, 0.001), biases zero."""
-    nn.init.normal_(head.weight, std=HEAD_STD)
+def initialise_head(head: nn.Linear, std: float = HEAD_STD) -> None:
+    """Draw a new classifier: weights from a normal distribution about 0 with deviation `std`, biases zero."""
+    nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)

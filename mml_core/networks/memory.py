@@ -27,7 +27,7 @@ def saved_bytes(network: nn.Module, inputs: Sequence[tuple[int, int, int, int]],
             from the types: convolutions and linear maps run in float16 on copies of their weights, which are kept for
             the backward pass and count; batch normalisation keeps the type of what comes in, with parameters and
             statistics in float32; activations follow in float16, indices of pooling stay integers of 64 bits. (Sums,
-            norms and losses, which autocast has in float32, are over a few numbers a clip.)
+            norms, losses and classifiers, which are in float32, are over a few numbers a clip.)
         clips: of a forward pass; autograd saves for all of them, and copies of weights once.
 
     Compared with what is counted on a CPU (within 10 %, see the tests); on a GPU not yet measured.

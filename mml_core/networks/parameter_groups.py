@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -27,8 +27,9 @@ def parameter_groups(
 
     Each group has `name`, `params`, `lr` (the first learning rate times `lr_scale`), `weight_decay` and `lr_scale`,
     so that a schedule sets lr = learning_rate * factor * lr_scale. `groups: plain` is one group, `all`, in which
-    everything learns alike and decays. Learning rate and decay of `groups: tsm`, relative to the configured ones
-    (TSM's code; MML treats the first convolution like the others for all modalities):
+    everything learns alike and decays; `groups: slowfast` has two, `weights` with all biases but those of
+    `normalisation`, which alone does not decay (SlowFast's program). Learning rate and decay of `groups: tsm`, relative
+    to the configured ones (TSM's code; MML treats the first convolution like the others for all modalities):
 
     ================  =======================  =====
     group             learning rate            decay
@@ -58,11 +59,11 @@ def parameter_groups(
         "new_head_weight": (scale_of_head, True),
         "new_head_bias": (BIAS_SCALE * scale_of_head, False),
     }
-    plain, heads = optimizer.groups == "plain", network.classifiers if new_head else ()
+    heads = network.classifiers if new_head else ()
     members: dict[str, list[nn.Parameter]] = {name: [] for name in settings}
     for path, module in _selected(network, parts, frozen):
         for name, parameter in module.named_parameters(recurse=False):
-            members["all" if plain else _group(module, name, new_head=path in heads)].append(parameter)
+            members[_group(optimizer.groups, module, name, new_head=path in heads)].append(parameter)
     if not any(members.values()):
         raise ValueError(
             f"no parameters in {', '.join(map(repr, parts))} less {', '.join(map(repr, frozen)) or 'nothing'}"
@@ -91,10 +92,14 @@ def _is_within(path: str, part: str) -> bool:
     return part in ("", path) or path.startswith(f"{part}.")
 
 
-def _group(module: nn.Module, name: str, *, new_head: bool) -> str:
+def _group(groups: Literal["tsm", "slowfast", "plain"], module: nn.Module, name: str, *, new_head: bool) -> str:
     """Return the group of the parameter `name` that `module` itself holds."""
+    if groups == "plain":
+        return "all"
     if isinstance(module, _BatchNorm):
         return "normalisation"
+    if groups == "slowfast":
+        return "weights"
     if new_head:
         return "new_head_bias" if name == "bias" else "new_head_weight"
     return "biases" if name == "bias" else "weights"

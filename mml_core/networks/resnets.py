@@ -12,15 +12,8 @@ from mml_core.networks.tsm import ClipClassifier
 def build(config: ResNetNetwork, shape: ClipShape, *, classes: int) -> ClipClassifier | InflatedClassifier:
     """Return the network that `config` describes, with random weights from torch's global generator."""
     backbone, channels = build_backbone(config.backbone), shape.channels[config.modality]
+    settings = {"frames": shape.frames, "channels": channels, "classes": classes}
+    settings |= {"dropout": config.dropout, "head_std": config.head_std}
     if config.architecture == "i3d":
-        return InflatedClassifier(
-            backbone, frames=shape.frames, channels=channels, classes=classes, dropout=config.dropout
-        )
-    return ClipClassifier(
-        backbone,
-        frames=shape.frames,
-        channels=channels,
-        classes=classes,
-        dropout=config.dropout,
-        shift=config.architecture == "tsm",
-    )
+        return InflatedClassifier(backbone, **settings)
+    return ClipClassifier(backbone, **settings, shift=config.architecture == "tsm")

@@ -111,7 +111,7 @@ class ResNext3d(VideoNetwork):
                 maps[name] = x.unflatten(0, (-1, segments))
         features = self.avgpool(x).flatten(1).unflatten(0, (-1, segments)).mean(dim=1)  # (B, F)
         # The classifier is affine, so the mean of the segments' logits is the logits of their mean.
-        return Prediction(self.fc(self.classifier_input(features)), features, maps)
+        return Prediction(self.classify(self.classifier_input(features)), features, maps)
 
 
 def _stride(number: int, block: int) -> int:

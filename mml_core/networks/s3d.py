@@ -89,7 +89,7 @@ class S3d(VideoNetwork):
         x = F.avg_pool3d(x, (min(POOLED_FRAMES, x.shape[2]), *x.shape[3:]), stride=1)
         features = x.flatten(2).transpose(1, 2).unflatten(0, (-1, segments)).flatten(1, 2)  # (B, S * windows, F)
         # The classifier is affine, so the mean of the windows' logits is the logits of the windows' mean.
-        logits = self.fc(self.dropout(self.classifier_input(features)).mean(dim=1))
+        logits = self.classify(self.dropout(self.classifier_input(features)).mean(dim=1))
         return Prediction(logits, features.mean(dim=1), maps)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from mml_core.networks.backbones import TinyResNet, first_convolution
-from mml_core.networks.interface import Prediction, VideoNetwork, count_segments, initialise_head
+from mml_core.networks.interface import HEAD_STD, Prediction, VideoNetwork, count_segments, initialise_head
 from mml_core.networks.shift import ShiftedConv2d
 
 #: From so many blocks in the third stage on (ResNet-101), only every second block shifts, as TSM's authors do.
@@ -26,6 +26,7 @@ class ClipClassifier(VideoNetwork):
         channels: C of an input frame (3 RGB, 10 flow, 15 differences).
         classes: N.
         dropout: probability, on each frame's features before the classifier.
+        head_std: standard deviation of the classifier's first weights.
         shift: whether the residual blocks look at neighbouring frames (TSM) or not (TSN).
     """
 
@@ -34,9 +35,18 @@ class ClipClassifier(VideoNetwork):
     memory_format = torch.channels_last
 
     def __init__(
-        self, backbone: ResNet | TinyResNet, *, frames: int, channels: int, classes: int, dropout: float, shift: bool
+        self,
+        backbone: ResNet | TinyResNet,
+        *,
+        frames: int,
+        channels: int,
+        classes: int,
+        dropout: float,
+        shift: bool,
+        head_std: float = HEAD_STD,
     ) -> None:
         super().__init__()
+        self.head_std = head_std
         self.frames, self.channels = frames, channels
         self.conv1 = first_convolution(backbone.conv1, channels)
         self.bn1, self.relu, self.maxpool = backbone.bn1, backbone.relu, backbone.maxpool
@@ -45,7 +55,7 @@ class ClipClassifier(VideoNetwork):
         self.avgpool = backbone.avgpool
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(backbone.fc.in_features, classes)
-        initialise_head(self.fc)
+        initialise_head(self.fc, head_std)
         if shift:
             self._shift_blocks()
 
@@ -69,5 +79,5 @@ class ClipClassifier(VideoNetwork):
                 maps[name] = x.unflatten(0, (-1, images))  # (B, S * T, C', H', W')
         features = self.avgpool(x).flatten(1).unflatten(0, (-1, images))  # (B, S * T, F)
         # The classifier is affine, so the mean of the frames' logits is the logits of the frames' mean.
-        logits = self.fc(self.dropout(self.classifier_input(features)).mean(dim=1))
+        logits = self.classify(self.dropout(self.classifier_input(features)).mean(dim=1))
         return Prediction(logits, features.mean(dim=1), maps)

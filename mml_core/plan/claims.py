@@ -35,10 +35,10 @@ def resolve_claims(
     Raises InputError, naming the recipe's `file` and the claim, for rows that a table does not have, that have no
     network here, or that do not pair up.
     """
-    pairs = {}
+    pairs, protocol = {}, protocols[claims.protocol]
     for claim in claims.tested:
         try:
-            pairs[claim.name] = _pairs(claim, claims.protocol, protocols[claims.protocol], tables)
+            pairs[claim.name] = _pairs(claim, protocol.stored_as(claims.protocol), protocol, tables)
         except ValueError as error:
             raise InputError(f"claims.statements.{claim.name}: {error}", file=file) from error
     return pairs

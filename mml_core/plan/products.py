@@ -118,9 +118,10 @@ def read_modalities(dataset: str, stages: Mapping[str, Stage]) -> list[str]:
 def score_sources(
     recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str
 ) -> list[Source]:
-    """Return the score files of the networks `references` in each of `runs`."""
-    references, settings = list(references), recipe.protocols[protocol]
-    key = protocol_key(protocol, settings)
+    """Return the score files of the networks `references` in each of `runs`: of `protocol`, or of what it is within."""
+    stored = recipe.protocols[protocol].stored_as(protocol)
+    references, settings = list(references), recipe.protocols[stored]
+    key = protocol_key(stored, settings)
     return [
         Source(run, stages[name], ScoreFile(stages[name].document.dataset, stages[name].key, split, key), settings)
         for run, stages in enumerate(runs)

@@ -52,12 +52,19 @@ DEFINES_NOTHING: Mapping[str, str] = {
 
 #: By script: what counts of the above.
 NAMED: Mapping[str, tuple[str, ...]] = {
-    "claims_table": ("mml_core.plan.claims", "mml_core.plan.published"),
+    "claims_table": ("mml_core.config.views", "mml_core.plan.claims", "mml_core.plan.published"),
+    "classes_figure": ("mml_core.config.views",),
+    "curve_figure": ("mml_core.config.views",),
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),
-    "published_table": ("mml_core.plan.published",),
+    "ensemble_table": ("mml_core.config.views",),
+    "maps_figure": ("mml_core.config.views",),
+    "published_table": ("mml_core.config.views", "mml_core.plan.published"),
     "render_demo": ("mml_core.demo",),
+    "report": ("mml_core.config.views",),
     "score_stage": ("mml_core.networks.cost",),
+    "speed_figure": ("mml_core.config.views",),
+    "submission": ("mml_core.config.views",),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mml_core.config.tables import (
@@ -17,6 +17,7 @@ from mml_core.config.tables import (
     averaged,
     split_members,
 )
+from mml_core.config.views import lacking_views
 from mml_core.errors import InputError
 
 #: Columns that hold a share in percent; every other column says what a row is about.
@@ -34,6 +35,13 @@ class PublishedRow:
     others: tuple[tuple[str, ...], ...]  # further such ensembles, where the row is the mean over several
     stored: str  # name of the recipe's protocol that its networks are scored with
     protocol: ProtocolConfig  # that protocol, or the part of its views that the row is about
+
+    @property
+    def middle(self) -> PublishedRow | None:
+        """The row with the middles in its one uniform clip; None where it has none, or several, which have them."""
+        if (self.protocol.clips, self.protocol.uniform, self.protocol.phase) != ("counted", 1, "start"):
+            return None
+        return replace(self, protocol=self.protocol.model_copy(update={"phase": "middle"}))
 
 
 def published_file(root: Path, name: str) -> Path:
@@ -58,22 +66,21 @@ def join_models(
 ) -> list[PublishedRow]:
     """Return the published `rows`, each with the networks that `table` maps it to.
 
-    Raises ValueError for a model that no row is about, and for values that are no numbers.
+    Raises ValueError for a model that no row is about, for values that are no numbers, and where the scores of a row's
+    networks lack views that it is about, or middles are asked for that no row has.
     """
     joined, unused = [], _labels(table)
+    stored = protocols[table.protocol].stored_as(table.protocol)
     for row in rows:
         ensembles, used = _ensembles(table, row)
         unused -= used
-        protocol = protocols[table.protocol]
-        if isinstance(table, PublishedNetworks):
-            protocol = protocols[table.row_protocols.get(_label(table, row), table.protocol)]
-        if isinstance(table, PublishedSampling):
-            counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
-            protocol = ProtocolConfig.model_validate(protocol.model_dump() | counts)
         values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
         about = {name: text for name, text in row.items() if name not in values}
         members, *others = ensembles or [()]
-        joined.append(PublishedRow(about, values, members, tuple(others), table.protocol, protocol))
+        joined.append(PublishedRow(about, values, members, tuple(others), stored, _protocol(table, protocols, row)))
+        _check_views(joined[-1], protocols[stored], middle=table.middle)
+    if table.middle and not any(row.middle for row in joined):
+        raise ValueError("middle: no row is about one uniform clip, whose frames could lie in the middles")
     if unused:
         raise ValueError(f"models: no published row is about {', '.join(map(repr, sorted(unused)))}")
     return joined
@@ -96,6 +103,27 @@ def published_rows(
             hint = f"compare with {data.relative_to(root)}"
             raise InputError(f"published.{name}: {error}", file=file, hint=hint) from error
     return rows
+
+
+def _protocol(
+    table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], row: Mapping[str, str]
+) -> ProtocolConfig:
+    """Return the protocol that a published row is about: the table's, unless the row or its columns name another."""
+    match table:
+        case PublishedNetworks():
+            return protocols[table.row_protocols.get(_label(table, row), table.protocol)]
+        case PublishedSampling():
+            counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
+            return ProtocolConfig.model_validate(protocols[table.protocol].model_dump() | counts)
+        case _:
+            return protocols[table.protocol]
+
+
+def _check_views(row: PublishedRow, stored: ProtocolConfig, *, middle: bool) -> None:
+    """Raise ValueError where the `stored` views of a row with networks lack those that it is about."""
+    parts = [row.protocol, *([row.middle.protocol] if middle and row.middle else [])] if row.members else []
+    for reason in filter(None, (lacking_views(stored, part) for part in parts if part != stored)):
+        raise ValueError(f"row {' / '.join(row.about.values())!r}: {reason}")
 
 
 def _labels(table: PublishedConfig) -> set[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
 from mml_core.evaluation.runs import load_runs
@@ -43,6 +44,7 @@ class ReportFiles:
     history: Mapping[str, Path]
     configs: Mapping[str, Path]
     scores: Mapping[str, Path]  # at least of the stages of the table's best row
+    protocol: ProtocolConfig  # of the table: its views are among those of the scores
     quality: Path
     shards: Mapping[str, Path]  # one of each modality, holding the same videos
     published: Mapping[str, Path] = field(default_factory=dict)
@@ -62,7 +64,7 @@ def make_page(files: ReportFiles) -> Page:
         raise InputError("has no rows to show", file=files.table)
     best = best_row(table, plan.config.name)
     row = table.iloc[best].to_dict()
-    combined = row_scores(row, load_runs(_scores_of_row(row, files))[0])
+    combined = row_scores(row, load_runs(_scores_of_row(row, files), protocol=files.protocol)[0])
     grid, common = table_grid(table, best)
     stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
     return Page(

@@ -95,6 +95,7 @@ def make_files(folder: Path, *, multi_label: bool) -> ReportFiles:
         history={"mml": folder / "history.csv"},
         configs={"mml": folder / "config.json"},
         scores={"mml": folder / "mml.h5"},
+        protocol=ProtocolConfig(),
         quality=folder / "quality.csv",
         shards={kind: folder / f"{kind}.h5" for kind in ("rgb", "flow", "diff")},
     )

@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
     request = TableRequest.model_validate_json(arguments.request)
-    table = build_table(request, load_runs(dict(arguments.scores), read_groups(arguments.groups)))
+    groups = read_groups(arguments.groups)
+    table = build_table(request, load_runs(dict(arguments.scores), groups, protocol=request.protocol))
     write_table(arguments.output, table)
     write_text(arguments.markdown, to_markdown(table))
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from mml_core.config.tables import ProtocolConfig
 from mml_core.io.files import write_text
 from mml_core.report.job import ReportFiles, make_page
 from mml_core.report.page import render_page
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--history", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
     parser.add_argument("--configs", nargs="*", default=[], type=named_file, metavar="STAGE=FILE")
     parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE=FILE")
+    parser.add_argument("--protocol", required=True, help="of the table, as JSON (ProtocolConfig)")
     parser.add_argument("--quality", required=True, type=Path, metavar="CSV")
     parser.add_argument(
         "--shards", nargs="*", default=[], type=named_file, metavar="MODALITY=FILE", help="for the strips"
@@ -43,6 +45,7 @@ def main() -> None:
         history=dict(arguments.history),
         configs=dict(arguments.configs),
         scores=dict(arguments.scores),
+        protocol=ProtocolConfig.model_validate_json(arguments.protocol),
         quality=arguments.quality,
         shards=dict(arguments.shards),
         published=dict(arguments.published),

@@ -53,7 +53,8 @@ class NetworkBase(Strict):
     scale: Scale = Field(
         default="imagenet",
         description="of its inputs: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
-        "ActivityNet's mean, flow less 127.5: MARS's published weights); unit (-1 to 1)",
+        "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
+        "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
     )
 
     @property

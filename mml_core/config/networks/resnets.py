@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mml_core.config.base import added
 from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet
 
 
@@ -24,6 +25,13 @@ class ResNetNetwork(OneStream):
         default="resnet50", description="torchvision's ResNet; resnet_tiny is a narrow ten-layer one for the demo"
     )
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
+
+    head_std: float = added(
+        0.001,
+        gt=0,
+        le=1,
+        description="standard deviation of a new classifier's weights, whose biases are 0 (TSM: 0.001, SlowFast: 0.01)",
+    )
 
     @property
     def size(self) -> str:
