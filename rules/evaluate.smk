@@ -35,10 +35,9 @@ rule score_stage:
     resources:
         mem_mb=growing(24000),
         runtime=growing(480),
-        gpu=1,
-        # a resource, since another machine should not score again what is there
-        device=PROJECT.device,
+        gpu=gpus(1),
     params:
+        device=job_device,
         shards=folder_above(2),
         protocol=protocol_json,
         labels=split_labels,
@@ -51,7 +50,7 @@ rule score_stage:
             --shards {params.shards:q} \
             --split {wildcards.split:q} \
             --protocol {params.protocol:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --threads {threads} \
             --output {output.scores:q} >{log:q} 2>&1
         """

@@ -76,11 +76,11 @@ rule network_figure:
     resources:
         mem_mb=growing(24000),
         runtime=growing(120),
-        gpu=1,
-        # resources, since another machine should not make again what is there (a table of seconds names the device)
-        device=PROJECT.device,
+        gpu=gpus(1),
+        # a resource, since another engine should not make again what is there
         engine=PROJECT.flow_engine,
     params:
+        device=job_device,
         script=script_of_figure,
         request=request_of_figure,
         scores=figure_score_arguments,
@@ -96,7 +96,7 @@ rule network_figure:
             --weights {params.weights:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --engine {resources.engine:q} \
             --threads {threads} \
             --output {output.table:q} \

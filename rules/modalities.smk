@@ -31,10 +31,10 @@ rule make_derived_shard:
         mem_mb=growing(12000),
         runtime=growing(480),
         gpu=derived_gpus,
-        # resources, since another machine or engine should not make again what is there (the shard records the engine)
-        device=PROJECT.device,
+        # a resource, since another engine should not make again what is there (the shard records it)
         engine=PROJECT.flow_engine,
     params:
+        device=job_device,
         modality=modality_name,
         settings=modality_settings,
         limits=of_videos(shard_limits),
@@ -48,7 +48,7 @@ rule make_derived_shard:
             --settings {params.settings:q} \
             --shard {wildcards.shard:q} \
             --rgb {input.rgb:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --engine {resources.engine:q} \
             --threads {threads} \
             --output {output.shard:q} >{log:q} 2>&1

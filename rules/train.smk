@@ -64,7 +64,8 @@ rule train_stage:
         mem_mb=stage_memory,
         # the next attempt goes on where this one was, so it needs no longer
         runtime=2880,
-        # `--resources gpu=` below a stage's own number lowers it; where the result depends on it, the job refuses
+        # `--resources gpu=` below a stage's own number lowers it, 0 to the processor; where the result depends on it, the
+        # job refuses
         gpu=stage_gpus,
         # Slurm: over several machines the job starts its own processes (`srun`), one on each, which share GPUs evenly
         nodes=stage_nodes,
@@ -72,9 +73,9 @@ rule train_stage:
         tasks=on_several_nodes(lambda nodes, gpus: nodes),
         tasks_per_gpu=on_several_nodes(lambda nodes, gpus: 0),
         gres=on_several_nodes(lambda nodes, gpus: f"gpu:{gpus // nodes}"),
-        # a resource, since another machine should not train again what is there (config.json records the device)
-        device=PROJECT.device,
     params:
+        device=job_device,
+        processes=stage_processes,
         document=stage_document,
         shards=folder_above(2),
         first_weights=first_weight_arguments,
@@ -91,9 +92,9 @@ rule train_stage:
             --first-weights {params.first_weights:q} \
             --state {params.state:q} \
             --code {params.code:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --threads {threads} \
-            --processes {resources.gpu:q} \
+            --processes {params.processes} \
             --nodes {resources.nodes:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \
