@@ -37,6 +37,7 @@ from mml_core.plan.places import (
 )
 from mml_core.plan.products import (
     grouped_stages,
+    made_splits,
     published_names,
     read_modalities,
     submission_sources,

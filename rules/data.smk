@@ -5,7 +5,9 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/plan.json           the data set as it was planned: what jobs read
     results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
-    results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
+    results/<dataset>/data_quality.csv    the videos that could not be decoded, with the reason
+    results/<dataset>/tables/<recipe>/data_quality.csv    those that any modality lacks that the recipe reads
+    results/data_quality.csv              the same of all chosen recipes
     (verify_shards writes nothing but its log)
 """
 
@@ -106,7 +108,7 @@ rule make_rgb_shard:
 
 
 rule data_quality:
-    """List the quarantined videos; stop where they are more than the data set allows."""
+    """List the videos that could not be decoded; stop where they are more than the data set allows."""
     input:
         plan=ancient("<results>/{dataset}/plan.json"),
         shards=ancient(rgb_shards("h5")),
@@ -127,7 +129,8 @@ rule data_quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        folder=folder_above(1),
+        shards=folder_above(2),
+        made=decoded_splits,
         missing=missing_digest,
         most=largest_share,
         code=code("data_quality"),
@@ -135,7 +138,46 @@ rule data_quality:
         """
         exec python workflow/scripts/data_quality.py \
             --plan {input.plan:q} \
-            --shard-folder {params.folder:q} \
+            --shards {params.shards:q} \
+            --made {params.made:q} \
+            --output {output.table:q} >{log:q} 2>&1
+        """
+
+
+rule recipe_quality:
+    """List the videos that any modality lacks that a recipe reads, once all are made."""
+    input:
+        # it stops where too many could not be decoded
+        decoded="<results>/{dataset}/data_quality.csv",
+        plan=ancient("<results>/{dataset}/plan.json"),
+        shards=ancient(made_shards("h5")),
+        receipts=made_shards("json"),
+    output:
+        table="<results>/{dataset}/tables/{recipe}/data_quality.csv",
+    log:
+        "<logs>/{dataset}/tables/{recipe}/data_quality.log",
+    benchmark:
+        "<benchmarks>/{dataset}/tables/{recipe}/data_quality.tsv"
+    wildcard_constraints:
+        dataset=alternatives(DATASETS),
+        recipe=alternatives(RECIPES),
+    conda:
+        "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        shards=folder_above(2),
+        made=made_arguments,
+        missing=missing_digest,
+        most=largest_share,
+        code=code("data_quality"),
+    shell:
+        """
+        exec python workflow/scripts/data_quality.py \
+            --plan {input.plan:q} \
+            --shards {params.shards:q} \
+            --made {params.made:q} \
             --output {output.table:q} >{log:q} 2>&1
         """
 
@@ -164,9 +206,9 @@ rule verify_shards:
 
 
 rule selected_data_quality:
-    """Copy the list of quarantined videos of the data set that config/config.yaml chooses."""
+    """Join the lists of videos that modalities lack of the recipes that config/config.yaml chooses."""
     input:
-        table=f"<results>/{DATASET}/data_quality.csv",
+        tables=recipe_quality_lists,
     output:
         table="<results>/data_quality.csv",
     log:
@@ -174,5 +216,11 @@ rule selected_data_quality:
     localrule: True
     conda:
         "../envs/mml.yaml"
+    params:
+        code=code("join_quality"),
     shell:
-        "cp {input.table:q} {output.table:q} 2> {log:q}"
+        """
+        exec python workflow/scripts/join_quality.py \
+            --tables {input.tables:q} \
+            --output {output.table:q} >{log:q} 2>&1
+        """

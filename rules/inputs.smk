@@ -146,6 +146,11 @@ def rgb_shards(ending):
     return files
 
 
+def decoded_splits(wildcards):
+    """Return the splits whose frames are decoded, which is all, as canonical JSON."""
+    return canonical_json(made_splits(DATASETS[wildcards.dataset], [], []))
+
+
 def stage_shards(ending):
     """Return an input function for the shards that a stage is trained on, or their receipts."""
 

@@ -17,7 +17,7 @@ rule recipe_report:
         histories=stage_files("history.csv"),
         configs=stage_files("config.json"),
         plan=ancient("<results>/{dataset}/plan.json"),
-        quality="<results>/{dataset}/data_quality.csv",
+        quality="<results>/{dataset}/tables/{recipe}/data_quality.csv",
         shards=ancient(sample_shards("h5")),
         receipts=sample_shards("json"),
         published=page_published,

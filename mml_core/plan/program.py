@@ -55,6 +55,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "claims_table": ("mml_core.plan.claims", "mml_core.plan.published"),
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),
+    "join_quality": ("mml_core.data.quality",),
     "published_table": ("mml_core.plan.published",),
     "render_demo": ("mml_core.demo",),
     "score_stage": ("mml_core.networks.cost",),
