@@ -62,7 +62,9 @@ def recipe_quality_lists(wildcards):
     return [
         table_path(name, recipe, "data_quality.csv")
         for recipe, stages in STAGES.items()
-        for name in sorted({DATASET, *(one.document.dataset for one in stages.values())})
+        for name in sorted(
+            {DATASET, *(one.document.dataset for one in stages.values())}
+        )
     ]
 
 
