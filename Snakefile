@@ -21,6 +21,10 @@ pathvars:
 configfile: "config/config.yaml"
 
 
+# what `snakemake --report` begins with
+report: "workflow/report/workflow.rst"
+
+
 # Where files are in a storage (profiles/kubernetes), jobs read them there instead of copying them first.
 inputflags:
     access.sequential,
@@ -40,8 +44,11 @@ include: "rules/report.smk"
 
 
 onstart:
-    require_videos()
-    renew_plans()
+    begin()
+
+
+if Path(workflow.basedir).resolve() != ROOT.resolve():
+    begin_as_module()
 
 
 rule all:

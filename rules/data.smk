@@ -28,11 +28,12 @@ rule data_plan:
     conda:
         "../envs/mml.yaml"
     params:
-        dataset="config/datasets/{dataset}.yaml",
+        script=script("data_plan"),
+        dataset=dataset_file,
         digest=data_digest,
     shell:
         """
-        exec python workflow/scripts/data_plan.py \
+        exec python {params.script:q} \
             --dataset {params.dataset:q} \
             --digest {params.digest:q} \
             --output {output.plan:q} >{log:q} 2>&1
@@ -57,11 +58,12 @@ rule render_embedded:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        script=script("render_demo"),
         annotations=embedded_settings,
         code=code("render_demo"),
     shell:
         """
-        exec python workflow/scripts/render_demo.py \
+        exec python {params.script:q} \
             --annotations {params.annotations:q} \
             --threads {threads} \
             --output {output.videos:q} >{log:q} 2>&1
@@ -90,6 +92,7 @@ rule make_rgb_shard:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
+        script=script("make_rgb_shard"),
         modality=modality_name,
         settings=modality_settings,
         limits=shard_limits,
@@ -97,7 +100,7 @@ rule make_rgb_shard:
         code=rgb_code,
     shell:
         """
-        exec python workflow/scripts/make_rgb_shard.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --modality {params.modality:q} \
             --settings {params.settings:q} \
@@ -129,6 +132,7 @@ rule data_quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        script=script("data_quality"),
         shards=folder_above(2),
         made=decoded_splits,
         missing=missing_digest,
@@ -136,7 +140,7 @@ rule data_quality:
         code=code("data_quality"),
     shell:
         """
-        exec python workflow/scripts/data_quality.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --made {params.made:q} \
@@ -167,6 +171,7 @@ rule recipe_quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        script=script("data_quality"),
         shards=folder_above(2),
         made=made_arguments,
         missing=missing_digest,
@@ -174,7 +179,7 @@ rule recipe_quality:
         code=code("data_quality"),
     shell:
         """
-        exec python workflow/scripts/data_quality.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --made {params.made:q} \
@@ -195,10 +200,11 @@ rule verify_shards:
         mem_mb=4000,
         runtime=720,
     params:
-        shards=workflow.pathvars.apply(f"<results>/{DATASET}/shards"),
+        script=script("verify_shards"),
+        shards=f"{RESULTS}/{DATASET}/shards",
     shell:
         """
-        python workflow/scripts/verify_shards.py \
+        python {params.script:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --threads {threads} 2>&1 | tee {log:q}
@@ -210,17 +216,22 @@ rule selected_data_quality:
     input:
         tables=recipe_quality_lists,
     output:
-        table="<results>/data_quality.csv",
+        table=report(
+            "<results>/data_quality.csv",
+            caption="../workflow/report/quality.rst",
+            category="Data",
+        ),
     log:
         "<logs>/selected_data_quality.log",
     localrule: True
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("join_quality"),
         code=code("join_quality"),
     shell:
         """
-        exec python workflow/scripts/join_quality.py \
+        exec python {params.script:q} \
             --tables {input.tables:q} \
             --output {output.table:q} >{log:q} 2>&1
         """

@@ -14,6 +14,12 @@ def data_digest(wildcards, output):
     return plan_digest(DATASETS[wildcards.dataset])
 
 
+def dataset_file(wildcards, output):
+    """Return the file of a data set; no reason to run, since it asks for `output`."""
+    file = config_file(Path(), ROOT, "datasets", f"{wildcards.dataset}.yaml")
+    return file.as_posix()
+
+
 def missing_digest(wildcards):
     """Return a digest of the videos that annotations name and that are not there."""
     return digest(DATASETS[wildcards.dataset].annotations.missing)
@@ -275,6 +281,4 @@ def state_folder(wildcards, output):
     It is among the results themselves, also where a job has copies of its own of its outputs, as on Kubernetes. Snakemake
     passes over params that ask for `output` when it looks for changes: this one moves with the results.
     """
-    return workflow.pathvars.apply(
-        f"<results>/{wildcards.dataset}/unfinished/{wildcards.stage}"
-    )
+    return f"{RESULTS}/{wildcards.dataset}/unfinished/{wildcards.stage}"

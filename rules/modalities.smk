@@ -34,6 +34,7 @@ rule make_derived_shard:
         # a resource, since another engine should not make again what is there (the shard records it)
         engine=PROJECT.flow_engine,
     params:
+        script=script("make_derived_shard"),
         device=job_device,
         modality=modality_name,
         settings=modality_settings,
@@ -42,7 +43,7 @@ rule make_derived_shard:
         code=derived_code,
     shell:
         """
-        exec python workflow/scripts/make_derived_shard.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --modality {params.modality:q} \
             --settings {params.settings:q} \

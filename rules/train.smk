@@ -27,10 +27,11 @@ rule pretrained_weights:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("pretrained_weights"),
         code=code("pretrained_weights"),
     shell:
         """
-        exec python workflow/scripts/pretrained_weights.py \
+        exec python {params.script:q} \
             --source {wildcards.source:q} \
             --name {wildcards.name:q} \
             --output {output.weights:q} >{log:q} 2>&1
@@ -74,6 +75,7 @@ rule train_stage:
         tasks_per_gpu=on_several_nodes(lambda nodes, gpus: 0),
         gres=on_several_nodes(lambda nodes, gpus: f"gpu:{gpus // nodes}"),
     params:
+        script=script("train_stage"),
         device=job_device,
         processes=stage_processes,
         document=stage_document,
@@ -85,7 +87,7 @@ rule train_stage:
         code=stage_code(training_program),
     shell:
         """
-        exec python workflow/scripts/train_stage.py \
+        exec python {params.script:q} \
             --document {params.document:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \

@@ -57,7 +57,7 @@ def training_process(checkout: Checkout) -> int | None:
         try:
             if folder.name.isdigit() and (folder / "cwd").readlink() == checkout.root:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                if b"workflow/scripts/train_stage.py" in words and b"--document" in words:
+                if any(word.endswith(b"/train_stage.py") for word in words) and b"--document" in words:
                     return int(folder.name)
         except OSError:  # it ended in the meantime
             continue
