@@ -33,6 +33,7 @@ inputflags:
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/products.smk"
+include: "rules/quality_inputs.smk"
 include: "rules/figure_inputs.smk"
 include: "rules/data.smk"
 include: "rules/modalities.smk"

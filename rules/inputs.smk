@@ -20,16 +20,6 @@ def dataset_file(wildcards, output):
     return file.as_posix()
 
 
-def missing_digest(wildcards):
-    """Return a digest of the videos that annotations name and that are not there."""
-    return digest(DATASETS[wildcards.dataset].annotations.missing)
-
-
-def largest_share(wildcards):
-    """Return the largest share of a data set's videos that may be quarantined."""
-    return DATASETS[wildcards.dataset].config.limits.max_quarantined_share
-
-
 def embedded_settings(wildcards):
     """Return the settings of rendered videos, and not their data set's name: all that have the same clips share them."""
     annotations = EMBEDDED[wildcards.embedded].config.annotations
@@ -141,20 +131,6 @@ def rgb_shard(ending):
         return f"{folder}/{wildcards.shard}.{ending}"
 
     return file
-
-
-def rgb_shards(ending):
-    """Return an input function for all shards of decoded frames of a data set, or their receipts."""
-
-    def files(wildcards):
-        return rgb_paths(DATASETS[wildcards.dataset], ending)
-
-    return files
-
-
-def decoded_splits(wildcards):
-    """Return the splits whose frames are decoded, which is all, as canonical JSON."""
-    return canonical_json(made_splits(DATASETS[wildcards.dataset], [], []))
 
 
 def stage_shards(ending):

@@ -28,46 +28,6 @@ def quality_lists(wildcards):
     return [f"<results>/{name}/data_quality.csv" for name in behind]
 
 
-def made_for_page(wildcards):
-    """Return the splits of each modality of a data set that are made for a recipe's page."""
-    recipe, runs = wildcards.recipe, RUNS[wildcards.recipe]
-    stages = [stage for stages in runs for stage in stages.values()]
-    data = DATASETS[wildcards.dataset]
-    return made_splits(data, stages, sources(recipe, "ensemble_table"))
-
-
-def made_arguments(wildcards):
-    """Return these splits as canonical JSON."""
-    return canonical_json(made_for_page(wildcards))
-
-
-def made_shards(ending):
-    """Return an input function for the shards of a data set that are made for a recipe's page, or their receipts."""
-
-    def files(wildcards):
-        data = DATASETS[wildcards.dataset]
-        return [
-            path
-            for name, splits in made_for_page(wildcards).items()
-            for path in shard_paths(
-                data, [data.config.modality_key(name)], splits, ending
-            )
-        ]
-
-    return files
-
-
-def recipe_quality_lists(wildcards):
-    """Return the lists of videos that modalities lack of all recipes, and of all data sets that these are about."""
-    return [
-        table_path(name, recipe, "data_quality.csv")
-        for recipe, stages in STAGES.items()
-        for name in sorted(
-            {DATASET, *(one.document.dataset for one in stages.values())}
-        )
-    ]
-
-
 def score_arguments(wildcards, input):
     """Return STAGE[@RUN]=FILE for each score file that a table is made from."""
     return named([one.label for one in sources(*of_table(wildcards))], input.scores)
