@@ -21,6 +21,10 @@ pathvars:
 configfile: "config/config.yaml"
 
 
+# what `snakemake --report` begins with
+report: "workflow/report/workflow.rst"
+
+
 # Where files are in a storage (profiles/kubernetes), jobs read them there instead of copying them first.
 inputflags:
     access.sequential,
@@ -29,6 +33,7 @@ inputflags:
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/products.smk"
+include: "rules/quality_inputs.smk"
 include: "rules/figure_inputs.smk"
 include: "rules/data.smk"
 include: "rules/modalities.smk"
@@ -40,8 +45,11 @@ include: "rules/report.smk"
 
 
 onstart:
-    require_videos()
-    renew_plans()
+    begin()
+
+
+if Path(workflow.basedir).resolve() != ROOT.resolve():
+    begin_as_module()
 
 
 rule all:

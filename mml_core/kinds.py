@@ -17,7 +17,6 @@ class Kind:
     channels: int  # of an item
     fewer: int  # how many items fewer than frames a video has
     stacked: bool  # whether an input frame takes several neighbouring items, and not one
-    spatial: bool  # whether items are pictures, which are cropped and mirrored
     codec: Literal["colour", "planes"]  # colour JPEG, or grey JPEG of the channels one below the other
     zero_level: int | None  # level that stands for exactly 0; None where no level does
     mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror
@@ -51,7 +50,6 @@ KINDS: Mapping[str, Kind] = {
         channels=3,
         fewer=0,
         stacked=False,
-        spatial=True,
         codec="colour",
         zero_level=None,
         mirrored_sign=(),
@@ -66,7 +64,6 @@ KINDS: Mapping[str, Kind] = {
         channels=2,
         fewer=1,
         stacked=True,
-        spatial=True,
         codec="planes",
         zero_level=128,
         mirrored_sign=(0,),
@@ -81,7 +78,6 @@ KINDS: Mapping[str, Kind] = {
         channels=3,
         fewer=1,
         stacked=True,
-        spatial=True,
         codec="planes",
         zero_level=128,
         mirrored_sign=(),

@@ -8,9 +8,16 @@ OUTPUTS:
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+#: The checkout, also where another workflow includes this one; jobs run in the folder that snakemake was started in.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parent
+#: The folder of results, which that workflow may have put elsewhere.
+RESULTS = workflow.pathvars.apply("<results>")
+sys.path.insert(0, str(ROOT))
 
 from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
@@ -37,6 +44,7 @@ from mml_core.plan.places import (
 )
 from mml_core.plan.products import (
     grouped_stages,
+    made_splits,
     published_names,
     read_modalities,
     submission_sources,
@@ -54,6 +62,7 @@ from mml_core.plan.program import (
 )
 from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
+from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import STAGE_SPLITS, protocol_key
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
@@ -63,15 +72,13 @@ from mml_core.plan.stages import STAGE_SPLITS, protocol_key
 # that snakemake was started from has set. Bash is as strict as Snakemake's own prefix, which this one replaces, makes it.
 shell.prefix(
     "set -euo pipefail; "
-    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} "
+    f"export PYTHONPATH={shlex.quote(str(ROOT))}:${{{{PYTHONPATH:-}}}} "
     "HDF5_USE_FILE_LOCKING=FALSE OMP_WAIT_POLICY=${{OMP_WAIT_POLICY:-passive}} MPLBACKEND=agg; "
 )
 
-ROOT = Path(workflow.basedir)
-
 try:
     # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
-    PLAN = plan_run(config, Path(), check_files=workflow.is_main_process)
+    PLAN = plan_run(config, Path(), shipped=ROOT, check_files=workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -122,14 +129,44 @@ def renew_plans():
     even where all that the job makes is `ancient` there, so that a corrected label would hide all that it changes.
     """
     for name, data in DATASETS.items():
-        path = Path(workflow.pathvars.apply(f"<results>/{name}/plan.json"))
+        path = Path(RESULTS, name, "plan.json")
         if path.exists():
             write_data_plan(path, data)
+
+
+def begin():
+    """Do what precedes all jobs of a run."""
+    require_videos()
+    renew_plans()
+
+
+def begin_as_module():
+    """Have a run of the workflow that includes this one begin alike: Snakemake asks its `onstart:` alone."""
+    own = workflow._onstart
+
+    def both(log):
+        own(log)
+        begin()
+
+    workflow._onstart = both
 
 
 def code(script, more=(), kinds=()):
     """Return a digest of the program text that defines what a script of workflow/scripts makes."""
     return program_digest(ROOT, script, tuple(more), tuple(sorted(set(kinds))))
+
+
+def script(name):
+    """Return a parameter, where a script of workflow/scripts is; `name` may be a function of the wildcards.
+
+    It asks for `output`, and so is no reason to run again: a checkout that was moved makes nothing anew.
+    """
+
+    def path(wildcards, output):
+        own = name(wildcards) if callable(name) else name
+        return (ROOT / "workflow" / "scripts" / f"{own}.py").as_posix()
+
+    return path
 
 
 def growing(amount):

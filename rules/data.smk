@@ -5,7 +5,9 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/plan.json           the data set as it was planned: what jobs read
     results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
-    results/<dataset>/data_quality.csv    the videos that could not be used, with the reason
+    results/<dataset>/data_quality.csv    the videos that could not be decoded, with the reason
+    results/<dataset>/tables/<recipe>/data_quality.csv    those that any modality lacks that the recipe reads
+    results/data_quality.csv              the same of all chosen recipes
     (verify_shards writes nothing but its log)
 """
 
@@ -26,11 +28,12 @@ rule data_plan:
     conda:
         "../envs/mml.yaml"
     params:
-        dataset="config/datasets/{dataset}.yaml",
+        script=script("data_plan"),
+        dataset=dataset_file,
         digest=data_digest,
     shell:
         """
-        exec python workflow/scripts/data_plan.py \
+        exec python {params.script:q} \
             --dataset {params.dataset:q} \
             --digest {params.digest:q} \
             --output {output.plan:q} >{log:q} 2>&1
@@ -55,11 +58,12 @@ rule render_embedded:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        script=script("render_demo"),
         annotations=embedded_settings,
         code=code("render_demo"),
     shell:
         """
-        exec python workflow/scripts/render_demo.py \
+        exec python {params.script:q} \
             --annotations {params.annotations:q} \
             --threads {threads} \
             --output {output.videos:q} >{log:q} 2>&1
@@ -88,6 +92,7 @@ rule make_rgb_shard:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
+        script=script("make_rgb_shard"),
         modality=modality_name,
         settings=modality_settings,
         limits=shard_limits,
@@ -95,7 +100,7 @@ rule make_rgb_shard:
         code=rgb_code,
     shell:
         """
-        exec python workflow/scripts/make_rgb_shard.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --modality {params.modality:q} \
             --settings {params.settings:q} \
@@ -106,7 +111,7 @@ rule make_rgb_shard:
 
 
 rule data_quality:
-    """List the quarantined videos; stop where they are more than the data set allows."""
+    """List the videos that could not be decoded; stop where they are more than the data set allows."""
     input:
         plan=ancient("<results>/{dataset}/plan.json"),
         shards=ancient(rgb_shards("h5")),
@@ -127,15 +132,57 @@ rule data_quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        folder=folder_above(1),
+        script=script("data_quality"),
+        shards=folder_above(2),
+        made=decoded_splits,
         missing=missing_digest,
         most=largest_share,
         code=code("data_quality"),
     shell:
         """
-        exec python workflow/scripts/data_quality.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
-            --shard-folder {params.folder:q} \
+            --shards {params.shards:q} \
+            --made {params.made:q} \
+            --output {output.table:q} >{log:q} 2>&1
+        """
+
+
+rule recipe_quality:
+    """List the videos that any modality lacks that a recipe reads, once all are made."""
+    input:
+        # it stops where too many could not be decoded
+        decoded="<results>/{dataset}/data_quality.csv",
+        plan=ancient("<results>/{dataset}/plan.json"),
+        shards=ancient(made_shards("h5")),
+        receipts=made_shards("json"),
+    output:
+        table="<results>/{dataset}/tables/{recipe}/data_quality.csv",
+    log:
+        "<logs>/{dataset}/tables/{recipe}/data_quality.log",
+    benchmark:
+        "<benchmarks>/{dataset}/tables/{recipe}/data_quality.tsv"
+    wildcard_constraints:
+        dataset=alternatives(DATASETS),
+        recipe=alternatives(RECIPES),
+    conda:
+        "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        script=script("data_quality"),
+        shards=folder_above(2),
+        made=made_arguments,
+        missing=missing_digest,
+        most=largest_share,
+        code=code("data_quality"),
+    shell:
+        """
+        exec python {params.script:q} \
+            --plan {input.plan:q} \
+            --shards {params.shards:q} \
+            --made {params.made:q} \
             --output {output.table:q} >{log:q} 2>&1
         """
 
@@ -153,10 +200,11 @@ rule verify_shards:
         mem_mb=4000,
         runtime=720,
     params:
-        shards=workflow.pathvars.apply(f"<results>/{DATASET}/shards"),
+        script=script("verify_shards"),
+        shards=f"{RESULTS}/{DATASET}/shards",
     shell:
         """
-        python workflow/scripts/verify_shards.py \
+        python {params.script:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --threads {threads} 2>&1 | tee {log:q}
@@ -164,15 +212,26 @@ rule verify_shards:
 
 
 rule selected_data_quality:
-    """Copy the list of quarantined videos of the data set that config/config.yaml chooses."""
+    """Join the lists of videos that modalities lack of the recipes that config/config.yaml chooses."""
     input:
-        table=f"<results>/{DATASET}/data_quality.csv",
+        tables=recipe_quality_lists,
     output:
-        table="<results>/data_quality.csv",
+        table=report(
+            "<results>/data_quality.csv",
+            caption="../workflow/report/quality.rst",
+            category="Data",
+        ),
     log:
         "<logs>/selected_data_quality.log",
     localrule: True
     conda:
         "../envs/mml.yaml"
+    params:
+        script=script("join_quality"),
+        code=code("join_quality"),
     shell:
-        "cp {input.table:q} {output.table:q} 2> {log:q}"
+        """
+        exec python {params.script:q} \
+            --tables {input.tables:q} \
+            --output {output.table:q} >{log:q} 2>&1
+        """

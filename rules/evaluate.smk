@@ -35,23 +35,23 @@ rule score_stage:
     resources:
         mem_mb=growing(24000),
         runtime=growing(480),
-        gpu=1,
-        # a resource, since another machine should not score again what is there
-        device=PROJECT.device,
+        gpu=gpus(1),
     params:
+        script=script("score_stage"),
+        device=job_device,
         shards=folder_above(2),
         protocol=protocol_json,
         labels=split_labels,
         code=stage_code(scoring_program),
     shell:
         """
-        exec python workflow/scripts/score_stage.py \
+        exec python {params.script:q} \
             --weights {input.weights:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --split {wildcards.split:q} \
             --protocol {params.protocol:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --threads {threads} \
             --output {output.scores:q} >{log:q} 2>&1
         """
@@ -82,7 +82,7 @@ rule recipe_table:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        script=script_of_table,
+        script=script(script_of_table),
         request=request,
         scores=score_arguments,
         groups=group_arguments,
@@ -90,7 +90,7 @@ rule recipe_table:
         code=table_code,
     shell:
         """
-        exec python workflow/scripts/{params.script:q}.py \
+        exec python {params.script:q} \
             --request {params.request:q} \
             --scores {params.scores:q} \
             --groups {params.groups:q} \
@@ -106,6 +106,7 @@ rule combined_table:
     output:
         table=report(
             "<results>/{table}.csv",
+            caption="../workflow/report/table.rst",
             category="Tables",
             labels={"table": "{table}", "format": "CSV"},
         ),
@@ -120,10 +121,11 @@ rule combined_table:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("combine_tables"),
         code=code("combine_tables"),
     shell:
         """
-        exec python workflow/scripts/combine_tables.py \
+        exec python {params.script:q} \
             --tables {input.tables:q} \
             --output {output.table:q} \
             --markdown {output.markdown:q} >{log:q} 2>&1

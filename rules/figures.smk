@@ -32,7 +32,7 @@ rule score_figure:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        script=script_of_figure,
+        script=script(script_of_figure),
         request=request_of_figure,
         scores=figure_score_arguments,
         groups=figure_group_arguments,
@@ -40,7 +40,7 @@ rule score_figure:
         code=figure_code,
     shell:
         """
-        exec python workflow/scripts/{params.script:q}.py \
+        exec python {params.script:q} \
             --request {params.request:q} \
             --scores {params.scores:q} \
             --groups {params.groups:q} \
@@ -76,12 +76,12 @@ rule network_figure:
     resources:
         mem_mb=growing(24000),
         runtime=growing(120),
-        gpu=1,
-        # resources, since another machine should not make again what is there (a table of seconds names the device)
-        device=PROJECT.device,
+        gpu=gpus(1),
+        # a resource, since another engine should not make again what is there
         engine=PROJECT.flow_engine,
     params:
-        script=script_of_figure,
+        device=job_device,
+        script=script(script_of_figure),
         request=request_of_figure,
         scores=figure_score_arguments,
         in_groups=figure_groups_digest,
@@ -90,13 +90,13 @@ rule network_figure:
         code=figure_code,
     shell:
         """
-        exec python workflow/scripts/{params.script:q}.py \
+        exec python {params.script:q} \
             --request {params.request:q} \
             --scores {params.scores:q} \
             --weights {params.weights:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --engine {resources.engine:q} \
             --threads {threads} \
             --output {output.table:q} \
@@ -125,12 +125,13 @@ rule history_figure:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        script=script("history_figure"),
         request=request_of_figure,
         histories=figure_history_arguments,
         code=code("history_figure"),
     shell:
         """
-        exec python workflow/scripts/history_figure.py \
+        exec python {params.script:q} \
             --request {params.request:q} \
             --histories {params.histories:q} \
             --output {output.table:q} \
@@ -146,11 +147,13 @@ rule combined_figure:
     output:
         table=report(
             "<results>/figures/{figure}.csv",
+            caption="../workflow/report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}", "format": "CSV"},
         ),
         picture=report(
             "<results>/figures/{figure}.png",
+            caption="../workflow/report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}", "format": "picture"},
         ),
@@ -162,10 +165,11 @@ rule combined_figure:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("stack_figures"),
         code=code("stack_figures"),
     shell:
         """
-        exec python workflow/scripts/stack_figures.py \
+        exec python {params.script:q} \
             --tables {input.tables:q} \
             --pictures {input.pictures:q} \
             --output {output.table:q} \

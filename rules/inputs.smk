@@ -14,14 +14,10 @@ def data_digest(wildcards, output):
     return plan_digest(DATASETS[wildcards.dataset])
 
 
-def missing_digest(wildcards):
-    """Return a digest of the videos that annotations name and that are not there."""
-    return digest(DATASETS[wildcards.dataset].annotations.missing)
-
-
-def largest_share(wildcards):
-    """Return the largest share of a data set's videos that may be quarantined."""
-    return DATASETS[wildcards.dataset].config.limits.max_quarantined_share
+def dataset_file(wildcards, output):
+    """Return the file of a data set; no reason to run, since it asks for `output`."""
+    file = config_file(Path(), ROOT, "datasets", f"{wildcards.dataset}.yaml")
+    return file.as_posix()
 
 
 def embedded_settings(wildcards):
@@ -89,11 +85,32 @@ def derived_code(wildcards):
     return code("make_derived_shard", maker_roots(settings), ["rgb", settings.kind])
 
 
+def gpus(number):
+    """Return how many GPUs a job asks for that can use so many; nothing is asked where it uses none.
+
+    Asked for 0, Kubernetes' executor lets the job onto machines that are kept for jobs with a GPU.
+    """
+    return number if PROJECT.device != "cpu" and number else None
+
+
 def derived_gpus(wildcards):
-    """Return how many GPUs a job of a derived modality takes where there are some; nothing is asked where it uses none."""
-    usable = can_use_gpu(modality(wildcards), PROJECT.flow_engine)
-    # asked for 0, Kubernetes' executor lets the job onto machines that are kept for jobs with a GPU
-    return 1 if PROJECT.device != "cpu" and usable else None
+    """Return how many GPUs a job of a derived modality takes where there are some."""
+    return gpus(int(can_use_gpu(modality(wildcards), PROJECT.flow_engine)))
+
+
+def job_device(wildcards, resources):
+    """Return what a job computes on: the processor where it asks for no GPU, or `--resources gpu=0` left it none.
+
+    Snakemake passes over params that ask for `resources` when it looks for changes: another machine makes nothing anew
+    that is there (a stage's config.json and a shard of flow record the device).
+    """
+    number = resources.get("gpu")
+    if number == 0 and PROJECT.device == "cuda":
+        raise WorkflowError(
+            "device: cuda in config/config.yaml needs a GPU, and this run may use none.\n"
+            "  Hint: raise --resources gpu=, or set device: auto"
+        )
+    return PROJECT.device if number else "cpu"
 
 
 def of_videos(function):
@@ -114,15 +131,6 @@ def rgb_shard(ending):
         return f"{folder}/{wildcards.shard}.{ending}"
 
     return file
-
-
-def rgb_shards(ending):
-    """Return an input function for all shards of decoded frames of a data set, or their receipts."""
-
-    def files(wildcards):
-        return rgb_paths(DATASETS[wildcards.dataset], ending)
-
-    return files
 
 
 def stage_shards(ending):
@@ -175,18 +183,25 @@ def stage_code(program):
 
 
 def stage_gpus(wildcards):
-    """Return the number of GPUs that train a stage together."""
-    return STAGE_BY_KEY[wildcards.stage].document.config.gpus
+    """Return the number of GPUs that train a stage together; nothing is asked where it is trained on the processor."""
+    return gpus(STAGE_BY_KEY[wildcards.stage].document.config.gpus)
+
+
+def stage_processes(wildcards, resources):
+    """Return the number of processes that train a stage together: one on each of its GPUs, or one on the processor."""
+    return resources.get("gpu") or 1
 
 
 def stage_nodes(wildcards):
-    """Return the number of machines that train a stage together."""
-    return STAGE_BY_KEY[wildcards.stage].document.config.nodes
+    """Return the number of machines that train a stage together: as many as it says, if on GPUs."""
+    most = workflow.global_resources.get("gpu")
+    on_gpus = stage_gpus(wildcards) and not (most and most.value == 0)
+    return STAGE_BY_KEY[wildcards.stage].document.config.nodes if on_gpus else 1
 
 
 def stage_memory(wildcards, attempt):
     """Return the memory in MB that a training asks for on each machine, each time it is tried more."""
-    return 32000 * stage_gpus(wildcards) // stage_nodes(wildcards) * attempt
+    return 32000 * (stage_gpus(wildcards) or 1) // stage_nodes(wildcards) * attempt
 
 
 def on_several_nodes(resource):
@@ -242,6 +257,4 @@ def state_folder(wildcards, output):
     It is among the results themselves, also where a job has copies of its own of its outputs, as on Kubernetes. Snakemake
     passes over params that ask for `output` when it looks for changes: this one moves with the results.
     """
-    return workflow.pathvars.apply(
-        f"<results>/{wildcards.dataset}/unfinished/{wildcards.stage}"
-    )
+    return f"{RESULTS}/{wildcards.dataset}/unfinished/{wildcards.stage}"

@@ -31,10 +31,11 @@ rule make_derived_shard:
         mem_mb=growing(12000),
         runtime=growing(480),
         gpu=derived_gpus,
-        # resources, since another machine or engine should not make again what is there (the shard records the engine)
-        device=PROJECT.device,
+        # a resource, since another engine should not make again what is there (the shard records it)
         engine=PROJECT.flow_engine,
     params:
+        script=script("make_derived_shard"),
+        device=job_device,
         modality=modality_name,
         settings=modality_settings,
         limits=of_videos(shard_limits),
@@ -42,13 +43,13 @@ rule make_derived_shard:
         code=derived_code,
     shell:
         """
-        exec python workflow/scripts/make_derived_shard.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --modality {params.modality:q} \
             --settings {params.settings:q} \
             --shard {wildcards.shard:q} \
             --rgb {input.rgb:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --engine {resources.engine:q} \
             --threads {threads} \
             --output {output.shard:q} >{log:q} 2>&1

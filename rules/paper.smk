@@ -18,6 +18,7 @@ rule ensemble_matrix:
         matrix="<results>/{dataset}/tables/{recipe}/{table}_matrix.csv",
         picture=report(
             "<results>/{dataset}/tables/{recipe}/{table}_matrix.png",
+            caption="../workflow/report/matrix.rst",
             category="Tables",
             labels={"table": "{table}", "format": "picture"},
         ),
@@ -35,11 +36,12 @@ rule ensemble_matrix:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        script=script("ensemble_matrix"),
         request=request,
         code=code("ensemble_matrix"),
     shell:
         """
-        exec python workflow/scripts/ensemble_matrix.py \
+        exec python {params.script:q} \
             --request {params.request:q} \
             --table {input.table:q} \
             --output {output.matrix:q} \
@@ -55,6 +57,7 @@ rule combined_published_table:
     output:
         table=report(
             "<results>/tables/{table}.csv",
+            caption="../workflow/report/published.rst",
             category="Tables",
             labels={"table": "{table}", "format": "CSV"},
         ),
@@ -67,10 +70,11 @@ rule combined_published_table:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("stack_tables"),
         code=code("stack_tables"),
     shell:
         """
-        exec python workflow/scripts/stack_tables.py \
+        exec python {params.script:q} \
             --tables {input.tables:q} \
             --texts {input.markdown:q} \
             --output {output.table:q} \
@@ -96,13 +100,14 @@ rule submission:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        script=script("submission"),
         members=submission_members,
         scores=submission_score_arguments,
         protocol=submission_protocol,
         code=code("submission"),
     shell:
         """
-        exec python workflow/scripts/submission.py \
+        exec python {params.script:q} \
             --members {params.members:q} \
             --scores {params.scores:q} \
             --protocol {params.protocol:q} \

@@ -81,7 +81,7 @@ def named(names, paths):
 def published_values(wildcards):
     """Return the files with the values that papers print, of a table."""
     names = published_names(RECIPES[wildcards.recipe], wildcards.table)
-    return [published_file(Path(), name).as_posix() for name in names]
+    return [published_file(Path(), name, ROOT).as_posix() for name in names]
 
 
 def script_of_table(wildcards):

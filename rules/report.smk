@@ -17,7 +17,7 @@ rule recipe_report:
         histories=stage_files("history.csv"),
         configs=stage_files("config.json"),
         plan=ancient("<results>/{dataset}/plan.json"),
-        quality="<results>/{dataset}/data_quality.csv",
+        quality="<results>/{dataset}/tables/{recipe}/data_quality.csv",
         shards=ancient(sample_shards("h5")),
         receipts=sample_shards("json"),
         published=page_published,
@@ -28,6 +28,7 @@ rule recipe_report:
     output:
         page=report(
             "<results>/{dataset}/tables/{recipe}/report.html",
+            caption="../workflow/report/page.rst",
             category="Pages",
             labels={"recipe": "{recipe}"},
         ),
@@ -44,6 +45,7 @@ rule recipe_report:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        script=script("report"),
         scores=score_arguments,
         protocol=page_protocol,
         histories=stage_arguments("histories"),
@@ -58,7 +60,7 @@ rule recipe_report:
         code=report_code,
     shell:
         """
-        exec python workflow/scripts/report.py \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --table {input.table:q} \
             --history {params.histories:q} \
@@ -84,7 +86,12 @@ rule combined_report:
         table="<results>/ensemble_table.csv",
         pages=recipe_pages,
     output:
-        page=report("<results>/report.html", category="Pages", labels={"recipe": "all"}),
+        page=report(
+            "<results>/report.html",
+            caption="../workflow/report/page.rst",
+            category="Pages",
+            labels={"recipe": "all"},
+        ),
     log:
         "<logs>/report.log",
     benchmark:
@@ -92,10 +99,11 @@ rule combined_report:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("combined_report"),
         code=code("combined_report"),
     shell:
         """
-        exec python workflow/scripts/combined_report.py \
+        exec python {params.script:q} \
             --table {input.table:q} \
             --pages {input.pages:q} \
             --output {output.page:q} >{log:q} 2>&1

@@ -27,10 +27,11 @@ rule pretrained_weights:
     conda:
         "../envs/mml.yaml"
     params:
+        script=script("pretrained_weights"),
         code=code("pretrained_weights"),
     shell:
         """
-        exec python workflow/scripts/pretrained_weights.py \
+        exec python {params.script:q} \
             --source {wildcards.source:q} \
             --name {wildcards.name:q} \
             --output {output.weights:q} >{log:q} 2>&1
@@ -64,7 +65,8 @@ rule train_stage:
         mem_mb=stage_memory,
         # the next attempt goes on where this one was, so it needs no longer
         runtime=2880,
-        # `--resources gpu=` below a stage's own number lowers it; where the result depends on it, the job refuses
+        # `--resources gpu=` below a stage's own number lowers it, 0 to the processor; where the result depends on it, the
+        # job refuses
         gpu=stage_gpus,
         # Slurm: over several machines the job starts its own processes (`srun`), one on each, which share GPUs evenly
         nodes=stage_nodes,
@@ -72,9 +74,10 @@ rule train_stage:
         tasks=on_several_nodes(lambda nodes, gpus: nodes),
         tasks_per_gpu=on_several_nodes(lambda nodes, gpus: 0),
         gres=on_several_nodes(lambda nodes, gpus: f"gpu:{gpus // nodes}"),
-        # a resource, since another machine should not train again what is there (config.json records the device)
-        device=PROJECT.device,
     params:
+        script=script("train_stage"),
+        device=job_device,
+        processes=stage_processes,
         document=stage_document,
         shards=folder_above(2),
         first_weights=first_weight_arguments,
@@ -84,16 +87,16 @@ rule train_stage:
         code=stage_code(training_program),
     shell:
         """
-        exec python workflow/scripts/train_stage.py \
+        exec python {params.script:q} \
             --document {params.document:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --first-weights {params.first_weights:q} \
             --state {params.state:q} \
             --code {params.code:q} \
-            --device {resources.device:q} \
+            --device {params.device:q} \
             --threads {threads} \
-            --processes {resources.gpu:q} \
+            --processes {params.processes} \
             --nodes {resources.nodes:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \

@@ -33,6 +33,15 @@ def noise(height: int = 48, width: int = 61) -> Tensor:
     return torch.randint(1, 200, (height, width), generator=generator, dtype=torch.uint8)
 
 
+def test_what_networks_cost_is_known_without_reading_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("a video was read")
+
+    monkeypatch.setattr(FakeStore, "read", read)
+    clips = evaluation(make_stores({"v": 9}, KINDS, noise()), uniform=2, crop="three")
+    assert (clips.frames, clips.side, list(clips.view_counts)) == (4, 48, [6])
+
+
 @pytest.mark.parametrize(
     "protocol",
     [

@@ -98,6 +98,12 @@ def test_more_gpus_than_there_are_is_an_error() -> None:
         pass
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_no_gpu_is_an_error_and_no_wait_without_end() -> None:
+    with pytest.raises(InputError, match="0 GPUs asked for"), prepare_compute(1, "auto", gpus=0):
+        pass
+
+
 def test_a_machine_without_the_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpu_identifiers() == []

@@ -17,6 +17,7 @@ from mml_core.annotations import load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import write_quality_table
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.plan.products import made_splits
 from mml_core.plan.stages import DataPlan
 from mml_core.shards import ModalityStore
 
@@ -132,12 +133,12 @@ def made(dataset: DatasetConfig, folder: Path) -> tuple[DataPlan, ModalityStore,
     for name, videos in plan.shards.items():
         paths = {video.video_id: plan.annotations.root / video.path for video in videos}
         settings, rate = dataset.modalities["rgb"], dataset.folder_frames_per_sec
-        shard = folder / f"{name}.h5"
+        shard = folder / dataset.modality_key("rgb") / f"{name}.h5"
         make_rgb_shard(paths, "rgb", settings, dataset.limits, shard, 2, folder_frames_per_sec=rate)
-    write_quality_table(plan, folder, folder / "quality.csv")
+    write_quality_table(plan, folder, made_splits(plan, [], []), folder / "quality.csv")
     with (folder / "quality.csv").open(newline="") as file:
         _, *rows = csv.reader(file)
-    return plan, ModalityStore([folder / f"{name}.h5" for name in plan.shards]), rows
+    return plan, ModalityStore(sorted(folder.glob("rgb-*/*.h5"))), rows
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_each_attempt_asks_for_more_memory_and_time(tmp_path: Path) -> None:
     checkout = Checkout.create(tmp_path / "checkout")
     make_videos(checkout.root / "videos", train=2, validation=1)
     (checkout.root / "workflow/scripts/data_quality.py").write_text("raise SystemExit(1)\n")
-    output = checkout.run("--retries", "2", "--", "results/data_quality.csv", expect=1)
+    output = checkout.run("--retries", "2", "--", "results/tiny/data_quality.csv", expect=1)
     blocks = [block for block in output.split("\n\n") if "rule data_quality:" in block and "resources:" in block]
     asked = [re.findall(r"\b(mem_mb|runtime)=(\d+)", block.partition("resources:")[2]) for block in blocks]
     assert [dict(pairs) for pairs in asked] == [

@@ -15,7 +15,7 @@ from video_files import numbered_frames, write_video
 
 from mml_core.annotations import MissingVideo, assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
-from mml_core.data.quality import Quarantined, check_share, write_quality_table
+from mml_core.data.quality import Quarantined, check_share, join_quality_tables, write_quality_table
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.plan.data_file import plan_digest
@@ -23,7 +23,9 @@ from mml_core.plan.run import plan_data
 from mml_core.plan.stages import DataPlan
 from mml_core.report.content import quality_part
 from mml_core.runtime import compute
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards.reader import ModalityStore, ShardReader
+from mml_core.shards.schema import ShardInfo
+from mml_core.shards.writer import ShardWriter
 
 DATASET = """
 annotations: {{format: manifest, manifest: {folder}/list.csv, videos: {folder}}}
@@ -35,6 +37,11 @@ modalities:
 videos_per_shard: 4
 limits: {{max_quarantined_share: {share}}}
 """
+
+
+#: The splits of decoded frames.
+MADE = {"rgb": ["train", "validation"]}
+VECTORS = ShardInfo("flow", "vectors", {})
 
 
 @pytest.fixture
@@ -62,7 +69,8 @@ def make_all(dataset: DatasetConfig, folder: Path) -> None:
     annotations = load_annotations(dataset, check_files=True)
     for name, members in assign_shards(annotations.videos, dataset.videos_per_shard).items():
         paths = {video.video_id: annotations.root / video.path for video in members}
-        make_rgb_shard(paths, "rgb", dataset.modalities["rgb"], dataset.limits, folder / f"{name}.h5", 2)
+        output = folder / dataset.modality_key("rgb") / f"{name}.h5"
+        make_rgb_shard(paths, "rgb", dataset.modalities["rgb"], dataset.limits, output, 2)
 
 
 def table(path: Path) -> list[list[str]]:
@@ -72,23 +80,50 @@ def table(path: Path) -> list[list[str]]:
 
 def test_table_of_quarantined_videos(videos: Path) -> None:
     dataset = load_dataset(dataset_file(videos, 0.5))
-    make_all(dataset, videos / "rgb")
+    make_all(dataset, videos / "shards")
     annotations = load_annotations(dataset, check_files=False)
-    write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "out" / "quality.csv")
+    write_quality_table(DataPlan(dataset, annotations), videos / "shards", MADE, videos / "out" / "quality.csv")
     header, first, second = table(videos / "out" / "quality.csv")
-    assert header == ["split", "video_id", "path", "reason"]
-    assert first == ["train", first[1], "ä 3.mp4", "empty file"]
-    assert second[0] == "validation"
-    assert second[2] == "ä 9.mp4"
-    assert second[3].startswith("cannot be opened as a video: ")
+    assert header == ["dataset", "split", "video_id", "path", "modality", "reason"]
+    assert first == ["own", "train", first[2], "ä 3.mp4", "rgb", "empty file"]
+    assert second[1] == "validation"
+    assert second[3] == "ä 9.mp4"
+    assert second[5].startswith("cannot be opened as a video: ")
+
+
+def test_what_one_modality_lacks_is_listed_once_with_its_name(videos: Path) -> None:
+    dataset = load_dataset(dataset_file(videos, 0.5))
+    make_all(dataset, videos / "shards")
+    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    lost = next(video for video in plan.videos("train") if video.path == "ä 5.mp4")
+    for name in plan.shard_names(["train"]):
+        with (
+            ShardReader(videos / "shards" / dataset.modality_key("rgb") / f"{name}.h5") as rgb,
+            ShardWriter(videos / "shards" / dataset.modality_key("vectors") / f"{name}.h5", VECTORS) as writer,
+        ):
+            for video in sorted({*rgb.videos, *rgb.quarantined}):
+                writer.quarantine(video, rgb.quarantined.get(video, "no vectors")) if (
+                    video in rgb.quarantined or video == lost.video_id
+                ) else writer.add(video, [b"x"], height=1, width=1, frame_rate=25.0)
+    made = {"vectors": ["train"], **MADE}
+    write_quality_table(plan, videos / "shards", made, videos / "q.csv")
+    _, *found = table(videos / "q.csv")
+    assert [row[3:5] for row in found] == [["ä 3.mp4", "rgb"], ["ä 5.mp4", "vectors"], ["ä 9.mp4", "rgb"]]
+    assert found[1] == ["own", "train", lost.video_id, lost.path, "vectors", "no vectors"]
+    write_quality_table(plan, videos / "shards", MADE, videos / "frames.csv")
+    join_quality_tables([videos / "frames.csv", videos / "q.csv"], videos / "joined.csv")
+    assert (videos / "joined.csv").read_text() == (videos / "q.csv").read_text()
+    part = quality_part(plan.annotations, videos / "q.csv")
+    assert [[cell.text for cell in row] for row in part.splits.rows] == [["train", "8", "2"], ["validation", "2", "1"]]
+    assert list(part.quarantined.headings) == ["split", "video_id", "path", "modality", "reason"]
 
 
 def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
     dataset = load_dataset(dataset_file(videos, 0))
-    make_all(dataset, videos / "rgb")
+    make_all(dataset, videos / "shards")
     annotations = load_annotations(dataset, check_files=False)
     with pytest.raises(InputError) as caught:
-        write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "quality.csv")
+        write_quality_table(DataPlan(dataset, annotations), videos / "shards", MADE, videos / "quality.csv")
     message = str(caught.value)
     assert "1 of 2 videos of split validation (50.0%)" in message
     assert "ä 9.mp4: cannot be opened as a video" in message
@@ -98,13 +133,13 @@ def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:
 def test_videos_that_are_missing_and_may_be_have_rows_and_do_not_count(videos: Path) -> None:
     dataset = load_dataset(dataset_file(videos, 0.2))
     (videos / "ä 9.mp4").write_bytes((videos / "ä 8.mp4").read_bytes())
-    make_all(dataset, videos / "rgb")
+    make_all(dataset, videos / "shards")
     gone = [MissingVideo(split, f"{split} {i}", f"{i}.mp4", "missing: x") for split in ("test", "train") for i in "abc"]
     annotations = replace(load_annotations(dataset, check_files=False), missing=tuple(gone))
-    write_quality_table(DataPlan(dataset, annotations), videos / "rgb", videos / "quality.csv")
+    write_quality_table(DataPlan(dataset, annotations), videos / "shards", MADE, videos / "quality.csv")
     _, *found = table(videos / "quality.csv")
-    assert [row[3] for row in found] == ["missing: x"] * 3 + ["missing: x"] * 3 + ["empty file"]
-    assert found[0] == ["test", "test a", "a.mp4", "missing: x"]
+    assert [row[5] for row in found] == ["missing: x"] * 3 + ["missing: x"] * 3 + ["empty file"]
+    assert found[0] == ["own", "test", "test a", "a.mp4", "", "missing: x"]
     part = quality_part(annotations, videos / "quality.csv")
     assert list(part.splits.headings) == ["Split", "Videos", "Quarantined", "Missing"]
     assert [[cell.text for cell in row] for row in part.splits.rows] == [
@@ -115,7 +150,7 @@ def test_videos_that_are_missing_and_may_be_have_rows_and_do_not_count(videos: P
 
 
 def rows(count: int, split: str = "train") -> list[Quarantined]:
-    return [Quarantined(split, f"{i}", f"{i}.mp4", f"reason {i}") for i in range(count)]
+    return [Quarantined("own", split, f"{i}", f"{i}.mp4", "rgb", f"reason {i}") for i in range(count)]
 
 
 def test_the_share_is_counted_by_split() -> None:
@@ -141,22 +176,21 @@ def test_header_alone_where_all_is_well(videos: Path) -> None:
     write_video(videos / "ä 3.mp4", numbered_frames(2, 32, 48))
     write_video(videos / "ä 9.mp4", numbered_frames(2, 32, 48))
     dataset = load_dataset(dataset_file(videos, 0))
-    make_all(dataset, videos / "rgb")
+    make_all(dataset, videos / "shards")
     write_quality_table(
-        DataPlan(dataset, load_annotations(dataset, check_files=True)), videos / "rgb", videos / "quality.csv"
+        DataPlan(dataset, load_annotations(dataset, check_files=True)), videos / "shards", MADE, videos / "quality.csv"
     )
-    assert (videos / "quality.csv").read_text() == "split,video_id,path,reason\n"
+    assert (videos / "quality.csv").read_text() == "dataset,split,video_id,path,modality,reason\n"
 
 
 def test_shards_of_another_data_set_are_refused(videos: Path) -> None:
     dataset = load_dataset(dataset_file(videos, 1))
     annotations = load_annotations(dataset, check_files=True)
     for name in assign_shards(annotations.videos, dataset.videos_per_shard):
-        make_rgb_shard(
-            {"x": videos / "ä 1.mp4"}, "rgb", dataset.modalities["rgb"], dataset.limits, videos / f"{name}.h5", 1
-        )
+        output = videos / dataset.modality_key("rgb") / f"{name}.h5"
+        make_rgb_shard({"x": videos / "ä 1.mp4"}, "rgb", dataset.modalities["rgb"], dataset.limits, output, 1)
     with pytest.raises(InputError, match=r"\.h5: holds other videos"):
-        write_quality_table(DataPlan(dataset, annotations), videos, videos / "quality.csv")
+        write_quality_table(DataPlan(dataset, annotations), videos, MADE, videos / "quality.csv")
 
 
 @pytest.fixture
@@ -203,8 +237,11 @@ def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.Captur
     assert "it changed since the workflow was planned\n  Hint: run snakemake again" in capsys.readouterr().err
     assert make("flow", "x", *rgb, "--engine", "triton") == 1
     assert "engine triton needs a GPU" in capsys.readouterr().err
-    assert script("data_quality", "--plan", file, "--shard-folder", videos, "--output", videos / "q.csv") == 1
+    quality = ("--plan", file, "--made", json.dumps(MADE), "--output", videos / "q.csv")
+    assert script("data_quality", *quality, "--shards", videos) == 1
     assert "no such shard" in capsys.readouterr().err
-    make_all(dataset, videos / "rgb")
-    assert script("data_quality", "--plan", file, "--shard-folder", videos / "rgb", "--output", videos / "q.csv") == 0
+    make_all(dataset, videos / "shards")
+    assert script("data_quality", *quality, "--shards", videos / "shards") == 0
     assert len(table(videos / "q.csv")) == 3
+    assert script("join_quality", "--tables", videos / "q.csv", "--output", videos / "joined.csv") == 0
+    assert (videos / "joined.csv").read_bytes() == (videos / "q.csv").read_bytes()

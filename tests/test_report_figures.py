@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from mml_core.config.objectives.distillation import D3dConfig, MarsConfig
 from mml_core.report.figures import accuracy_curves, confusion_figure, loss_curves, shorten
 from mml_core.report.images import figure_uri, image_uri
 
@@ -49,6 +50,14 @@ def test_terms_are_drawn_apart_where_there_are_several_whatever_they_are_called(
     np.testing.assert_allclose(np.subtract(drawn[0][1], drawn[1][1]), 0.5)
     np.testing.assert_allclose(drawn[2][1], 0.5)
     assert figure.axes[0].get_title(loc="left") == "loss (dashed: cross entropy, dotted: anything)"
+
+
+@pytest.mark.parametrize("objective", [MarsConfig(), D3dConfig()])
+def test_distillation_is_drawn(objective: MarsConfig | D3dConfig) -> None:
+    history = make_history(divergence=0.5).rename(columns={"divergence": objective.terms[-1]})
+    figure = loss_curves(history)
+    assert figure.axes[0].get_title(loc="left") == "loss (dashed: cross entropy, dotted: distillation)"
+    assert len(lines(figure)) == 6
 
 
 def test_validation_is_drawn_only_where_it_was_measured() -> None:

@@ -129,8 +129,8 @@ def test_videos_may_have_any_name(tmp_path: Path) -> None:
     (folder / "broken; touch hacked.mp4").write_text("no video")
     (folder / "manifest.csv").write_text("\n".join([*rows, "broken; touch hacked.mp4,a,train"]) + "\n")
     checkout.dataset({**DATASET, "videos_per_shard": 64})
-    checkout.run("--", "results/data_quality.csv")
-    assert [row["video_id"] for row in read_rows(checkout.root / "results/data_quality.csv")] == [
+    checkout.run("--", "results/tiny/data_quality.csv")
+    assert [row["video_id"] for row in read_rows(checkout.root / "results/tiny/data_quality.csv")] == [
         "broken; touch hacked.mp4"
     ]
     store = ModalityStore(checkout.shards("rgb"))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from checkouts import DATASET, PROJECT, Checkout, read_rows, separate_stages
 from slurm_loopback import LoopbackSlurm, why_not
 from video_files import make_videos
@@ -20,10 +21,11 @@ from video_files import make_videos
 pytestmark = [
     pytest.mark.workflow,
     pytest.mark.skipif(why_not() is not None, reason=f"no Slurm: {why_not()}"),
+    pytest.mark.skipif(torch.cuda.is_available(), reason="its GPUs are made up, and torch must find none"),
     pytest.mark.timeout(1800),
 ]
 
-#: What differs from a cluster: no accounting, and a processor instead of a GPU to compute with.
+#: What differs from a cluster: no accounting. The GPUs are made up, so that torch finds none and jobs go on without.
 PROFILE = (
     "--profile",
     "profiles/slurm",
@@ -33,7 +35,7 @@ PROFILE = (
     "--latency-wait",
     "20",
 )
-PROFILE += ("--slurm-init-seconds-before-status-checks", "1", "--config", "device=cpu")
+PROFILE += ("--slurm-init-seconds-before-status-checks", "1")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.dataset({**DATASET, "modalities": {"rgb": DATASET["modalities"]["rgb"]}})
     checkout.configure(recipe=["one"])
     checkout.recipe("one", separate_stages(1, ["ce_a"], {}))
-    checkout.run("--config", "device=cpu", "--", "results/data_quality.csv")
+    checkout.run("--", "results/data_quality.csv")
     return checkout
 
 
@@ -83,8 +85,8 @@ class Run:
         self.slurm, self.names = slurm, names
         with_data.recipe("one", separate_stages(epochs, names, settings))
         self.alone, self.checkout = with_data.copy(folder / "alone"), with_data.copy(folder / "slurm")
-        targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n", "--config", "device=cpu"))
-        self.alone.run("--set-threads", "train_stage=1", "--config", "device=cpu", "--", *targets)
+        targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n"))
+        self.alone.run("--set-threads", "train_stage=1", "--", *targets)
         threads = ("--cores", "16", "--set-threads", "train_stage=1")
         self.process = self.checkout.start(*threads, *arguments, *PROFILE, "--", *targets, **slurm.environment)
 
@@ -220,7 +222,7 @@ def test_the_whole_demo_runs_on_slurm(slurm: LoopbackSlurm, tmp_path: Path, in_f
         source = PROJECT / part
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, root / part, ignore=ignore) if source.is_dir() else shutil.copy2(source, root)
-    chosen = ("dataset=demo", "recipe=[mml_single_demo, mml_ensemble_demo]")
+    chosen = ("--config", "dataset=demo", "recipe=[mml_single_demo, mml_ensemble_demo]")
     threads = (
         "--set-threads",
         "train_stage=1",

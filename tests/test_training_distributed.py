@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -120,6 +121,18 @@ def test_two_processes_follow_the_curve_of_one(lab: Toy) -> None:
     assert ours.keys() == theirs.keys()
     for key, values in theirs.items():
         assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
+
+
+def test_buffers_stay_each_process_s_own_by_a_name_that_torch_does_not_warn_of(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = Processes(0, 2).together(nn.BatchNorm1d(2))
+            model(torch.ones(3, 2))
+        assert not model.will_sync_module_buffers()
+    finally:
+        dist.destroy_process_group()
 
 
 def test_gpus_and_nodes_are_no_setting(lab: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) ->
 
 def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
     finished.configure(recipe=["two"])
-    assert finished.planned() == ["combined_report", "combined_table"]
+    assert finished.planned() == ["combined_report", "combined_table", "selected_data_quality"]
     finished.run("--", TABLE)
     assert {row["recipe"] for row in read_rows(finished.root / TABLE)} == {"two"}
     finished.configure(recipe=["one", "two"])

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from checkouts import DATASET, RECIPES, Checkout, read_rows
-from video_files import make_videos
+import torch
+from checkouts import DATASET, RECIPES, Checkout, read_rows, separate_stages
+from safetensors.torch import load_file
+from video_files import make_videos, numbered_frames, write_video
 
 from mml_core.annotations import Video, assign_shards
 from mml_core.shards.reader import ShardReader
@@ -23,6 +25,48 @@ def test_broken_videos_are_quarantined_with_their_reason(_finished: Checkout) ->
     assert set(reasons) == {"train_00.mp4", "train_01.mp4", "validation_00.mp4"}
     assert "empty" in reasons["train_01.mp4"]
     assert all(reasons.values())
+
+
+def test_a_video_that_one_modality_lacks_is_listed_before_anything_is_trained(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "checkout")
+    make_videos(checkout.root / "videos", train=4, validation=2)
+    write_video(checkout.root / "videos/train_01.mp4", numbered_frames(6, 40, 48), codec="mjpeg")
+    (checkout.root / "videos/train_02.mp4").write_bytes(b"")
+    vectors = {"kind": "flow", "algorithm": {"method": "motion_vectors"}}
+    checkout.dataset({**DATASET, "modalities": {"rgb": DATASET["modalities"]["rgb"], "vectors": vectors}})
+    checkout.recipe("one", separate_stages(1, ["ce_a"], {}))
+    stages = {"ce_v": {"networks": {"v": {"modality": "vectors", "init": "random"}}}}
+    checkout.recipe("two", separate_stages(1, [], {}) | {"stages": stages})
+    assert checkout.planned("--", "results/tiny/data_quality.csv").count("make_derived_shard") == 0, "the early check"
+    checkout.run("--", "results/data_quality.csv")
+    rows = read_rows(checkout.root / "results/data_quality.csv")
+    assert [(row["video_id"], row["modality"]) for row in rows] == [
+        ("train_01.mp4", "vectors"),
+        ("train_02.mp4", "rgb"),
+    ]
+    (of_one, of_two) = (read_rows(checkout.root / f"results/tiny/tables/{name}/data_quality.csv") for name in RECIPES)
+    assert (of_one, of_two) == (rows[1:], rows)
+    assert read_rows(checkout.root / "results/tiny/data_quality.csv") == rows[1:]
+
+
+def test_a_mended_conversion_makes_downloaded_weights_anew_and_a_reworded_error_does_not(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "checkout")
+    make_videos(checkout.root / "videos", train=2, validation=1)
+    cached = tmp_path / "torch/hub/checkpoints/resnet18-f37072fd.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save({"conv1.weight": torch.zeros(2), "fc.weight": torch.zeros(3)}, cached)
+    target = ("--", "results/imagenet/resnet18.safetensors")
+    checkout.run(*target, TORCH_HOME=str(tmp_path / "torch"))
+    assert set(load_file(checkout.root / target[1])) == {"conv1.weight"}
+    assert checkout.planned(*target) == []
+    weights = checkout.root / "mml_core/networks/weights.py"
+    text = weights.read_text()
+    reworded = text.replace('f"no ImageNet weights of {backbone}"', 'f"{backbone}: no weights of ImageNet"')
+    weights.write_text(reworded)
+    assert reworded != text and checkout.planned(*target) == []
+    layout = checkout.root / "mml_core/networks/pytorchvideo_layout.py"
+    layout.write_text(layout.read_text() + "\nANOTHER = 1\n")
+    assert checkout.planned(*target) == ["pretrained_weights"]
 
 
 EDITED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def training_process(checkout: Checkout) -> int | None:
         try:
             if folder.name.isdigit() and (folder / "cwd").readlink() == checkout.root:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                if b"workflow/scripts/train_stage.py" in words and b"--document" in words:
+                if any(word.endswith(b"/train_stage.py") for word in words) and b"--document" in words:
                     return int(folder.name)
         except OSError:  # it ended in the meantime
             continue
@@ -111,6 +112,51 @@ def two_gpus(tmp_path: Path) -> Iterator[dict[str, str]]:
     leases.mkdir()
     path = f"{Path(sys.executable).parent}:{program.parent}:{os.environ['PATH']}"
     yield {"PATH": path, "TMPDIR": str(leases)}
+
+
+def test_a_run_that_may_use_no_gpu_trains_and_scores_on_the_processor(
+    _finished: Checkout, tmp_path: Path, two_gpus: dict[str, str]
+) -> None:
+    checkout = _finished.copy(tmp_path / "none")
+    two = RECIPES["two"]
+    checkout.recipe("two", {**two, "stages": {"ce_x": {"networks": {"rgb": RGB}, "seed": 10, "gpus": 2}}})
+    checkout.configure(recipe=["two"])
+    checkout.run("--resources", "gpu=0", "--", TABLE, **two_gpus)
+    assert read_rows(checkout.root / TABLE)
+    logs = [checkout.one("logs/tiny/stages/ce_x-*.log"), checkout.one("logs/tiny/scores/ce_x-*/*.log")]
+    assert "GPU" not in "".join(log.read_text() for log in logs)
+    assert checkout.planned("--resources", "gpu=2", "--", TABLE) == [], "what is there is not made anew on GPUs"
+    checkout.configure(recipe=["two"], device="cuda")
+    assert checkout.planned("--", TABLE) == []
+    weights = checkout.stage("ce_x") / "weights.safetensors"
+    weights.unlink()
+    target = str(weights.relative_to(checkout.root))
+    output = checkout.run("-n", "--resources", "gpu=0", "--", target, expect=1)
+    assert "device: cuda in config/config.yaml needs a GPU, and this run may use none" in output
+
+
+def test_jobs_ask_for_gpus_only_where_they_may_compute_on_them(finished: Checkout) -> None:
+    stages = RECIPES["one"]["stages"]
+    finished.recipe("one", {**RECIPES["one"], "stages": {**stages, "last": {**stages["last"], "gpus": 4, "nodes": 2}}})
+    assert finished.planned() == []
+
+    def asked(*arguments: str) -> tuple[set[str], set[str], set[str], set[str]]:
+        said = finished.run("-n", "-p", "--forceall", *arguments)
+        devices, processes = re.findall(r"--device (\w+)", said), re.findall(r"--processes (\w+)", said)
+        return (
+            set(devices),
+            set(processes),
+            set(re.findall(r"\bgpu=(\d)", said)),
+            set(re.findall(r"\bnodes=(\d)", said)),
+        )
+
+    assert asked() == ({"auto"}, {"1", "4"}, {"1", "4"}, {"1", "2"})
+    assert asked("--resources", "gpu=2") == ({"auto"}, {"1", "2"}, {"1", "2"}, {"1", "2"})
+    assert asked("--resources", "gpu=0") == ({"cpu"}, {"1"}, {"0"}, {"1"})
+    assert finished.planned("--resources", "gpu=0") == []
+    finished.configure(recipe=["one", "two"], device="cpu")
+    assert asked() == ({"cpu"}, {"1"}, set(), {"1"})
+    assert finished.planned() == []
 
 
 def test_two_gpu_stages_at_once_get_two_gpus(_finished: Checkout, tmp_path: Path, two_gpus: dict[str, str]) -> None:

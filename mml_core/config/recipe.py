@@ -145,15 +145,18 @@ def seeded(recipe: RecipeConfig, run: int) -> RecipeConfig:
     return recipe.model_copy(update={"stages": stages})
 
 
-def load_recipe(path: Path) -> RecipeConfig:
-    """Read and validate the recipe at `path`: first what it extends, over it its own keys, then its defaults."""
-    document = _read_extended(path, ())
+def load_recipe(path: Path, shipped: Path | None = None) -> RecipeConfig:
+    """Read and validate the recipe at `path`: first what it extends, over it its own keys, then its defaults.
+
+    What a recipe extends is beside it, or else in the folder `shipped`.
+    """
+    document = _read_extended(path, (), shipped)
     if "name" in document:
         raise InputError("'name' is the name of the file and cannot be set", file=path, hint="remove the key")
     return validate(RecipeConfig, _fill_defaults(document, path) | {"name": path.stem}, path)
 
 
-def _read_extended(path: Path, visited: tuple[Path, ...]) -> dict[str, Any]:
+def _read_extended(path: Path, visited: tuple[Path, ...], shipped: Path | None) -> dict[str, Any]:
     """Return the document at `path` laid over the documents that its `extends` lists, from left to right."""
     if path in visited:
         raise InputError("extends itself: " + " -> ".join(p.name for p in (*visited, path)), file=path)
@@ -163,7 +166,10 @@ def _read_extended(path: Path, visited: tuple[Path, ...]) -> dict[str, Any]:
         raise InputError(f"extends: expected a list of file names, got {names!r}", file=path)
     document: dict[str, Any] = {}
     for name in names:
-        document = merge(document, _read_extended(path.parent / name, (*visited, path)))
+        file = path.parent / name
+        if shipped and not file.exists():
+            file = shipped / name
+        document = merge(document, _read_extended(file, (*visited, path), shipped))
     return merge(document, own)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,40 +18,70 @@ from mml_core.shards.reader import ShardReader
 class Quarantined(NamedTuple):
     """A row of the table, and its columns."""
 
+    dataset: str
     split: str
     video_id: str
     path: str
+    modality: str  # that lacks it; those derived from decoded frames where these are there; empty: no file
     reason: str
 
 
-def write_quality_table(plan: DataPlan, shard_folder: Path, output: Path) -> None:
-    """Write a CSV row for every quarantined video in the rgb shards of `shard_folder`, sorted by split and id.
+def write_quality_table(plan: DataPlan, shards: Path, made: Mapping[str, Sequence[str]], output: Path) -> None:
+    """Write a CSV row for every video that a modality lacks, sorted by split and id.
+
+    Args:
+        plan: the data set.
+        shards: folder with a folder of shards for each modality.
+        made: which splits of which modalities are there; decoded frames are among them.
+        output: the table.
 
     Videos that the annotations list and that are not there, where that is no fault (Kinetics), have rows too; they do
-    not count for the share that may be quarantined. Raises InputError, after writing nothing, where `check_share` does.
+    not count for the share that may be quarantined. Raises InputError, after writing nothing, where too many videos
+    have no decoded frames (`check_share`), and where a shard is missing or of other videos.
     """
-    rows = sorted(_quarantined(plan, shard_folder))
+    frames = plan.config.rgb_name
+    undecoded = _quarantined(plan, shards, frames, made[frames])
     check_share(
-        rows, Counter(video.split for video in plan.annotations.videos), plan.config.limits.max_quarantined_share
+        undecoded, Counter(video.split for video in plan.annotations.videos), plan.config.limits.max_quarantined_share
     )
+    known = {row.video_id for row in undecoded}
+    rows = [*undecoded, *(Quarantined(plan.config.name, *one[:3], "", one.reason) for one in plan.annotations.missing)]
+    for modality in sorted({*made} - {frames}):
+        rows += [row for row in _quarantined(plan, shards, modality, made[modality]) if row.video_id not in known]
+    _write(rows, output)
+
+
+def join_quality_tables(tables: Iterable[Path], output: Path) -> None:
+    """Write the rows of several such tables, each once."""
+    rows: set[Quarantined] = set()
+    for table in tables:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows |= {Quarantined(**row) for row in csv.DictReader(file)}
+    _write(rows, output)
+
+
+def _write(rows: Iterable[Quarantined], output: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Quarantined._fields)
-    writer.writerows(sorted([*rows, *(Quarantined(*video) for video in plan.annotations.missing)]))
+    writer.writerows(sorted(rows))
     write_text(output, text.getvalue())
 
 
-def _quarantined(plan: DataPlan, shard_folder: Path) -> Iterator[Quarantined]:
-    for name, videos in plan.shards.items():
-        paths = {video.video_id: (video.split, video.path) for video in videos}
-        with ShardReader(shard_folder / f"{name}.h5") as shard:
+def _quarantined(plan: DataPlan, shards: Path, modality: str, splits: Sequence[str]) -> list[Quarantined]:
+    """Return the videos of `splits` that the shards of a modality lack."""
+    rows = []
+    for name in plan.shard_names(splits):
+        paths = {video.video_id: (video.split, video.path) for video in plan.shards[name]}
+        with ShardReader(shards / plan.config.modality_key(modality) / f"{name}.h5") as shard:
             if {*shard.videos, *shard.quarantined} != set(paths):
                 raise InputError(
                     "holds other videos than the data set says", file=shard.path, hint="run snakemake again"
                 )
             for video_id, reason in shard.quarantined.items():
                 split, path = paths[video_id]
-                yield Quarantined(split, video_id, path, reason)
+                rows.append(Quarantined(plan.config.name, split, video_id, path, modality, reason))
+    return rows
 
 
 def check_share(rows: Sequence[Quarantined], totals: Mapping[str, int], most: float) -> None:

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.tables import ProtocolConfig, split_members
 from mml_core.plan.claims import Pair, claimed_networks
-from mml_core.plan.stages import DataPlan, Stage, protocol_key, stages_of, table_references, with_ancestors
+from mml_core.plan.stages import (
+    STAGE_SPLITS,
+    DataPlan,
+    Stage,
+    protocol_key,
+    stages_of,
+    table_references,
+    with_ancestors,
+)
 
 #: Name of the table of a recipe's claims.
 CLAIMS = "claims"
@@ -113,6 +121,22 @@ def read_modalities(dataset: str, stages: Mapping[str, Stage]) -> list[str]:
     """Return the names of the modalities of `dataset` that those of `stages` read that are trained on it."""
     documents = [stage.document for stage in stages.values()]
     return sorted({name for document in documents if document.dataset == dataset for name in document.modalities})
+
+
+def made_splits(data: DataPlan, stages: Iterable[Stage], scored: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the splits of which each modality of `data` is made, by name, for training `stages` and score files.
+
+    Frames are decoded of all splits.
+    """
+    read = [(stage.document, stage.document.modalities, STAGE_SPLITS) for stage in stages]
+    for source in scored:
+        document = source.stage.document
+        read.append((document, document.scored_modalities(), (source.file.split,)))
+    made = {data.config.rgb_name: {video.split for video in data.annotations.videos}}
+    for document, modalities, splits in read:
+        for name in modalities if document.dataset == data.config.name else ():
+            made.setdefault(name, set()).update(splits)
+    return {name: sorted(splits) for name, splits in sorted(made.items())}
 
 
 def score_sources(

@@ -58,6 +58,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),
     "ensemble_table": ("mml_core.config.views",),
+    "join_quality": ("mml_core.data.quality",),
     "maps_figure": ("mml_core.config.views",),
     "published_table": ("mml_core.config.views", "mml_core.plan.published"),
     "render_demo": ("mml_core.demo",),

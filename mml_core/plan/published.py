@@ -19,6 +19,7 @@ from mml_core.config.tables import (
 )
 from mml_core.config.views import lacking_views
 from mml_core.errors import InputError
+from mml_core.plan.shipped import config_file
 
 #: Columns that hold a share in percent; every other column says what a row is about.
 METRICS = ("top1", "top5", "map")
@@ -44,9 +45,9 @@ class PublishedRow:
         return replace(self, protocol=self.protocol.model_copy(update={"phase": "middle"}))
 
 
-def published_file(root: Path, name: str) -> Path:
-    """Return the file with the values of the published table `name`, below the project's folder `root`."""
-    return root / "config" / "published" / f"{name}.csv"
+def published_file(root: Path, name: str, shipped: Path | None = None) -> Path:
+    """Return the file with the values of the published table `name`; `root` and `shipped` are those of `plan_run`."""
+    return config_file(root, shipped or root, "published", f"{name}.csv")
 
 
 def read_published(path: Path) -> list[dict[str, str]]:
@@ -87,20 +88,25 @@ def join_models(
 
 
 def published_rows(
-    tables: Mapping[str, PublishedConfig], protocols: Mapping[str, ProtocolConfig], *, file: Path, root: Path
+    tables: Mapping[str, PublishedConfig],
+    protocols: Mapping[str, ProtocolConfig],
+    *,
+    file: Path,
+    root: Path,
+    shipped: Path | None = None,
 ) -> dict[str, list[PublishedRow]]:
     """Return the rows of each of a recipe's published `tables`, with the networks behind them.
 
-    `root` is the project's folder. Raises InputError, naming the recipe's `file` and the key, where a table does not
-    fit its data.
+    `root` and `shipped` are those of `plan_run`. Raises InputError, naming the recipe's `file` and the key, where a
+    table does not fit its data.
     """
     rows = {}
     for name, table in tables.items():
-        data = published_file(root, table.published)
+        data = published_file(root, table.published, shipped)
         try:
             rows[name] = join_models(table, protocols, read_published(data))
         except (KeyError, ValueError) as error:
-            hint = f"compare with {data.relative_to(root)}"
+            hint = f"compare with config/published/{data.name}"
             raise InputError(f"published.{name}: {error}", file=file, hint=hint) from error
     return rows
 

@@ -15,6 +15,7 @@ from mml_core.plan.claims import Pair, check_claims, resolve_claims
 from mml_core.plan.figures import check_figures, check_same_kinds
 from mml_core.plan.outputs import check_outputs
 from mml_core.plan.published import PublishedRow, published_rows
+from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.plan.table_checks import check_tables
 
@@ -32,22 +33,25 @@ class RunPlan:
     claims: Mapping[str, Mapping[str, list[Pair]]]  # recipe with claims -> claim -> comparisons
 
 
-def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> RunPlan:
+def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shipped: Path | None = None) -> RunPlan:
     """Read and check everything that the user wrote: project, data set, annotations, recipes.
 
     Args:
         config: the workflow's configuration, merged from files and the command line.
-        root: the checkout, whose `config` folder has the files of data sets, recipes and published tables. Relative
-            paths in them count from the current folder.
+        root: the folder whose `config` has the files of data sets, recipes and published tables. Relative paths in
+            them count from the current folder.
         check_files: whether the videos must be there, unless all of them are missing (`missing_videos`).
+        shipped: the checkout, whose `config` has those that `root` has not; default: the same.
 
     Raises InputError, naming file, key and a hint, for whatever is wrong.
     """
     project = project_config(config)
-    recipes = {name: load_recipe(root / "config" / "recipes" / f"{name}.yaml") for name in project.recipe}
+    shipped = shipped or root
+    files = {name: config_file(root, shipped, "recipes", f"{name}.yaml") for name in project.recipe}
+    recipes = {name: load_recipe(file, shipped / "config" / "recipes") for name, file in files.items()}
     named = {stage.dataset for recipe in recipes.values() for stage in recipe.stages.values() if stage.dataset}
     all_data = {
-        name: plan_data(root / "config" / "datasets" / f"{name}.yaml", check_files=check_files)
+        name: plan_data(config_file(root, shipped, "datasets", f"{name}.yaml"), check_files=check_files)
         for name in (project.dataset, *sorted(named - {project.dataset}))
     }
     check_same_kinds(recipes)
@@ -55,11 +59,11 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool) -> Run
     data = all_data[project.dataset]
     runs, published, claims = {}, {}, {}
     for name, recipe in recipes.items():
-        file = root / "config" / "recipes" / f"{name}.yaml"
+        file = files[name]
         runs[name] = plan_runs(data, recipe, file, all_data)
         check_tables(all_data, runs[name][0], recipe, file)
         check_figures(all_data, runs[name][0], recipe, file)
-        published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root)
+        published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root, shipped=shipped)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)
             check_claims(claims[name], runs[name][0], file)

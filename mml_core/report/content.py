@@ -109,13 +109,14 @@ def sample_clips(stores: Mapping[str, ModalityStore], combined: Combined) -> lis
 def quality_part(annotations: Annotations, quality: Path) -> Quality:
     """Return the number of videos a split, and the list of unusable ones as the CSV file `quality` has it.
 
-    Where videos that the annotations list are not there, they have a column of their own.
+    A video that any modality lacks is quarantined, and counted once. Where videos that the annotations list are not
+    there, they have a column of their own.
     """
     try:
         listed = pd.read_csv(quality, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as a list of quarantined videos ({error})", file=quality) from error
-    unusable = Counter(listed["split"]) if "split" in listed else Counter()
+    unusable = Counter(listed.drop_duplicates("video_id")["split"])
     splits = Counter(video.split for video in annotations.videos)
     missing = Counter(video.split for video in annotations.missing)
     head = ("Split", "Videos", "Quarantined", "Missing")[: 4 if missing else 3]
@@ -123,6 +124,7 @@ def quality_part(annotations: Annotations, quality: Path) -> Quality:
         (split, str(count), str(unusable[split] - missing[split]), str(missing[split]))[: len(head)]
         for split, count in sorted(splits.items())
     ]
+    listed = listed.drop(columns="dataset", errors="ignore")
     return Quality(
         text_grid(head, rows),
         text_grid(list(listed.columns), listed.head(LISTED_VIDEOS).to_numpy().tolist()),

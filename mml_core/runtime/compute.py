@@ -32,7 +32,7 @@ class Compute:
 def prepare_compute(
     threads: int, device: Literal["auto", "cpu", "cuda"], *, gpus: int = 1, may_fall_back: bool = True
 ) -> Iterator[Compute]:
-    """Lease `gpus` GPUs (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
+    """Lease `gpus` >= 1 GPUs (unless `device` is cpu or there is none), share `threads` out, and yield what to use.
 
     On a GPU all threads but one load clips. On a CPU the networks get the threads, and loading takes place beside
     them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used;

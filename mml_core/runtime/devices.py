@@ -58,8 +58,11 @@ def lease_gpus(count: int, poll_sec: float = 2.0) -> Iterator[list[str]]:
 
     Devices are chosen among those that `CUDA_VISIBLE_DEVICES` already names, or all of the machine where it is not
     set. Where a scheduler gave the job no more than it asked for, they are taken as they are. Yields identifiers, none
-    on a machine without GPUs. Must be entered before CUDA is initialised.
+    on a machine without GPUs. Must be entered before CUDA is initialised. Raises InputError where `count` is none, or
+    more than there are.
     """
+    if count < 1:
+        raise InputError(f"{count} GPUs asked for", hint="`--device cpu` is how a job computes without one")
     assigned = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = gpu_identifiers() if assigned is None else [name for name in assigned.split(",") if name]
     job = next((os.environ[name] for name in _SCHEDULER_JOB_IDS if name in os.environ), None)

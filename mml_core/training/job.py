@@ -188,10 +188,14 @@ def _is_planned(plan: DataPlan, document: StageDocument) -> bool:
 
 def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
     """Refuse to train on a data set of which too many videos are quarantined."""
-    reasons = {video_id: reason for store in stores.values() for video_id, reason in store.quarantined.items()}
+    faults = {video: (name, reason) for name, store in stores.items() for video, reason in store.quarantined.items()}
     for split in STAGE_SPLITS:
         videos = plan.videos(split)
-        rows = [Quarantined(split, v.video_id, v.path, reasons[v.video_id]) for v in videos if v.video_id in reasons]
+        rows = [
+            Quarantined(plan.config.name, split, v.video_id, v.path, *faults[v.video_id])
+            for v in videos
+            if v.video_id in faults
+        ]
         check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
 
 

@@ -6,6 +6,7 @@ that one process trains has `ALONE`, for which nothing here has an effect.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Processes:
         return DistributedDataParallel(
             network,
             device_ids=[torch.cuda.current_device()] if device.type == "cuda" else None,
-            broadcast_buffers=False,
+            **{_SYNC_BUFFERS: False},
             # Parts may not learn in an epoch. And without it torch regroups the gradients after the first step, sums
             # over more than two processes round differently then, and a training that was resumed would differ from
             # one that was not.
@@ -90,6 +91,13 @@ def gradients_kept(model: nn.Module, *, kept: bool) -> Iterator[None]:
     else:
         yield
 
+
+#: What DistributedDataParallel calls the copying of buffers before each step: `broadcast_buffers` before torch 2.13.
+_SYNC_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
 
 #: Of a stage that one process trains.
 ALONE = Processes()

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -97,7 +98,8 @@ def kind_of(process: Process, leader: int, others: dict[int, Process]) -> str | 
 
 def _script(process: Process) -> str | None:
     # not the shell that Snakemake starts, which has it within a longer word
-    return next((Path(word).stem for word in process.command if word.startswith("workflow/scripts/")), None)
+    found = (re.fullmatch(r".*/workflow/scripts/(\w+)\.py", word) for word in process.command)
+    return next((match[1] for match in found if match), None)
 
 
 @dataclass

@@ -1,8 +1,9 @@
-"""List the videos that could not be used; fail where they are more than the data set allows."""
+"""List the videos that modalities lack; fail where more than the data set allows have no decoded frames."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from mml_core.data.quality import write_quality_table
@@ -13,7 +14,8 @@ from mml_core.runtime.cli import run
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
-    parser.add_argument("--shard-folder", type=Path, required=True, help="folder of the shards of decoded frames")
+    parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
+    parser.add_argument("--made", type=json.loads, required=True, help="splits that are made of each modality, as JSON")
     parser.add_argument("--output", type=Path, required=True, help="table, CSV")
     return parser.parse_args()
 
@@ -21,7 +23,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Write the table that the command line names."""
     arguments = _arguments()
-    write_quality_table(read_data_plan(arguments.plan), arguments.shard_folder, arguments.output)
+    write_quality_table(read_data_plan(arguments.plan), arguments.shards, arguments.made, arguments.output)
 
 
 if __name__ == "__main__":
