@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from mml_core.annotations.problems import Kind, Problems
 from mml_core.annotations.types import Annotations, Row
+from mml_core.io.spelling import Spellings, difference
 
 Item = TypeVar("Item")
 
@@ -46,6 +47,7 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
     """
     wanted, kind = ("folder", "folder") if folders else ("file", "regular file")
     real_root = os.path.realpath(root)
+    spellings = Spellings(root)
     for folder, members in _by_folder(rows, lambda row: row.path):
         inside = _is_below(os.path.realpath(root / folder), real_root)
         entries = _scan(root / folder) if inside else {}
@@ -54,9 +56,15 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
             if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
                 problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
             elif entry is None:
-                problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}")
+                problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}{_near(spellings, row.path)}")
             elif not (entry.is_dir() if folders else entry.is_file()):
                 problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no {kind}")
+
+
+def _near(spellings: Spellings, path: str) -> str:
+    """Return what to add where a missing path is there under another spelling."""
+    found = spellings.find(path)
+    return f"; there is {found!r}, which differs in {difference(path, found)}" if found else ""
 
 
 def video_sizes(annotations: Annotations) -> dict[str, int]:

@@ -17,7 +17,7 @@ class Kind(Enum):
 
     MALFORMED = ("malformed entries", "compare with the example in config/datasets/")
     OUTSIDE = (
-        "paths that leave the data folder",
+        "paths that leave the data folder, or that no file can have",
         "write paths relative to `videos`, without '..' and links to outside",
     )
     TWICE = ("videos that occur twice", "keep one entry a video")
