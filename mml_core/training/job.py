@@ -25,7 +25,7 @@ from mml_core.clips import (
 )
 from mml_core.config.base import digest
 from mml_core.config.networks import DOWNLOADED
-from mml_core.data.quality import Quarantined, check_share
+from mml_core.data.quality import Quarantined, check_classes, check_share
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
@@ -187,12 +187,13 @@ def _is_planned(plan: DataPlan, document: StageDocument) -> bool:
 
 
 def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
-    """Refuse to train on a data set of which too many videos are quarantined."""
+    """Refuse to train on a data set of which too many videos are quarantined, or all that show a class."""
     reasons = {video_id: reason for store in stores.values() for video_id, reason in store.quarantined.items()}
     for split in STAGE_SPLITS:
         videos = plan.videos(split)
         rows = [Quarantined(split, v.video_id, v.path, reasons[v.video_id]) for v in videos if v.video_id in reasons]
         check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
+    check_classes(plan, reasons)
 
 
 def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
