@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
@@ -103,6 +104,20 @@ PUBLISHED = sorted({name for recipe in RECIPES.values() for name in recipe.publi
 SUBMISSIONS = {
     name: key for key, recipe in RECIPES.items() for name in recipe.submissions
 }
+
+
+def tell_passed_over():
+    """Say which files in the folders of classes are not taken for videos."""
+    for name, data in DATASETS.items():
+        if data.annotations.passed_over:
+            logger.warning(
+                f"data set {name}: files whose endings are none of annotations.extensions are left out: "
+                f"{data.annotations.passed_over}"
+            )
+
+
+if workflow.is_main_process:
+    tell_passed_over()
 
 
 def require_videos():

@@ -43,11 +43,14 @@ def plain_path(text: str) -> str:
 def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders: bool = False) -> None:
     """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link.
 
+    And each whose file is that of a row in another split, through a link to it or another name of the same file.
+
     folders: whether the videos are folders of frames, not files; what is in them is left to the decoder.
     """
     wanted, kind = ("folder", "folder") if folders else ("file", "regular file")
     real_root = os.path.realpath(root)
     spellings = Spellings(root)
+    first: dict[tuple[int, int], Row] = {}
     for folder, members in _by_folder(rows, lambda row: row.path):
         inside = _is_below(os.path.realpath(root / folder), real_root)
         entries = _scan(root / folder) if inside else {}
@@ -59,6 +62,17 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
                 problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}{_near(spellings, row.path)}")
             elif not (entry.is_dir() if folders else entry.is_file()):
                 problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no {kind}")
+            else:
+                _check_linked(entry, row, first, problems)
+
+
+def _check_linked(entry: os.DirEntry[str], row: Row, first: dict[tuple[int, int], Row], problems: Problems) -> None:
+    """Add `row` to `problems` where one of another split has its file; `first` has the first row of each file."""
+    file = entry.stat()
+    other = first.setdefault((file.st_dev, file.st_ino), row)
+    if other.split != row.split:
+        both = f"{row.split} here, {other.split} there"
+        problems.add(Kind.LINKED, row.place, f"{row.path!r} ({both}) is the file {other.path!r}, at {other.place}")
 
 
 def _near(spellings: Spellings, path: str) -> str:
