@@ -57,6 +57,14 @@ from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.stages import STAGE_SPLITS, protocol_key
 
+# Snakemake takes what stands in braces for a wildcard, also in the paths of environments (conda:), which lie in the
+# checkout.
+if {"{", "}"} & set(str(workflow.basedir)):
+    raise WorkflowError(
+        f"{workflow.basedir}: the workflow cannot run in a folder whose path has braces, since Snakemake takes them for "
+        "wildcards.\n  Hint: rename the folder"
+    )
+
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
 # some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.
 # Threads that wait for each other sleep: spinning, as OpenMP lets them by default, they take the processor from whatever

@@ -6,6 +6,8 @@ options have the form NAME=VALUE; a word after them that has not is a target, an
 
 Of an option that is given twice, as `--config dataset=a --config recipe=b`, Snakemake drops the first one's values
 without a word. They are handed over as one list.
+
+Jobs find the environment's interpreter, also where its command was called by its path and nothing was activated.
 """
 
 from __future__ import annotations
@@ -95,9 +97,20 @@ def targets_last(words: Sequence[str]) -> list[str]:
     return [*options, "--", *targets] if targets else options
 
 
+def path_with_interpreter(path: str | None) -> str:
+    """Return the search path `path` with the folder of this interpreter in front.
+
+    Jobs call `python`. So they find this environment's although nobody activated it; environments that Snakemake enters
+    for a job (conda, containers) put theirs before it, and jobs on other machines have paths of their own.
+    """
+    own = os.path.dirname(sys.executable)  # noqa: PTH120 - that of the link in an environment, not of its target
+    return own if not path else path if path.split(os.pathsep)[0] == own else f"{own}{os.pathsep}{path}"
+
+
 def main() -> None:
     """Become Snakemake."""
     arguments = targets_last(whole_lists(sys.argv[1:]))
+    os.environ["PATH"] = path_with_interpreter(os.environ.get("PATH"))
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])  # noqa: S606 - no shell on purpose
 
 
