@@ -128,6 +128,8 @@ def test_keys_are_named_as_and_where_they_are_written(tmp_path: Path, change: tu
         (("columns: {path: file}", "colums: {path: file}"), "annotations.colums: unknown key; did you mean 'columns'"),
         (("manifest: list.csv", "manifest: 3"), "annotations.manifest: Input"),
         (("videos: .", "video: ."), "annotations.videos: Field required"),
+        (("format: manifest, ", ""), r"\n  - annotations\.format: Field required"),
+        (("format: manifest", "format: csv"), r"annotations\.format: 'csv' is none of 'folders', 'manifest', "),
         (("splits: {a: train}", "splits: {a: training}"), "annotations.splits.a: Input"),
     ],
 )

@@ -190,8 +190,14 @@ def _explain(
     document: Mapping[str, Any],
     written: Callable[[Sequence[str]], str],
 ) -> str:
-    key = written(_keys(item, document, frozenset(_found(schema, "propertyName")))) or "(top)"
-    message = str(item["msg"])
+    keys, message = _keys(item, document, frozenset(_found(schema, "propertyName"))), str(item["msg"])
+    if item["type"].startswith("union_tag"):  # the value that decides which keys a block has is not there, or unknown
+        keys.append(item["ctx"]["discriminator"].strip("'"))
+        tag = item["ctx"].get("tag")
+        return f"{written(keys)}: " + (
+            f"{tag!r} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
+        )
+    key = written(keys) or "(top)"
     if item["type"] == "extra_forbidden":
         known = {name for block in _found(schema, "properties") for name in block}
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
