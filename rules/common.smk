@@ -16,6 +16,7 @@ from snakemake.logging import logger
 from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
 from mml_core.errors import InputError
+from mml_core.io.spelling import other_spelling
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
 from mml_core.plan.data_file import plan_digest, write_data_plan
 from mml_core.plan.figures import (
@@ -133,7 +134,8 @@ def require_videos():
     for name, data in DATASETS.items():
         if folder := missing_videos(data.config):
             raise WorkflowError(
-                f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
+                f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only"
+                f"{other_spelling(folder)}.\n"
                 f"  Hint: put the videos there, or correct annotations.videos in config/datasets/{name}.yaml"
             )
 

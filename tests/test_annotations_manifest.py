@@ -215,8 +215,8 @@ def test_a_manifest_under_another_spelling_is_named(tmp_path: Path) -> None:
     config = dataset(tmp_path)
     (tmp_path / "list.csv").rename(tmp_path / "List.CSV")
     message = complaint(config)
-    assert f"list.csv: annotations.manifest: there is no such file, but '{tmp_path}/List.CSV'" in message
-    assert "they differ in case" in message
+    assert f"list.csv: annotations.manifest: there is no such file; there is '{tmp_path}/List.CSV'" in message
+    assert "which differs in case" in message
 
 
 @pytest.mark.parametrize("blank", [",,", " , ,", ",,,,,", ","])

@@ -222,6 +222,15 @@ def test_missing_videos_are_told_before_anything_runs(finished: Checkout) -> Non
     assert "Traceback" not in output
 
 
+def test_a_folder_of_videos_under_another_spelling_is_named(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "checkout")
+    make_videos(checkout.root / "videos", train=2, validation=1)
+    checkout.dataset({**DATASET, "annotations": {**DATASET["annotations"], "videos": "Videos"}})
+    output = checkout.run("results/data_quality.csv", expect=1)
+    assert "Videos: the folder of the videos is not there" in output
+    assert "there is 'videos', which differs in case" in output
+
+
 def test_files_that_are_passed_over_are_told(tmp_path: Path) -> None:
     """A folder of videos with another ending was left out in silence."""
     checkout = Checkout.create(tmp_path / "checkout")

@@ -29,7 +29,7 @@ from mml_core.config.annotations import (
 from mml_core.config.base import Strict
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
-from mml_core.io.spelling import difference, other_spelling
+from mml_core.io.spelling import other_spelling
 
 
 def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
@@ -74,6 +74,5 @@ def _check_given(annotations: Strict) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"is no file (annotations.{key})", file=path)
         if key != "videos" and not path.exists() and (found := other_spelling(path)):
-            about = f"annotations.{key}: there is no such file, but {str(found)!r}"
-            hint = f"they differ in {difference(str(path), str(found))}: correct annotations.{key}, or rename the file"
-            raise InputError(about, file=path, hint=hint)
+            hint = f"correct annotations.{key}, or rename the file"
+            raise InputError(f"annotations.{key}: there is no such file{found}", file=path, hint=hint)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mml_core.annotations.problems import Kind, Problems
 from mml_core.annotations.types import Annotations, Row
-from mml_core.io.spelling import Spellings, difference
+from mml_core.io.spelling import Spellings, told
 
 Item = TypeVar("Item")
 
@@ -59,7 +59,11 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
             if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
                 problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
             elif entry is None:
-                problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}{_near(spellings, row.path)}")
+                problems.add(
+                    Kind.MISSING,
+                    row.place,
+                    f"no {wanted} {row.path!r} in {root}{told(row.path, spellings.find(row.path))}",
+                )
             elif not (entry.is_dir() if folders else entry.is_file()):
                 problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no {kind}")
             else:
@@ -73,12 +77,6 @@ def _check_linked(entry: os.DirEntry[str], row: Row, first: dict[tuple[int, int]
     if other.split != row.split:
         both = f"{row.split} here, {other.split} there"
         problems.add(Kind.LINKED, row.place, f"{row.path!r} ({both}) is the file {other.path!r}, at {other.place}")
-
-
-def _near(spellings: Spellings, path: str) -> str:
-    """Return what to add where a missing path is there under another spelling."""
-    found = spellings.find(path)
-    return f"; there is {found!r}, which differs in {difference(path, found)}" if found else ""
 
 
 def video_sizes(annotations: Annotations) -> dict[str, int]:

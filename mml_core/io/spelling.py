@@ -29,19 +29,20 @@ _DIFFERENCES: dict[str, Callable[[str], str]] = {
 }
 
 
-def difference(written: str, found: str) -> str:
-    """Return in words what two spellings of a path differ in."""
-    return " and ".join(
-        name
-        for name in _DIFFERENCES
-        if _plain(written, but_for=name) != _plain(found, but_for=name)  # it alone keeps them apart
-    )
-
-
 def _plain(path: str, but_for: str = "") -> str:
     for name, step in _DIFFERENCES.items():
         path = path if name == but_for else step(path)
     return path
+
+
+def told(written: str, found: str | None) -> str:
+    """Return what to add to an error about a path where it was `found` under another spelling: what they differ in."""
+    differences = " and ".join(
+        name
+        for name in _DIFFERENCES
+        if found and _plain(written, but_for=name) != _plain(found, but_for=name)  # it alone keeps them apart
+    )
+    return f"; there is {found!r}, which differs in {differences}" if found else ""
 
 
 class Spellings:
@@ -75,9 +76,9 @@ class Spellings:
         return self._names[folder]
 
 
-def other_spelling(path: Path) -> Path | None:
-    """Return the one file or folder that `path`, which is not there, may stand for under another spelling."""
+def other_spelling(path: Path) -> str:
+    """Return what to add to an error about `path`, which is not there, where it is under another spelling."""
     text = _slashes(os.fspath(path))
     root = Path("/") if text.startswith("/") else Path()
     found = Spellings(root).find(text.removeprefix("/")) if ".." not in path.parts else None
-    return root / found if found else None
+    return told(str(path), str(root / found)) if found else ""
