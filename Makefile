@@ -8,8 +8,11 @@
 VENV ?= .venv
 PYTHON ?= python3
 CORES ?= all
+$(if $(word 2,$(VENV)),$(error VENV=$(VENV): make takes a path with blanks for several; name one without))
 INSTALLED := $(VENV)/.installed
-BIN := $(abspath $(VENV))/bin
+BIN := $(VENV)/bin
+# with the environment's programs first; a shell, and not make, says where this folder is, whatever it is called
+IN_VENV = PATH="$$(cd "$(BIN)" && pwd):$$PATH"
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -18,15 +21,15 @@ SHELL := bash
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}; use make PYTHON=…")'
 	@echo "== installing into $(VENV): some gigabytes and a few minutes, once"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@# once more by itself, so that its command `snakemake` is the one that stays (mml_core/runtime/command.py)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $@
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch "$@"
 
 demo: $(INSTALLED)
 	@echo "== running both pipelines of the paper on the embedded data set; logs are in logs/"
-	PATH="$(BIN):$$PATH" snakemake --cores $(CORES) \
+	$(IN_VENV) snakemake --cores $(CORES) \
 	    --config dataset=demo recipe='[mml_single_demo, mml_ensemble_demo]' device=auto \
 	    -- results/ensemble_table.csv results/data_quality.csv results/report.html
 	@echo; cat results/ensemble_table.md
@@ -34,19 +37,19 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@echo "== running the tests"
-	PATH="$(BIN):$$PATH" python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(IN_VENV) python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 stress: $(INSTALLED)
 	@echo "== running the tests of faults and scale in full; seeds and counts are printed"
-	PATH="$(BIN):$$PATH" python -m pytest --stress -m stress -s -v --timeout 7200 $(PYTEST)
+	$(IN_VENV) python -m pytest --stress -m stress -s -v --timeout 7200 $(PYTEST)
 
 lint: $(INSTALLED)
-	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(BIN)/snakefmt --check Snakefile rules
-	PATH="$(BIN):$$PATH" snakemake --lint
+	"$(BIN)/ruff" format --check . && "$(BIN)/ruff" check .
+	"$(BIN)/snakefmt" --check Snakefile rules
+	$(IN_VENV) snakemake --lint
 
 docs: $(INSTALLED)
-	$(BIN)/python -m mml_core.config.document
+	"$(BIN)/python" -m mml_core.config.document
 
 clean:
 	rm -rf results logs benchmarks/*.tsv .snakemake .pytest_cache .ruff_cache .hypothesis

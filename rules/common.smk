@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 #: The checkout, also where another workflow includes this one; jobs run in the folder that snakemake was started in.
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parent
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
 from mml_core.errors import InputError
+from mml_core.io.spelling import other_spelling
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
 from mml_core.plan.data_file import plan_digest, write_data_plan
 from mml_core.plan.figures import (
@@ -64,6 +66,14 @@ from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import STAGE_SPLITS, protocol_key
+
+# Snakemake takes what stands in braces for a wildcard, also in the paths of environments (conda:), which lie in the
+# checkout.
+if {"{", "}"} & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: the workflow cannot run in a folder whose path has braces, since Snakemake takes them for "
+        "wildcards.\n  Hint: rename the folder"
+    )
 
 # Scripts import mml_core from this checkout, also in environments that Snakemake makes itself. HDF5 takes no locks, which
 # some network file systems lack: shards are written once, under a name of their own, and renamed when they are whole.
@@ -112,12 +122,27 @@ SUBMISSIONS = {
 }
 
 
+def tell_passed_over():
+    """Say which files in the folders of classes are not taken for videos."""
+    for name, data in DATASETS.items():
+        if data.annotations.passed_over:
+            logger.warning(
+                f"data set {name}: files whose endings are none of annotations.extensions are left out: "
+                f"{data.annotations.passed_over}"
+            )
+
+
+if workflow.is_main_process:
+    tell_passed_over()
+
+
 def require_videos():
     """Stop where the folder of a data set's videos is missing."""
     for name, data in DATASETS.items():
         if folder := missing_videos(data.config):
             raise WorkflowError(
-                f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only.\n"
+                f"{folder}: the folder of the videos is not there, so that this run can be planned (-n) only"
+                f"{other_spelling(folder)}.\n"
                 f"  Hint: put the videos there, or correct annotations.videos in config/datasets/{name}.yaml"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_links_are_followed_inside_only_and_broken_ones_are_missing(tmp_path: Pa
     root = tmp_path / "videos"
     put(root, "up/1.mp4", "down/2.mp4", "down/3.mp4")
     put(tmp_path, "outside.mp4")
-    (root / "up/link.mp4").symlink_to("../down/2.mp4")
+    (root / "up/link.mp4").symlink_to("../down/3.mp4")  # both are drawn for validation
     assert len(load(root).videos) == 4
     (root / "up/link.mp4").unlink()
     (root / "up/link.mp4").symlink_to(tmp_path / "outside.mp4")
@@ -111,6 +112,72 @@ def test_links_are_followed_inside_only_and_broken_ones_are_missing(tmp_path: Pa
     (root / "up/link.mp4").symlink_to("absent.mp4")
     with pytest.raises(InputError, match=r"1 missing videos[\s\S]*'up/link.mp4'"):
         load(root)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_between_splits_is_a_leak(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    put(tmp_path, "train/up/1.mp4", "val/up/2.mp4", "test/9.mp4")
+    link(tmp_path / "train/up/1.mp4", tmp_path / "train/up/again.mp4")
+    splits = {**SPLITS, "test": "test"}
+    assert len(load(tmp_path, splits=splits).videos) == 4, "no leak within a split"
+    link(tmp_path / "train/up/1.mp4", tmp_path / "val/up/other name.mp4")
+    link(tmp_path / "val/up/2.mp4", tmp_path / "test/0.mp4")
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, splits=splits)
+    message = str(caught.value)
+    assert "2 files that two splits share through links" in message
+    assert "'val/up/other name.mp4' (validation here, train there) is the file 'train/up/1.mp4', at" in message
+    assert "'test/0.mp4' (test here, validation there) is the file 'val/up/2.mp4'" in message
+    assert len(load(tmp_path, splits=splits, check_files=False).videos) == 6
+
+
+def test_a_linked_class_folder_is_a_leak(tmp_path: Path) -> None:
+    put(tmp_path, "train/up/1.mp4", "train/up/2.mp4")
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/up").symlink_to("../train/up")
+    with pytest.raises(InputError, match="2 files that two splits share"):
+        load(tmp_path, splits=SPLITS)
+
+
+@pytest.mark.parametrize(
+    "name", ["1.MTS", "1.m2ts", "1.3gp", "1.ts", "1.flv", "1.mpg", "1.wmv", "1.ogv", "1.VOB", "1.mxf", "1.dv", "1.MOD"]
+)
+def test_videos_of_cameras_are_taken(tmp_path: Path, name: str) -> None:
+    put(tmp_path, f"train/up/{name}", "val/up/2.mp4")
+    annotations = load(tmp_path, splits=SPLITS)
+    assert [video.path for video in annotations.videos] == [f"train/up/{name}", "val/up/2.mp4"]
+    assert annotations.passed_over == ""
+
+
+def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, "train/up/1.mp4", "train/up/a.AVI2", "train/up/b.avi2", "val/up/2", "val/up/.hidden", "val/notes.txt")
+    annotations = load(tmp_path, splits=SPLITS)
+    assert annotations.passed_over == "2 .avi2, 1 .txt, 1 without an ending"
+    put(tmp_path, *(f"train/up/1.x{number}" for number in range(10)))
+    assert load(tmp_path, splits=SPLITS).passed_over.endswith(", 5 others")
+    (tmp_path / "train/up/1.mp4").rename(tmp_path / "train/up/1.raw")
+    with pytest.raises(InputError, match=r"no video is in the train split; passed over: 2 \.avi2, .*others"):
+        load(tmp_path, splits=SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("Walk", "walk", "'Walk' (2 videos) and 'walk' (1)"),
+        ("open door", "open\u00a0door", "'open door' (2 videos) and 'open\\xa0door' (1)"),
+        ("open door", "open  door", "'open  door' (1 videos) and 'open door' (2)"),
+        ("up", "up\u200b", "'up' (2 videos) and 'up\\u200b' (1)"),
+        ("\ufeffup", "up", "'up' (1 videos) and '\\ufeffup' (2)"),
+        ("\u00e9", "e\u0301", "'e\\u0301' (1 videos) and '\\xe9' (2)"),
+        ("STRASSE", "straße", "'STRASSE' (2 videos) and 'straße' (1)"),
+    ],
+)
+def test_classes_that_look_alike_are_refused(tmp_path: Path, one: str, other: str, shown: str) -> None:
+    put(tmp_path, f"{one}/1.mp4", f"{one}/2.mp4", f"{other}/3.mp4", "else/4.mp4", "el se/5.mp4", "else_/6.mp4")
+    with pytest.raises(InputError) as caught:
+        load(tmp_path)
+    assert "1 classes whose names look alike" in str(caught.value)
+    assert f"{tmp_path}: {shown}" in str(caught.value)
 
 
 def test_names_that_are_no_text_are_refused_and_line_ends_are_not(tmp_path: Path) -> None:

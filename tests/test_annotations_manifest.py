@@ -113,7 +113,8 @@ def test_excluded_labels(tmp_path: Path) -> None:
         ("a/../../x.mp4,up,train", "holds '..'"),
         ("/etc/x.mp4,up,train", "line 5: '/etc/x.mp4' is absolute"),
         ("a\0b.mp4,up,train", "line 5: 'a\\x00b.mp4' holds a NUL character"),
-        (",up,train", "line 5: the path is empty"),
+        (",up,train", "1 malformed entries"),
+        ("  ,up,train", "line 5: column 'path', the path, is empty"),
         ("a/1.mp4,up,train", "line 5: 'a/1.mp4' (train) is also at"),
         ("a/./1.mp4,up,train", "1 videos that occur twice"),
         ("a/1.mp4,up,validation", "'a/1.mp4' (validation here, train there) is also at"),
@@ -185,6 +186,47 @@ def test_files_are_looked_for_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "videos/b/3.mp4").unlink()
     (tmp_path / "videos/b/3.mp4").mkdir()
     assert "is no regular file" in complaint(config, check_files=True)
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "differs"),
+    [
+        ("sub/4.MP4", "sub/4.mp4", "case"),
+        ("Sub/4.mp4", "sub/4.mp4", "case"),
+        ("sub/4.mp4", "sub\\4.mp4", "backslashes"),
+        ("4.mp4", "4.mp4 ", "blanks at its ends"),
+        ("4.mp4", " 4.mp4", "blanks at its ends"),
+        ("e\u0301.mp4", "\u00e9.mp4", "Unicode normalisation"),
+        ("\u00c9.mp4", "e\u0301.mp4", "Unicode normalisation and case"),
+    ],
+)
+def test_a_file_under_another_spelling_is_named(tmp_path: Path, there: str, written: str, differs: str) -> None:
+    put(tmp_path, "a/1.mp4", "a/2.mp4", "b/3.mp4", there)
+    message = complaint(dataset(tmp_path, f"{GOOD}{written},up,train\n"), check_files=True)
+    assert (
+        f"line 5: no file {written!r} in {tmp_path / 'videos'}; there is {there!r}, which differs in {differs}"
+        in message
+    )
+    put(tmp_path, there.swapcase())  # either of two may have been meant
+    assert "there is" not in complaint(dataset(tmp_path, f"{GOOD}{written},up,train\n"), check_files=True)
+
+
+def test_a_manifest_under_another_spelling_is_named(tmp_path: Path) -> None:
+    config = dataset(tmp_path)
+    (tmp_path / "list.csv").rename(tmp_path / "List.CSV")
+    message = complaint(config)
+    assert f"list.csv: annotations.manifest: there is no such file; there is '{tmp_path}/List.CSV'" in message
+    assert "which differs in case" in message
+
+
+@pytest.mark.parametrize("blank", [",,", " , ,", ",,,,,", ","])
+def test_rows_of_commas_alone_are_skipped(tmp_path: Path, blank: str) -> None:
+    """Spreadsheets write them; they were called paths that leave the data folder, and unknown splits."""
+    first = load_annotations(dataset(tmp_path), check_files=False)
+    assert load_annotations(dataset(tmp_path, f"{GOOD}{blank}\n{blank}\n"), check_files=False) == first
+    assert "list.csv, line 7: 'x.mp4' has no label" in complaint(
+        dataset(tmp_path, f"{GOOD}{blank}\n{blank}\nx.mp4,,train\n")
+    )
 
 
 def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:

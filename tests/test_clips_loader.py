@@ -54,6 +54,21 @@ def test_batches_do_not_depend_on_the_number_of_workers(training: TrainingClips,
     assert_same(list(evaluation_loader(evaluation, 8, 0)), list(evaluation_loader(evaluation, 8, 2)))
 
 
+def run_with_mounts(mounts: str, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in a mount namespace of its own, after the shell's command `mounts`."""
+    setting = f'{mounts} && exec "$@"'
+    command = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", setting, "sh"]
+    if sys.platform != "linux" or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("cannot mount anything here")
+    return subprocess.run(
+        [*command, sys.executable, "-c", program, *arguments],
+        cwd=Path(__file__).parent,
+        timeout=100,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_batches_travel_where_there_is_hardly_any_shared_memory(tmp_path: Path) -> None:
     """Containers have 64 MiB; workers used to fail there."""
     program = (
@@ -69,18 +84,43 @@ def test_batches_travel_where_there_is_hardly_any_shared_memory(tmp_path: Path) 
         "assert sum(values.nbytes for values in there[0].inputs.values()) > 4 << 20\n"
         "print('the same')\n"
     )
-    little = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"'
-    command = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", little, "sh"]
-    if sys.platform != "linux" or subprocess.run([*command, "true"], capture_output=True).returncode:
-        pytest.skip("cannot mount a small /dev/shm here")
-    ended = subprocess.run(
-        [*command, sys.executable, "-c", program],
-        cwd=Path(__file__).parent,
-        timeout=100,
-        capture_output=True,
-        text=True,
-    )
+    ended = run_with_mounts("mount -t tmpfs -o size=1m tmpfs /dev/shm", program)
     assert ended.stdout.strip() == "the same", ended.stderr
+
+
+#: A folder /dev without any shm, but with what programs cannot do without.
+NO_SHARED_MEMORY = (
+    "mount --rbind /dev /mnt && mount -t tmpfs tmpfs /dev && touch /dev/null /dev/urandom "
+    "&& mount --bind /mnt/null /dev/null && mount --bind /mnt/urandom /dev/urandom"
+)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "cause"),
+    [
+        ("mount -t tmpfs -o ro tmpfs /dev/shm", "Read-only file system"),
+        (NO_SHARED_MEMORY, "No such file or directory"),
+    ],
+)
+def test_without_shared_memory_its_place_cause_and_remedy_are_told(mounts: str, cause: str) -> None:
+    """Some containers have none, or a read-only one; it was a traceback, or a hint to choose another folder."""
+    program = (
+        "import sys; sys.path.append('helpers')\n"
+        "from test_clips_loader import *\n"
+        "from mml_core.runtime.cli import run\n"
+        "from mml_core.runtime.compute import prepare_compute\n"
+        "clips = EvaluationClips(STORES, SAMPLES, CLIP, ProtocolConfig(), class_count=3, multi_label=False)\n"
+        "def count():\n"
+        "    with prepare_compute(int(sys.argv[1]), 'cpu') as compute:\n"
+        "        print(len(list(evaluation_loader(clips, 100, compute.workers))))\n"
+        "run(count)\n"
+    )
+    ended = run_with_mounts(mounts, program, "2")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: /dev/shm: processes cannot share memory ({cause})")
+    assert "Hint: in a container, mount it" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert run_with_mounts(mounts, program, "1").stdout.strip() == "1", "one process needs none"
 
 
 def test_a_long_name_of_the_folder_for_temporary_files_does_not_hang(tmp_path: Path) -> None:

@@ -116,6 +116,72 @@ def test_faults_of_recipes_are_named(tmp_path: Path, change: tuple[str, str], co
         load_recipe(write(tmp_path, RECIPE.replace(*change)))
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("defaults: {", "defaults: {stage: {epoch: 3}, "), r"\n  - defaults\.stage\.epoch: unknown key"),
+        (("network: {", "network: {bakbone: x, "), r"\n  - defaults\.network\.bakbone: unknown key"),
+        (("epochs: 7", "epochs: 0"), r"\n  - stages\.ce\.epochs \(in \S*base\.yaml\): .* \(got 0\)"),
+        (("clip: {", "clip: {frame: 3, "), r"\n  - stages\.ml\.clip\.frame: unknown key"),
+    ],
+)
+def test_keys_are_named_as_and_where_they_are_written(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
+    """Not as they are where defaults and other files were filled in, once for every stage."""
+    own = (
+        "extends: [base.yaml]\ndefaults: {network: {dropout: 0.1}}\nstages:\n"
+        "  ml: {clip: {crop_px: 64}, networks: {rgb: {modality: rgb, init: ce.rgb}}}\n"
+    )
+    write(tmp_path, RECIPE.replace("ce: {", "ce: {epochs: 7, ").replace(*change), "base.yaml")
+    with pytest.raises(InputError, match=complaint) as caught:
+        load_recipe(write(tmp_path, own.replace(*change)))
+    assert "1 fault(s)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("columns: {path: file}", "columns: {paths: file}"), "annotations.columns.paths: unknown key"),
+        (("columns: {path: file}", "colums: {path: file}"), "annotations.colums: unknown key; did you mean 'columns'"),
+        (("manifest: list.csv", "manifest: 3"), "annotations.manifest: Input"),
+        (("videos: .", "video: ."), "annotations.videos: Field required"),
+        (("format: manifest, ", ""), r"\n  - annotations\.format: Field required"),
+        (("format: manifest", "format: csv"), r"annotations\.format: 'csv' is none of 'folders', 'manifest', "),
+        (("splits: {a: train}", "splits: {a: training}"), "annotations.splits.a: Input"),
+    ],
+)
+def test_a_format_that_is_called_like_a_key_is_no_key(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
+    """Those of manifests were all told as faults of `annotations.manifest`, which is another key."""
+    text = "annotations: {format: manifest, manifest: list.csv, videos: ., columns: {path: file}, splits: {a: train}}\n"
+    with pytest.raises(InputError, match=complaint):
+        load_dataset(write(tmp_path, text.replace(*change), "own.yaml"))
+
+
+def test_paths_from_the_home_folder_and_variables_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = write(tmp_path, "annotations: {format: folders, videos: ~/videos}", "own.yaml")
+    assert load_dataset(path).annotations.videos == tmp_path / "videos"
+    path.write_text("annotations: {format: folders, videos: '~nobody of this name/videos'}")
+    assert load_dataset(path).annotations.videos == Path("~nobody of this name/videos")
+    for variable in ("$HOME", "${HOME}"):
+        path.write_text(f"annotations: {{format: folders, videos: '{variable}/videos'}}")
+        with pytest.raises(InputError, match=r"annotations\.videos: .*HOME\}? is not replaced here: .*begin it with ~"):
+            load_dataset(path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "$HOME/videos").mkdir(parents=True)
+    path.write_text("annotations: {format: folders, videos: $HOME/videos}")
+    assert load_dataset(path).annotations.videos == Path("$HOME/videos")
+
+
+def test_weights_from_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network = load_recipe(write(tmp_path, RECIPE.replace("random", "~/a.pth"))).stages["ce"].networks["rgb"]
+    assert network.init == f"{tmp_path}/a.pth"
+    network = load_recipe(write(tmp_path, RECIPE.replace("random", "./a.pth"))).stages["ce"].networks["rgb"]
+    assert network.init == "./a.pth"
+    with pytest.raises(InputError, match=r"stages\.ce\.networks\.rgb\.init: .*\$W is not replaced here"):
+        load_recipe(write(tmp_path, RECIPE.replace("random", "data/$W/a.pth")))
+
+
 def test_extended_recipes_are_laid_over_each_other(tmp_path: Path) -> None:
     write(tmp_path, RECIPE, "base.yaml")
     write(tmp_path, "defaults: {stage: {epochs: 7, batch_size: 2}, network: {dropout: 0.1}}", "scale.yaml")

@@ -208,7 +208,7 @@ def test_files_that_are_no_text_or_far_too_long(tmp_path: Path) -> None:
         (
             "config/datasets/tiny.yaml",
             "annotations: {format: manifest}",
-            "annotations.manifest.manifest: Field required",
+            "annotations.manifest: Field required",
         ),
     ],
 )

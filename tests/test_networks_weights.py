@@ -58,6 +58,19 @@ def test_state_dict_as_torchvision_saves_it(tmp_path: Path) -> None:
     assert torch.equal(other.conv1.weight, network.conv1.weight)
 
 
+def test_nothing_unsafe_is_advised(tmp_path: Path) -> None:
+    """Torch's own words are how to load such a file all the same, with `weights_only=False`."""
+    path = tmp_path / "w.pth"
+    torch.save({"layer": torch.nn.Linear(2, 2)}, path)
+    contents = [b"<html>Access denied</html>", b"\x80\x02}q\x00(X\x01", path.read_bytes()]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"w\.pth: cannot be read as weights \(\w+: ") as caught:
+            read_weight_file(path)
+        for word in ("weights_only", "Weights only", "trust", "\x1b", "torch.load"):
+            assert word not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pyth"])
 @pytest.mark.parametrize("keep", [0, 5, 0.5, 0.95])
 def test_damaged_file(tmp_path: Path, name: str, keep: float) -> None:

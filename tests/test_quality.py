@@ -15,7 +15,7 @@ from video_files import numbered_frames, write_video
 
 from mml_core.annotations import MissingVideo, assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
-from mml_core.data.quality import Quarantined, check_share, join_quality_tables, write_quality_table
+from mml_core.data.quality import Quarantined, check_classes, check_share, join_quality_tables, write_quality_table
 from mml_core.errors import InputError
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.plan.data_file import plan_digest
@@ -170,6 +170,48 @@ def test_a_single_video_of_a_small_split_stops_nothing_unless_none_may() -> None
         check_share(rows(2), {"train": 10}, 0.02)
     with pytest.raises(InputError, match="1 of 10"):
         check_share(rows(1), {"train": 10}, 0.0)
+
+
+def planned(folder: Path, rows: str, *, multi_label: bool = False) -> DataPlan:
+    (folder / "list.csv").write_text(f"path,label,split\n{rows}")
+    annotations = {"format": "manifest", "manifest": folder / "list.csv", "videos": folder}
+    dataset = DatasetConfig.model_validate({"name": "own", "annotations": annotations, "multi_label": multi_label})
+    return DataPlan(dataset, load_annotations(dataset, check_files=False))
+
+
+def test_a_class_that_loses_all_training_videos_is_named(tmp_path: Path) -> None:
+    """Its share of the videos may be small; it was trained without a word, on the other classes only."""
+    plan = planned(tmp_path, "1,a,train\n2,a,train\n3,b,train\n4,b,train\n5,b,validation\n6,c,train\n")
+    check_classes(plan, {})
+    check_classes(plan, {"1": "empty file", "3": "empty file", "5": "empty file"})
+    with pytest.raises(InputError) as caught:
+        check_classes(plan, {"3": "empty file", "4": "no video", "1": "x", "6": "y"})
+    message = str(caught.value)
+    assert "2 class(es) without a training video that can be used, in data set 'own'" in message
+    assert [line.strip() for line in message.splitlines() if line.startswith("  -")] == [
+        "- class 'b', 3: empty file",
+        "- class 'b', 4: no video",
+        "- class 'c', 6: y",
+    ]
+
+
+def test_of_several_labels_each_needs_a_training_video(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "1,a;b,train\n2,a,train\n3,,train\n", multi_label=True)
+    check_classes(plan, {"2": "x", "3": "x"})
+    with pytest.raises(InputError, match="class 'b', 1: x") as caught:
+        check_classes(plan, {"1": "x"})
+    assert "class 'a'" not in str(caught.value)
+
+
+def test_the_table_tells_a_class_without_training_videos(videos: Path) -> None:
+    rows = [f"ä {n}.mp4,{'b' if n == 3 else 'a'},{'validation' if n > 7 else 'train'}\n" for n in range(10)]
+    plan = planned(videos, "".join(rows))
+    dataset = load_dataset(dataset_file(videos, 1))
+    plan = replace(plan, config=dataset)
+    make_all(dataset, videos / "shards")
+    with pytest.raises(InputError, match=r"class 'b', ä 3\.mp4: empty file"):
+        write_quality_table(plan, videos / "shards", MADE, videos / "quality.csv")
+    assert not (videos / "quality.csv").exists()
 
 
 def test_header_alone_where_all_is_well(videos: Path) -> None:

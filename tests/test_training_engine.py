@@ -159,6 +159,18 @@ def test_too_many_quarantined_videos_are_refused(
         open_stage_data(pair.document, toy.data_plan(dataset[0]), dataset[1])
 
 
+def test_a_class_without_usable_training_videos_is_refused(
+    pair: Stage, dataset: tuple[DatasetConfig, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = toy.data_plan(dataset[0])
+    lost = {video.video_id: "broken" for video in plan.videos("train") if video.labels == (1,)}
+    monkeypatch.setattr(ModalityStore, "quarantined", property(lambda store: lost))
+    limits = dataset[0].limits.model_copy(update={"max_quarantined_share": 1.0})
+    plan = toy.data_plan(dataset[0].model_copy(update={"limits": limits}))
+    with pytest.raises(InputError, match=rf"1 class.*[\s\S]*class '{plan.annotations.classes[1]}', \S+: broken"):
+        open_stage_data(pair.document, plan, dataset[1])
+
+
 def test_damaged_state_is_not_resumed(
     pair: Stage, dataset: tuple[DatasetConfig, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

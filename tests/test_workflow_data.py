@@ -266,6 +266,27 @@ def test_missing_videos_are_told_before_anything_runs(finished: Checkout) -> Non
     assert "Traceback" not in output
 
 
+def test_a_folder_of_videos_under_another_spelling_is_named(tmp_path: Path) -> None:
+    checkout = Checkout.create(tmp_path / "checkout")
+    make_videos(checkout.root / "videos", train=2, validation=1)
+    checkout.dataset({**DATASET, "annotations": {**DATASET["annotations"], "videos": "Videos"}})
+    output = checkout.run("results/data_quality.csv", expect=1)
+    assert "Videos: the folder of the videos is not there" in output
+    assert "there is 'videos', which differs in case" in output
+
+
+def test_files_that_are_passed_over_are_told(tmp_path: Path) -> None:
+    """A folder of videos with another ending was left out in silence."""
+    checkout = Checkout.create(tmp_path / "checkout")
+    for name in ("up/1.mp4", "up/2.mp4", "up/3.braw", "up/4.R3D"):
+        (checkout.root / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.root / "videos" / name).write_bytes(b"video")
+    checkout.dataset({**DATASET, "annotations": {"format": "folders", "videos": "videos"}})
+    output = checkout.run("-n")
+    assert output.count("data set tiny: files whose endings are none of annotations.extensions are left out: ") == 1
+    assert "left out: 1 .braw, 1 .r3d" in output
+
+
 def test_too_many_broken_videos_stop_the_run_with_their_reasons(_finished: Checkout, tmp_path: Path) -> None:
     checkout = _finished.copy(tmp_path / "strict")
     checkout.dataset({**DATASET, "limits": {"max_quarantined_share": 0.01}})

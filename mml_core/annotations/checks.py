@@ -6,9 +6,10 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping
 
+from mml_core.annotations.alike import check_alike
 from mml_core.annotations.paths import check_files
 from mml_core.annotations.problems import SHOWN, Kind, Place
-from mml_core.annotations.types import Annotations, Listing, MissingVideo, Row, Segment, Video
+from mml_core.annotations.types import Annotations, Listing, MissingVideo, Row, Segment, Video, passed_over
 
 
 def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotations:
@@ -18,6 +19,7 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
     """
     index = {name: number for number, name in enumerate(listing.classes)}
     unique = _check_unique(listing)
+    check_alike(listing)
     rows = [row for row in unique if not row.missing]
     missing = [MissingVideo(row.split, row.video_id, row.path, row.missing) for row in unique if row.missing]
     _check_labels(listing, rows, index, multi_label)
@@ -31,7 +33,14 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
         for row in rows
     ]
     videos.sort(key=lambda video: (video.split, video.video_id))
-    return Annotations(listing.classes, listing.root, tuple(videos), tuple(sorted(missing)), listing.frame_folders)
+    return Annotations(
+        listing.classes,
+        listing.root,
+        tuple(videos),
+        tuple(sorted(missing)),
+        listing.frame_folders,
+        passed_over(listing.other_endings),
+    )
 
 
 def _indices(labels: tuple[str, ...], index: Mapping[str, int]) -> tuple[int, ...]:
@@ -83,10 +92,11 @@ def _check_left(listing: Listing, rows: list[Row], missing: list[MissingVideo]) 
 
 def _check_training(listing: Listing, rows: list[Row]) -> None:
     trained = {label for row in rows if row.split == "train" for label in row.labels}
-    place = Place(listing.source)
+    place, others = Place(listing.source), passed_over(listing.other_endings)
+    told = f"; passed over: {others}" if others else ""
     if not any(row.split == "train" for row in rows):
-        listing.problems.add(Kind.EMPTY_TRAIN, place, "no video is in the train split")
+        listing.problems.add(Kind.EMPTY_TRAIN, place, f"no video is in the train split{told}")
         return
     for name in listing.classes:
         if name not in trained:
-            listing.problems.add(Kind.EMPTY_CLASS, place, f"{name!r} has no video in the train split")
+            listing.problems.add(Kind.EMPTY_CLASS, place, f"{name!r} has no video in the train split{told}")

@@ -17,7 +17,8 @@ def csv_rows(
 
     `columns` are those that must be there, once each. Quoted fields may hold commas, quotes and line ends; `strict`
     refuses quotes that are not doubled inside of them. Rows with another number of fields than the header go into
-    `problems`; empty lines are skipped. Raises InputError with `hint` where the file cannot be read or lacks a column.
+    `problems`; empty lines are skipped, and those of commas alone, which spreadsheets leave behind. Raises InputError
+    with `hint` where the file cannot be read or lacks a column.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
@@ -27,9 +28,11 @@ def csv_rows(
             line = reader.line_num
             for values in reader:
                 place, line = Place(file, line + 1), reader.line_num
+                if not any(value.strip() for value in values):
+                    continue
                 if len(values) == len(header):
                     yield place, dict(zip(header, values, strict=True))
-                elif values:
+                else:
                     problems.add(
                         Kind.MALFORMED, place, f"expected {len(header)} fields as in line 1, got {len(values)}"
                     )

@@ -17,22 +17,21 @@ from mml_core.errors import InputError
 def read_folders(config: FolderAnnotations) -> Listing:
     """Return the listing of one folder a class; an id is the path below `videos`.
 
-    Names that start with a dot and files with other endings than `extensions` are left out. Videos of the test split
-    may lie directly in its folder: they have no label. Raises InputError where a folder is missing.
+    Names that start with a dot and files with other endings than `extensions` are left out, the latter counted. Videos
+    of the test split may lie directly in its folder: they have no label. Raises InputError where a folder is missing.
     """
     if not config.videos.is_dir():
         raise InputError("is no folder", file=config.videos, hint="set annotations.videos to the folder of the videos")
-    problems = Problems()
+    listing = Listing(config.videos, config.videos, (), [])
     if config.splits is None:
-        found = _split_rows(config, "", "train", problems)
-        rows, classes = _hold_out(found[0], config.validation_share), found[1]
+        classes = _add_split(config, "", "train", listing)
+        listing.rows = _hold_out(listing.rows, config.validation_share)
     else:
-        rows, classes = [], set()
+        classes = set()
         for split, folder in config.splits.items():
-            split_rows, split_classes = _split_rows(config, _split_folder(config, split, folder), split, problems)
-            rows += split_rows
-            classes |= split_classes
-    return Listing(config.videos, config.videos, tuple(sorted(classes)), rows, problems)
+            classes |= _add_split(config, _split_folder(config, split, folder), split, listing)
+    listing.classes = tuple(sorted(classes))
+    return listing
 
 
 def _split_folder(config: FolderAnnotations, split: str, folder: str) -> str:
@@ -43,34 +42,32 @@ def _split_folder(config: FolderAnnotations, split: str, folder: str) -> str:
         raise InputError(f"annotations.splits.{split}: {error}", file=config.videos, hint=hint) from None
 
 
-def _split_rows(config: FolderAnnotations, prefix: str, split: str, problems: Problems) -> tuple[list[Row], set[str]]:
-    """Return rows and classes of the split whose class folders are in `prefix` ("" or ending in a slash)."""
+def _add_split(config: FolderAnnotations, prefix: str, split: str, listing: Listing) -> set[str]:
+    """Add the split whose class folders are in `prefix` ("" or ending in a slash) to `listing`; return its classes."""
     folder = config.videos / prefix
     if not folder.is_dir():
         raise InputError("is no folder", file=folder, hint=f"it holds the {split} split: correct annotations.splits")
-    rows: list[Row] = []
     classes: set[str] = set()
     for name, is_folder in _entries(folder):
         if is_folder:
             classes.add(name)
-            rows += _class_rows(config, f"{prefix}{name}/", split, name, problems)
-        elif _is_video(config, name):
+            _add_class(config, f"{prefix}{name}/", split, name, listing)
+        elif _is_video(config, name, listing):
             if split == "test":
-                rows += _row(folder, prefix, name, split, (), problems)
+                listing.rows += _row(folder, prefix, name, split, (), listing.problems)
             else:
-                problems.add(Kind.STRAY, Place(folder / name), "is a video outside the folders of the classes")
-    return rows, classes
+                what = "is a video outside the folders of the classes"
+                listing.problems.add(Kind.STRAY, Place(folder / name), what)
+    return classes
 
 
-def _class_rows(config: FolderAnnotations, prefix: str, split: str, label: str, problems: Problems) -> list[Row]:
+def _add_class(config: FolderAnnotations, prefix: str, split: str, label: str, listing: Listing) -> None:
     folder = config.videos / prefix
-    rows: list[Row] = []
     for name, is_folder in _entries(folder):
         if is_folder:
-            problems.add(Kind.STRAY, Place(folder / name), "is a folder inside the folder of a class")
-        elif _is_video(config, name):
-            rows += _row(folder, prefix, name, split, (label,), problems)
-    return rows
+            listing.problems.add(Kind.STRAY, Place(folder / name), "is a folder inside the folder of a class")
+        elif _is_video(config, name, listing):
+            listing.rows += _row(folder, prefix, name, split, (label,), listing.problems)
 
 
 def _row(
@@ -90,8 +87,13 @@ def _entries(folder: Path) -> list[tuple[str, bool]]:
         return sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
 
 
-def _is_video(config: FolderAnnotations, name: str) -> bool:
-    return PurePath(name).suffix.lower() in config.extensions
+def _is_video(config: FolderAnnotations, name: str, listing: Listing) -> bool:
+    """Whether a file's name has the ending of a video; others are counted in `listing`."""
+    ending = PurePath(name).suffix.lower()
+    if ending in config.extensions:
+        return True
+    listing.other_endings[ending] += 1
+    return False
 
 
 def _hold_out(rows: list[Row], share: float) -> list[Row]:

@@ -29,6 +29,7 @@ from mml_core.config.annotations import (
 from mml_core.config.base import Strict
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
+from mml_core.io.spelling import other_spelling
 
 
 def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
@@ -39,7 +40,7 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
-    _refuse_devices(dataset.annotations)
+    _check_given(dataset.annotations)
     match dataset.annotations:
         case FolderAnnotations() as config:
             listing = read_folders(config)
@@ -62,8 +63,16 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     return checked(listing, multi_label=dataset.multi_label, with_files=check_files)
 
 
-def _refuse_devices(annotations: Strict) -> None:
-    """Raise InputError where an annotation file is a device or a pipe: reading it may never end."""
+def _check_given(annotations: Strict) -> None:
+    """Raise InputError where an annotation file is a device or a pipe, which may never end, or spelt in another way.
+
+    The folder of the videos may be missing: without it a run can be planned.
+    """
     for key, path in annotations:
-        if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
+        if not isinstance(path, Path):
+            continue
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"is no file (annotations.{key})", file=path)
+        if key != "videos" and not path.exists() and (found := other_spelling(path)):
+            hint = f"correct annotations.{key}, or rename the file"
+            raise InputError(f"annotations.{key}: there is no such file{found}", file=path, hint=hint)

@@ -50,6 +50,9 @@ def _row(
     if split is None:
         known = ", ".join(map(repr, config.splits))
         problems.add(Kind.UNKNOWN_SPLIT, place, f"split {value!r} is none of {known}")
+    if not fields[config.columns.path].strip():
+        problems.add(Kind.MALFORMED, place, f"column {config.columns.path!r}, the path, is empty")
+        return
     try:
         path = plain_path(fields[config.columns.path])
     except UnsafePathError as error:

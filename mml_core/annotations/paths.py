@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from mml_core.annotations.problems import Kind, Problems
 from mml_core.annotations.types import Annotations, Row
+from mml_core.io.spelling import Spellings, told
 
 Item = TypeVar("Item")
 
@@ -42,10 +43,14 @@ def plain_path(text: str) -> str:
 def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders: bool = False) -> None:
     """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link.
 
+    And each whose file is that of a row in another split, through a link to it or another name of the same file.
+
     folders: whether the videos are folders of frames, not files; what is in them is left to the decoder.
     """
     wanted, kind = ("folder", "folder") if folders else ("file", "regular file")
     real_root = os.path.realpath(root)
+    spellings = Spellings(root)
+    first: dict[tuple[int, int], Row] = {}
     for folder, members in _by_folder(rows, lambda row: row.path):
         inside = _is_below(os.path.realpath(root / folder), real_root)
         entries = _scan(root / folder) if inside else {}
@@ -54,9 +59,24 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
             if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
                 problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
             elif entry is None:
-                problems.add(Kind.MISSING, row.place, f"no {wanted} {row.path!r} in {root}")
+                problems.add(
+                    Kind.MISSING,
+                    row.place,
+                    f"no {wanted} {row.path!r} in {root}{told(row.path, spellings.find(row.path))}",
+                )
             elif not (entry.is_dir() if folders else entry.is_file()):
                 problems.add(Kind.MISSING, row.place, f"{row.path!r} in {root} is no {kind}")
+            else:
+                _check_linked(entry, row, first, problems)
+
+
+def _check_linked(entry: os.DirEntry[str], row: Row, first: dict[tuple[int, int], Row], problems: Problems) -> None:
+    """Add `row` to `problems` where one of another split has its file; `first` has the first row of each file."""
+    file = entry.stat()
+    other = first.setdefault((file.st_dev, file.st_ino), row)
+    if other.split != row.split:
+        both = f"{row.split} here, {other.split} there"
+        problems.add(Kind.LINKED, row.place, f"{row.path!r} ({both}) is the file {other.path!r}, at {other.place}")
 
 
 def video_sizes(annotations: Annotations) -> dict[str, int]:

@@ -17,13 +17,21 @@ class Kind(Enum):
 
     MALFORMED = ("malformed entries", "compare with the example in config/datasets/")
     OUTSIDE = (
-        "paths that leave the data folder",
+        "paths that leave the data folder, or that no file can have",
         "write paths relative to `videos`, without '..' and links to outside",
     )
     TWICE = ("videos that occur twice", "keep one entry a video")
     TWO_SPLITS = ("videos in two splits", "training on what is tested on makes results worthless: keep one of the two")
+    LINKED = (
+        "files that two splits share through links",
+        "training on what is tested on makes results worthless: take one of the two out",
+    )
     UNKNOWN_SPLIT = ("unknown splits", "list each value of the split column under `splits`")
     UNKNOWN_LABEL = ("unknown labels", "correct the label, or add it to the list of classes")
+    ALIKE = (
+        "classes whose names look alike",
+        "write them in one way: they count as different classes otherwise",
+    )
     UNKNOWN_EXCLUDED = ("excluded labels that no video has", "correct `exclude_labels`")
     NO_LABEL = ("videos without a label", "only videos of the test split may have none, unless multi_label is true")
     EMPTY_CLASS = ("classes without a training video", "add videos, or take the class out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,8 @@ class Annotations:
     videos: tuple[Video, ...]  #: sorted by (split, video_id)
     missing: tuple[MissingVideo, ...] = ()  #: sorted; none of them is among `videos`
     frame_folders: bool = False  #: whether a video is a folder of frames, not a file
+    #: Files beside the videos that are not taken for videos, in words; empty where there are none.
+    passed_over: str = field(default="", compare=False)
 
 
 class Row(NamedTuple):
@@ -74,3 +77,13 @@ class Listing:
     rows: list[Row]
     problems: Problems = field(default_factory=Problems)
     frame_folders: bool = False  #: whether a video is a folder of frames, not a file
+    #: How many files in the folders of the classes were not taken for videos, by their endings in lower case.
+    other_endings: Counter[str] = field(default_factory=Counter)
+
+
+def passed_over(endings: Counter[str], most: int = 8) -> str:
+    """Return in words how many files there are of each of `endings`, of the `most` common ones each."""
+    common = endings.most_common(most)
+    told = [f"{count} {ending or 'without an ending'}" for ending, count in common]
+    rest = endings.total() - sum(count for _, count in common)
+    return ", ".join(told + ([f"{rest} others"] if rest else []))

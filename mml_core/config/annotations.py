@@ -11,6 +11,12 @@ from mml_core.config.base import FilePath, Strict, added
 
 Split = Literal["train", "validation", "test"]
 FileEnding = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,8}$")]
+#: Of the containers that are decoded (`mml_core.video.sources.CONTAINERS`), as cameras, telephones and programs write them.
+VIDEO_ENDINGS = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v"),
+    *(".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm"),
+    *(".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv"),
+)
 
 
 class FolderAnnotations(Strict):
@@ -26,9 +32,10 @@ class FolderAnnotations(Strict):
         default=0.2, gt=0, lt=1, description="share of each class held out for validation where `splits` is not given"
     )
     extensions: tuple[FileEnding, ...] = Field(
-        default=(".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+        default=VIDEO_ENDINGS,
         min_length=1,
-        description="endings of the video files, in lower case; other files are left out",
+        description="endings of the video files, in lower case, which those of the files need not be; other files are "
+        "left out, and counted where the run begins",
     )
 
 

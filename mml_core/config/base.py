@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -30,6 +32,8 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 _MOST_BYTES = 4 << 20
 _MOST_VALUES = 200_000
 _MOST_PATH_BYTES, _MOST_NAME_BYTES = 4095, 255
+#: What a shell would replace.
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 
 
 def added(neutral: Any, **about: Any) -> Any:
@@ -61,12 +65,20 @@ class Strict(BaseModel):
 
 
 def possible_path(path: Path) -> Path:
-    """Return `path`; raises ValueError for one that no file can have, before anything looks for it."""
+    """Return `path`, from the home folder on where it begins with `~`.
+
+    Raises ValueError for one that no file can have, before anything looks for it, and where a variable of the shell
+    stands in a path that is not there: nothing replaces it.
+    """
+    with contextlib.suppress(RuntimeError):  # nobody of that name: a file may be called so
+        path = path.expanduser()
     text = os.fspath(path)
     if "\0" in text or len(os.fsencode(text)) > _MOST_PATH_BYTES:
         raise ValueError("no file can have this path")
     if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
         raise ValueError(f"no file can have a name of more than {_MOST_NAME_BYTES} bytes")
+    if (variable := _VARIABLE.search(text)) and not path.exists():
+        raise ValueError(f"{variable[0]} is not replaced here: write the path in full, or begin it with ~ (your home)")
     return path
 
 
@@ -150,34 +162,64 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def validate(model: type[Model], document: Mapping[str, Any], file: Path) -> Model:
-    """Return `document` as a `model`; every complaint names the file, the key and, where there is one, a hint."""
+def validate(
+    model: type[Model],
+    document: Mapping[str, Any],
+    file: Path,
+    written: Callable[[Sequence[str]], str] = ".".join,
+) -> Model:
+    """Return `document` as a `model`; every complaint names the file, the key and, where there is one, a hint.
+
+    written: from the keys that lead to a value of `document` to the text that says where the user wrote it.
+    """
     try:
         return model.model_validate(document)
     except ValidationError as error:
+        schema = model.model_json_schema()
+        faults = list(dict.fromkeys(_explain(item, schema, document, written) for item in error.errors()))
         raise InputError(
-            f"{error.error_count()} fault(s) in the configuration:\n"
-            + summarise([_explain(item, model, document) for item in error.errors()]),
+            f"{len(faults)} fault(s) in the configuration:\n" + summarise(faults),
             file=file,
             hint="docs/configuration.md lists every key with its type, range and default",
         ) from error
 
 
-def _explain(item: Mapping[str, Any], model: type[BaseModel], document: Mapping[str, Any]) -> str:
-    key = ".".join(_keys(item, document)) or "(top)"
-    message = str(item["msg"])
+def _explain(
+    item: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    document: Mapping[str, Any],
+    written: Callable[[Sequence[str]], str],
+) -> str:
+    keys, message = _keys(item, document, frozenset(_found(schema, "propertyName"))), str(item["msg"])
+    if item["type"].startswith("union_tag"):  # the value that decides which keys a block has is not there, or unknown
+        keys.append(item["ctx"]["discriminator"].strip("'"))
+        tag = item["ctx"].get("tag")
+        return f"{written(keys)}: " + (
+            f"{tag!r} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
+        )
+    key = written(keys) or "(top)"
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
+        known = {name for block in _found(schema, "properties") for name in block}
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         return f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
     value = repr(item.get("input"))
     return f"{key}: {message}" + (f" (got {value})" if item["type"] != "missing" and len(value) < 60 else "")
 
 
-def _keys(item: Mapping[str, Any], document: Any) -> list[str]:
-    """Return the keys that lead to a fault, without the names that pydantic gives to the members of unions."""
-    keys, value = [], document
+def _keys(item: Mapping[str, Any], document: Any, deciding: Set[str]) -> list[str]:
+    """Return the keys that lead to a fault, without the names that pydantic gives to the members of unions.
+
+    deciding: keys whose value decides which member of a union a block is. Pydantic names that member behind the block's
+    key, and the name may be that of a key in the block, as with `format: manifest`.
+    """
+    keys: list[str] = []
+    value, entered = document, False
     for part in item["loc"]:
+        if entered and isinstance(value, Mapping) and any(value.get(key) == part for key in deciding):
+            entered = False
+            continue
         inside = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int)
+        entered = inside
         if inside:
             value = value[part]
         if inside or (item["type"] == "missing" and part == item["loc"][-1]):
@@ -185,10 +227,16 @@ def _keys(item: Mapping[str, Any], document: Any) -> list[str]:
     return keys
 
 
-def _known_keys(model: type[BaseModel]) -> set[str]:
-    schema = model.model_json_schema()
-    blocks = [schema, *schema.get("$defs", {}).values()]
-    return {key for block in blocks for key in block.get("properties", {})}
+def _found(schema: Any, name: str) -> Iterator[Any]:
+    """Yield the values that the key `name` has anywhere in a JSON schema."""
+    if isinstance(schema, Mapping):
+        if name in schema:
+            yield schema[name]
+        for value in schema.values():
+            yield from _found(value, name)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _found(value, name)
 
 
 def canonical_json(value: Any) -> str:

@@ -31,6 +31,9 @@ of range are errors that name the file, the key and, where one is near, the key 
 Editors complete keys with the JSON schemas in `config/schemas`: begin a file with
 `# yaml-language-server: $schema=../schemas/dataset.schema.json`.
 
+Paths are relative to the folder that Snakemake runs in, absolute, or begin with `~`, the home folder. Variables of the shell
+(`$DATA`) are not replaced.
+
 ## How recipes are put together
 
 - `extends: [a.yaml, b.yaml]` lays `b.yaml` over `a.yaml` and the recipe's own keys over both: mappings are merged key by

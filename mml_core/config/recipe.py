@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, read_yaml, validate
 from mml_core.config.dataset import Name
+from mml_core.config.extended import Layer, place_of_key
 from mml_core.config.figures import FigureConfig, MapsFigure, ScoredFigure
 from mml_core.config.references import split_reference
 from mml_core.config.stage import StageConfig
@@ -150,14 +152,19 @@ def load_recipe(path: Path, shipped: Path | None = None) -> RecipeConfig:
 
     What a recipe extends is beside it, or else in the folder `shipped`.
     """
-    document = _read_extended(path, (), shipped)
+    layers: list[Layer] = []
+    document = _read_extended(path, (), shipped, layers)
     if "name" in document:
         raise InputError("'name' is the name of the file and cannot be set", file=path, hint="remove the key")
-    return validate(RecipeConfig, _fill_defaults(document, path) | {"name": path.stem}, path)
+    filled = _fill_defaults(document, path) | {"name": path.stem}
+    return validate(RecipeConfig, filled, path, functools.partial(place_of_key, layers=layers))
 
 
-def _read_extended(path: Path, visited: tuple[Path, ...], shipped: Path | None) -> dict[str, Any]:
-    """Return the document at `path` laid over the documents that its `extends` lists, from left to right."""
+def _read_extended(path: Path, visited: tuple[Path, ...], shipped: Path | None, layers: list[Layer]) -> dict[str, Any]:
+    """Return the document at `path` laid over the documents that its `extends` lists, from left to right.
+
+    The files are added to `layers`, each behind those that it is laid over.
+    """
     if path in visited:
         raise InputError("extends itself: " + " -> ".join(p.name for p in (*visited, path)), file=path)
     own = read_yaml(path)
@@ -169,7 +176,8 @@ def _read_extended(path: Path, visited: tuple[Path, ...], shipped: Path | None) 
         file = path.parent / name
         if shipped and not file.exists():
             file = shipped / name
-        document = merge(document, _read_extended(file, (*visited, path), shipped))
+        document = merge(document, _read_extended(file, (*visited, path), shipped, layers))
+    layers.append((path, own))
     return merge(document, own)
 
 

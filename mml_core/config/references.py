@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import StringConstraints
+
+from mml_core.config.base import possible_path
 
 WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
 REFERENCE_PATTERN = r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,7}$"
@@ -16,6 +20,15 @@ NetworkRef = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
 def is_reference(init: str) -> bool:
     """Whether `init` names a network of another stage, or a part of one (and not a file, `imagenet` or `random`)."""
     return re.match(REFERENCE_PATTERN, init) is not None and not init.endswith(WEIGHT_FILES)
+
+
+def weights_path(init: str) -> str:
+    """Return `init`, as a full path where it is one from the home folder on.
+
+    Raises ValueError for paths for which `possible_path` does.
+    """
+    path = possible_path(Path(init)) if init.endswith(WEIGHT_FILES) else None
+    return os.fspath(path) if path and init.startswith("~") else init
 
 
 def split_reference(reference: str) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mml_core.annotations import Video
 from mml_core.errors import InputError, summarise
 from mml_core.io.files import write_text
 from mml_core.plan.stages import DataPlan
@@ -37,13 +38,15 @@ def write_quality_table(plan: DataPlan, shards: Path, made: Mapping[str, Sequenc
 
     Videos that the annotations list and that are not there, where that is no fault (Kinetics), have rows too; they do
     not count for the share that may be quarantined. Raises InputError, after writing nothing, where too many videos
-    have no decoded frames (`check_share`), and where a shard is missing or of other videos.
+    have no decoded frames (`check_share`), or all training videos of a class (`check_classes`), and where a shard is
+    missing or of other videos.
     """
     frames = plan.config.rgb_name
     undecoded = _quarantined(plan, shards, frames, made[frames])
     check_share(
         undecoded, Counter(video.split for video in plan.annotations.videos), plan.config.limits.max_quarantined_share
     )
+    check_classes(plan, {row.video_id: row.reason for row in undecoded})
     known = {row.video_id for row in undecoded}
     rows = [*undecoded, *(Quarantined(plan.config.name, *one[:3], "", one.reason) for one in plan.annotations.missing)]
     for modality in sorted({*made} - {frames}):
@@ -100,4 +103,31 @@ def check_share(rows: Sequence[Quarantined], totals: Mapping[str, int], most: fl
         raise InputError(
             f"too many videos cannot be used: {shares}, and at most {most:.1%} may be:\n{summarise(faults)}",
             hint="repair or leave out these videos, or raise limits.max_quarantined_share in the data set's file",
+        )
+
+
+def check_classes(plan: DataPlan, unusable: Mapping[str, str]) -> None:
+    """Raise InputError where all training videos of a class are `unusable`, by id with the reason.
+
+    However few they are: what was never seen cannot be learnt, as annotations without such videos are refused too.
+    """
+    by_class: dict[int, list[Video]] = {}
+    for video in plan.videos("train"):
+        for label in video.labels:
+            by_class.setdefault(label, []).append(video)
+    lost = {
+        label: videos
+        for label, videos in sorted(by_class.items())
+        if all(video.video_id in unusable for video in videos)
+    }
+    if lost:
+        faults = [
+            f"class {plan.annotations.classes[label]!r}, {video.path}: {unusable[video.video_id]}"
+            for label, videos in lost.items()
+            for video in videos
+        ]
+        raise InputError(
+            f"{len(lost)} class(es) without a training video that can be used, in data set {plan.config.name!r}:\n"
+            + summarise(faults),
+            hint="repair these videos, add others, or take the class out",
         )

@@ -52,7 +52,7 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
     # Damaged bytes make the readers raise nearly anything; whichever it is, the file is what is wrong.
     except Exception as error:
         raise InputError(
-            f"cannot be read as weights ({type(error).__name__}: {_first_line(error)})",
+            f"cannot be read as weights ({_reason(error)})",
             file=path,
             hint="the file is damaged, or holds objects other than tensors: save a plain state dict",
         ) from error
@@ -98,8 +98,16 @@ def _fault(name: object, value: object) -> str | None:
     return None if value.layout == torch.strided else f"{name!r} is a sparse tensor"
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
+def _reason(error: Exception) -> str:
+    """Return why a reader failed, in one line.
+
+    What torch says of anything that is no tensor, of a page of a web server and of damaged bytes too, is how to load it
+    all the same, which would run what the file says. That is no advice to give on.
+    """
+    text = next(iter(str(error).splitlines()), "")
+    if "weights_only" in text or "weights only" in text.lower():
+        text = "nothing but tensors in plain containers is read, and it holds something else"
+    return f"{type(error).__name__}: {text}"
 
 
 def imagenet_state(backbone: str) -> dict[str, Tensor]:
@@ -142,7 +150,7 @@ def _torchvision_state(weights: WeightsEnum, subject: str) -> dict[str, Tensor]:
     except Exception as error:  # no network, a proxy's page, a wrong checksum, a damaged file in the cache, …
         raise InputError(
             f"{subject}: {cached.name} could not be "
-            f"{'read from' if cached.is_file() else 'downloaded into'} {cached.parent} ({_first_line(error)})",
+            f"{'read from' if cached.is_file() else 'downloaded into'} {cached.parent} ({_reason(error)})",
             hint=f"where this machine is offline, put {cached.name} from another one into {cached.parent}, "
             "or name a local file in the recipe: `init: path/to/weights.pth` (or .safetensors)",
         ) from error
@@ -158,7 +166,7 @@ def _pytorchvideo_i3d() -> dict[str, Tensor]:
             torch.hub.download_url_to_file(KINETICS_I3D, str(cached), progress=True)
         except Exception as error:  # no network, a proxy's refusal, no room, …
             raise InputError(
-                f"Kinetics weights of I3D: {name} could not be downloaded into {cached.parent} ({_first_line(error)})",
+                f"Kinetics weights of I3D: {name} could not be downloaded into {cached.parent} ({_reason(error)})",
                 hint=f"where this machine is offline, put {name} from another one into {cached.parent}, "
                 "or name a local file in the recipe: `init: path/to/weights.pyth`",
             ) from error

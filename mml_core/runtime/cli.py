@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from mml_core.errors import InputError
 from mml_core.io.files import disk_fault
+from mml_core.runtime.shared_memory import shared_memory_fault
 
 #: Exit status of a training that was asked to stop (SIGTERM, SIGINT) and saved its state: 128 + SIGTERM.
 EXIT_STOPPED = 143
@@ -35,7 +36,8 @@ def named_file(text: str) -> tuple[str, Path]:
 def run(main: Callable[[], None]) -> NoReturn:
     """Call `main` and leave the process: 0 on success, 1 with a readable message on an InputError, 143 when stopped.
 
-    What the file system refuses (full, read-only, no permission) is told like an InputError.
+    What the file system refuses (full, read-only, no permission), and a machine without shared memory, are told like an
+    InputError.
     Where nobody reads on (`mml-cost … | head`), it ends with 141 and says nothing, as programs do that SIGPIPE ends.
     Other exceptions are faults of the program and keep their traceback.
     """
@@ -56,7 +58,7 @@ def run(main: Callable[[], None]) -> NoReturn:
         print(f"error: {message}", file=sys.stderr, flush=True)
         sys.exit(1)
     except Exception as error:
-        told = disk_fault(error)
+        told = shared_memory_fault(error) or disk_fault(error)
         if told is None:
             raise
         print(f"error: {told}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mml_core.errors import InputError
 from mml_core.runtime.devices import lease_gpus
+from mml_core.runtime.shared_memory import require_shared_memory
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ def prepare_compute(
     On a GPU all threads but one load clips. On a CPU the networks get the threads, and loading takes place beside
     them in one process: it needs a fraction of one core there. `cuda` raises InputError where no GPU can be used;
     so does `auto` where there is one that torch cannot use, unless the CPU `may_fall_back` in for it, with a warning.
+    Processes that load need shared memory: InputError where there is none.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits every run only with it
     if device == "cpu":
@@ -96,10 +98,10 @@ def _computing(threads: int, wanted: str) -> Iterator[Compute]:
     before = torch.get_num_threads()
     torch.set_num_threads(1 if on_gpu else threads)
     try:
-        if on_gpu:
-            yield Compute(torch.device("cuda"), max(1, threads - 1))
-        else:
-            yield Compute(torch.device("cpu"), 1 if threads > 1 else 0)
+        workers = max(1, threads - 1) if on_gpu else int(threads > 1)
+        if workers:
+            require_shared_memory()
+        yield Compute(torch.device("cuda" if on_gpu else "cpu"), workers)
     finally:
         torch.set_num_threads(before)
 

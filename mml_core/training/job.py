@@ -25,7 +25,7 @@ from mml_core.clips import (
 )
 from mml_core.config.base import digest
 from mml_core.config.networks import DOWNLOADED
-from mml_core.data.quality import Quarantined, check_share
+from mml_core.data.quality import Quarantined, check_classes, check_share
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
@@ -187,7 +187,7 @@ def _is_planned(plan: DataPlan, document: StageDocument) -> bool:
 
 
 def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
-    """Refuse to train on a data set of which too many videos are quarantined."""
+    """Refuse to train on a data set of which too many videos are quarantined, or all that show a class."""
     faults = {video: (name, reason) for name, store in stores.items() for video, reason in store.quarantined.items()}
     for split in STAGE_SPLITS:
         videos = plan.videos(split)
@@ -197,6 +197,7 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
             if v.video_id in faults
         ]
         check_share(rows, {split: len(videos)}, plan.config.limits.max_quarantined_share)
+    check_classes(plan, {video: reason for video, (_, reason) in faults.items()})
 
 
 def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.references import weights_path
 from mml_core.kinds import Scale
 
 #: Sources of first weights that the workflow downloads.
@@ -56,6 +57,13 @@ class NetworkBase(Strict):
         "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
         "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
     )
+
+    @field_validator("init", mode="after")
+    @classmethod
+    def _from_home(cls, init: str | dict[str, str]) -> str | dict[str, str]:
+        if isinstance(init, dict):
+            return {part: weights_path(source) for part, source in init.items()}
+        return weights_path(init)
 
     @property
     def modalities(self) -> tuple[str, ...]:
