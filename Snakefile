@@ -32,7 +32,9 @@ inputflags:
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/stage_inputs.smk"
 include: "rules/products.smk"
+include: "rules/page_inputs.smk"
 include: "rules/quality_inputs.smk"
 include: "rules/figure_inputs.smk"
 include: "rules/data.smk"
