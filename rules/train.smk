@@ -96,7 +96,7 @@ rule train_stage:
             --code {params.code:q} \
             --device {params.device:q} \
             --threads {threads} \
-            --processes {params.processes} \
+            --processes {params.processes:q} \
             --nodes {resources.nodes:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \
