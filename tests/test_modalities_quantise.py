@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mml_core.modalities.quantise import difference_to_levels, flow_to_levels, levels_to_difference, levels_to_flow
+from mml_core.shards.images import encode_planes
 
 
 def test_flow_levels_by_hand() -> None:
@@ -43,3 +47,28 @@ def test_every_difference() -> None:
     assert levels_to_difference(levels[255:256]) == 0
     assert (levels[1:-1].astype(int) + levels[1:-1][::-1] == 256).all()
     assert (levels[0], levels[-1]) == (0, 255)
+
+
+@given(st.lists(st.integers(-255, 255), min_size=1, max_size=200))
+def test_rounding_of_differences_costs_the_share_of_odd_ones(values: list[int]) -> None:
+    differences = np.array(values)
+    error = levels_to_difference(difference_to_levels(differences)) - differences
+    assert np.mean(error**2) == np.mean(differences % 2)
+
+
+def test_nothing_is_left_of_differences_of_one() -> None:
+    assert not levels_to_difference(difference_to_levels(np.array([-1, 0, 1]))).any()
+
+
+@pytest.mark.parametrize(("quality", "bound"), [(50, 33.55), (90, 6.71), (95, 3.36), (100, 0.5)])
+@pytest.mark.parametrize("noise", [0.6, 2, 10, 40, 200])
+def test_jpeg_error_of_levels_is_bounded_in_each_block(quality: int, bound: float, noise: float) -> None:
+    """Half a step of each of a block's 64 coefficients, by Parseval; and half a level for rounding to pixels."""
+    rng = np.random.default_rng(0)
+    levels = np.clip(np.rint(128 + noise * rng.normal(size=(3, 64, 64))), 0, 255).astype(np.uint8)
+    image = Image.open(io.BytesIO(encode_planes(levels, quality)))
+    steps = np.array(image.quantization[0], dtype=float)
+    assert np.sqrt(np.square(steps).mean()) / 2 == pytest.approx(bound, abs=0.01)
+    error = np.asarray(image, dtype=float).reshape(levels.shape) - levels
+    blocks = np.sqrt(np.square(error).reshape(3, 8, 8, 8, 8).mean(axis=(2, 4)))
+    assert 0 < blocks.max() <= bound + 0.5

@@ -15,6 +15,7 @@ from mml_core.networks.cost import gflops_per_clip
 from mml_core.networks.inputs import Input
 from mml_core.networks.interface import Prediction
 from mml_core.networks.predict import VIEWS_PER_BATCH, score_videos
+from mml_core.training.engine import deterministic
 
 CPU = torch.device("cpu")
 CLIP = ClipConfig(frames=2, stack=1, crop_px=16, dense_window=2)
@@ -95,6 +96,23 @@ def test_parts_and_choices_stand_beside_the_network() -> None:
     torch.testing.assert_close(said.logits["flow"], alone(dataset, inputs["flow"][0]))  # a range of its own
     assert list(said.choices) == ["net"]
     torch.testing.assert_close(said.choices["net"], torch.stack([rgb[:, :2], flow[:, :2]], dim=2).sigmoid())
+
+
+def test_full_precision_is_float32_and_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN takes TF32 for float32 unless it is told not to; matrix products are in float32 by torch's default."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    allowed = []
+
+    class Watching(Single):
+        def forward(self, clip: Tensor) -> Prediction:
+            allowed.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+            return super().forward(clip)
+
+    score_videos({"x": Watching()}, {"x": [RGB]}, clips(), device=CPU, workers=0, mixed=False, progress=False)
+    with deterministic():  # what training runs in
+        allowed.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+    assert set(allowed) == {(False, False)} and len(allowed) > 1
+    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("architecture", ["tsm", "i3d", "resnext3d", "s3d"])

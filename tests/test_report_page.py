@@ -100,6 +100,7 @@ def test_page_of_a_multi_label_data_set(tmp_path: Path) -> None:
     assert page.confusion is None and page.chance is None
     assert "mAP" in html and "Confusion of" not in html and "chance" not in html.split("</style>")[1]
     assert len(page.curves[0].uris) == 1 and len(page.clips) == 3
+    assert page.curves[0].epochs is None
 
 
 def test_page_without_curves_clips_and_quarantined_videos(files: ReportFiles) -> None:
@@ -118,6 +119,33 @@ def test_where_all_videos_are_of_one_group_no_interval_is_drawn(files: ReportFil
     assert all(cell.interval is None and cell.text and "[" not in cell.text for cell in cells)
     assert ("Videos", "6 in 1 group (validation)") in page.facts
     assert "in rows with flow without those of the flow itself" in render_page(page)
+
+
+def test_the_best_epoch_stands_beside_the_last_and_says_how_it_was_chosen(files: ReportFiles) -> None:
+    path = files.history["mml"]
+    head, *rows = path.read_text().splitlines()
+    third = ["3,12,rgb,0.1,1,1,0,70,0.9,52.5,60", "3,12,flow,0.1,1,1,0,60,1.1,45,60"]
+    path.write_text("\n".join([head, *rows, *third, ""]))
+    grid = make_page(files).curves[0].epochs
+    assert grid is not None and grid.headings[1:3] == (
+        "Top-1, last epoch",
+        "Top-1, best epoch (chosen on these videos)",
+    )
+    assert [[cell.text for cell in row] for row in grid.rows] == [
+        ["rgb", "52.50", "55.00", "2", "2"],
+        ["flow", "45.00", "45.00", "2", "2"],  # of equals the first
+    ]
+    text = " ".join(Reader(render_page(make_page(files))).text)
+    assert "55.00" in text and "chosen on these videos" in text and "are those of the last epoch" in text
+
+
+def test_without_validation_there_is_no_best_epoch(files: ReportFiles) -> None:
+    path = files.history["mml"]
+    path.write_text(path.read_text().replace(",0.9,55.0,", ",,,").replace(",1.2,45.0,", ",,,"))
+    page = make_page(files)
+    assert page.curves[0].epochs is None
+    html = render_page(page)
+    assert "chosen on these videos" not in html and "are those of the last epoch" not in html
 
 
 def test_common_facts_go_above_the_table(files: ReportFiles) -> None:

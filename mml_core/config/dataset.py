@@ -47,7 +47,7 @@ class FlowModality(Strict):
 
 
 class DiffModality(Strict):
-    """Differences of neighbouring frames: N-1 differences for N frames."""
+    """Differences of neighbouring frames: N-1 differences for N frames, in steps of two grey levels, then as JPEG."""
 
     kind: Literal["diff"] = "diff"
     quality: Quality = 90

@@ -54,7 +54,9 @@ class StageConfig(Strict):
     )
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
     precision: str = Field(
-        default="mixed", pattern="^(mixed|full)$", description="mixed: float16 where safe, on a GPU; full: float32"
+        default="mixed",
+        pattern="^(mixed|full)$",
+        description="mixed: float16 where safe, on a GPU; full: float32, without TF32",
     )
     validate_every: int = Field(
         default=5,

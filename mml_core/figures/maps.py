@@ -18,6 +18,7 @@ from mml_core.evaluation.runs import Run
 from mml_core.figures.activation import class_activation, enlarge, grad_cam, heat
 from mml_core.figures.networks import StageViews, open_views
 from mml_core.figures.request import FigureRequest, accuracy, combined_of, table_of
+from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import Input, normalised_inputs
 from mml_core.networks.interface import VideoNetwork
 from mml_core.plan.stages import DataPlan
@@ -79,6 +80,7 @@ def build_maps(
     return Maps(table_of(rows), looks, {video: classes[labels[video]] for video in chosen})
 
 
+@float32_convolutions()
 def look_at(
     network: VideoNetwork, inputs: Sequence[Input], views: StageViews, video: str, label: int, figure: MapsFigure
 ) -> Look:

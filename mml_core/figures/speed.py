@@ -19,6 +19,7 @@ from mml_core.evaluation.runs import Run
 from mml_core.figures.networks import StageViews, open_views
 from mml_core.figures.request import FigureRequest, accuracy, combined_of, table_of
 from mml_core.modalities.seconds import DecodedVideo, clock, modality_seconds
+from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
 from mml_core.networks.predict import view_chunks
 from mml_core.plan.stages import DataPlan
@@ -125,6 +126,7 @@ def time_videos(
 
 
 @torch.no_grad()
+@float32_convolutions()
 def network_seconds(trained: TrainedNetwork, views: StageViews, chosen: Sequence[str], device: torch.device) -> float:
     """Return the mean seconds that a network takes for all views of a video, from levels on `device` to logits."""
     network = trained.network.to(device, memory_format=trained.network.memory_format).eval()

@@ -1,4 +1,8 @@
-"""Differences of neighbouring frames (RGBDiff)."""
+"""Differences of neighbouring frames (RGBDiff), stored in steps of two grey levels as JPEG.
+
+That costs accuracy: signal-to-noise is 11 to 20 dB on moving clips at JPEG quality 90, and 1.4 dB on one that hardly
+moves, whose differences are about as large as a step. docs/shards.md has the bounds and the measurements.
+"""
 
 from __future__ import annotations
 

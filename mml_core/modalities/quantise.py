@@ -44,7 +44,9 @@ def levels_to_flow(levels: NDArray[np.uint8], bound_px: float) -> NDArray[np.flo
 def difference_to_levels(difference: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Return the levels (0 to 255) of differences of eight-bit values (-255 to 255), of any shape.
 
-    The error of `levels_to_difference(difference_to_levels(d))` is at most 1, and 0 for even d.
+    The error of `levels_to_difference(difference_to_levels(d))` is 1 for odd d, those that are clipped included, and 0
+    for even d. So its mean square is the share of odd differences, and of a picture whose differences are all within ±1
+    nothing is left.
     """
     halves = np.rint(difference / DIFF_STEP) + ZERO_LEVEL
     return np.clip(halves, 0, 255).astype(np.uint8)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mml_core.clips import EvaluationClips, evaluation_loader
+from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import Input, normalised_inputs
 from mml_core.networks.interface import Prediction
 
@@ -29,6 +30,7 @@ class ViewScores(NamedTuple):
 
 
 @torch.no_grad()
+@float32_convolutions()
 def score_videos(
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, Sequence[Input]],

@@ -28,6 +28,14 @@ COMMON = ("Data set", "Recipe", "Protocol", "Videos", "Quarantined")
 SAMPLE_CLIPS = 4
 #: Quarantined videos that the page lists; the rest are in the CSV file.
 LISTED_VIDEOS = 200
+#: Headings of `epochs_grid`: what was chosen by the very videos that it is measured on says so wherever it stands.
+EPOCH_HEADINGS = (
+    "Network",
+    "Top-1, last epoch",
+    "Top-1, best epoch (chosen on these videos)",
+    "Best epoch",
+    "Epochs it was chosen from",
+)
 
 
 def table_grid(table: pd.DataFrame, best: int) -> tuple[Grid, list[tuple[str, str]]]:
@@ -65,7 +73,23 @@ def stage_curves(stage: str, history: pd.DataFrame, *, multi_label: bool) -> Sta
     minutes = history.groupby("epoch")["seconds"].max().sum() / 60
     epochs, networks = history["epoch"].nunique(), history["network"].nunique()
     summary = f"{networks} network{'s'[: networks > 1]}, {epochs} epoch{'s'[: epochs > 1]}, {minutes:.1f} min"
-    return StageCurves(stage, summary, [figure_uri(figure) for figure in figures])
+    epochs = None if multi_label else epochs_grid(history)
+    return StageCurves(stage, summary, [figure_uri(figure) for figure in figures], epochs)
+
+
+def epochs_grid(history: pd.DataFrame) -> Grid | None:
+    """Return each network's validation top-1 at the last epoch in which it was measured, and at the best of these.
+
+    Of equals the first one counts. None where nothing was measured. Weights are those of the last epoch in any case;
+    the best one is what programs report that keep it.
+    """
+    measured = history.dropna(subset=["validation_top1"])
+    rows = []
+    for network, own in measured.groupby("network", sort=False):
+        last, best = own.iloc[-1], own.loc[own["validation_top1"].idxmax()]
+        values = (f"{last['validation_top1']:.2f}", f"{best['validation_top1']:.2f}", f"{best['epoch']:.0f}")
+        rows.append((str(network), *values, str(len(own))))
+    return text_grid(EPOCH_HEADINGS, rows) if rows else None
 
 
 def confusion_part(row_name: str, combined: Combined) -> Confusion:

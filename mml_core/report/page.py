@@ -44,11 +44,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class StageCurves:
-    """Figures of one stage's training."""
+    """Figures of one stage's training, and its accuracies at the last and the best epoch where there are some."""
 
     stage: str
     summary: str
     uris: Sequence[str]
+    epochs: Grid | None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mml_core.clips import Batch, TrainingClips, epoch_batches, training_loader
 from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
+from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
 from mml_core.objectives import Losses, Objective
 from mml_core.runtime.cli import Stopped
@@ -240,10 +241,11 @@ class Trainer:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Ask for kernels that give the same bits in every run, for the duration of the block."""
+    """Ask for kernels that give the same bits in every run, and compute in float32 what is, during the block."""
     before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     try:
-        yield
+        with float32_convolutions():
+            yield
     finally:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

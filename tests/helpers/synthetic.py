@@ -16,6 +16,7 @@ MODALITIES = {
     "rgb": {"kind": "rgb", "short_side_px": 128},
     "flow": {"kind": "flow"},
     "diff": {"kind": "diff"},
+    "diff_fine": {"kind": "diff", "quality": 100},
     "flow_dis": {"kind": "flow", "algorithm": {"method": "dis"}},
     "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback"}},
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
