@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mml_core.clips import EvaluationClips, FlipPolicy, Sample, TrainingClips
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 
 KINDS = ("rgb", "flow", "diff")

@@ -14,7 +14,7 @@ from mml_core.clips.crops import evaluation_crops, evaluation_side, resize
 from mml_core.clips.loader import batches_by_views, evaluation_loader
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 
 KINDS = ("rgb", "flow", "diff")

@@ -21,7 +21,7 @@ from mml_core.clips import (
     training_loader,
 )
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 
 KINDS = ("rgb", "flow", "diff")
 CLIP = ClipConfig(frames=4, crop_px=32)

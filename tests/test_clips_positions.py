@@ -22,7 +22,7 @@ from mml_core.clips.positions import (
     uniform_views,
 )
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 
 POSITIONS = st.integers(1, 400)
 FRAMES = st.integers(1, 32)

@@ -20,7 +20,7 @@ from mml_core.clips.positions import (
     start_positions,
 )
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 
 POSITIONS = st.integers(1, 300)
 FRAMES = st.integers(1, 16)

@@ -13,7 +13,7 @@ from mml_core.annotations import Segment
 from mml_core.clips import EvaluationClips, FlipPolicy, Sample, TrainingClips
 from mml_core.clips.time_labels import clip_span, labels_between
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 
 NEVER = FlipPolicy(0.0, tuple(range(5)))

@@ -15,7 +15,8 @@ import pytest
 from mml_core.annotations import Annotations, Video
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.tables import ClaimsConfig, ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import ClaimsConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.claims import ClaimsRequest, build_claims, claims_markdown
 from mml_core.evaluation.differences import difference

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mml_core.config.tables import ProtocolConfig, PublishedPairs
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import PublishedPairs
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import video_logits
 from mml_core.evaluation.matrix import baseline_value, pair_matrix

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mml_core.config.base import canonical_json
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, read_protocol, read_scores, write_scores

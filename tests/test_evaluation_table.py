@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mml_core.config.base import canonical_json
-from mml_core.config.tables import EnsembleConfig, ProtocolConfig, TableConfig
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import EnsembleConfig, TableConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.members import combine, members_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mml_core.clips.positions import evaluation_starts
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.views import view_places
 from mml_core.evaluation.views import select_views
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.config.base import validate
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
-from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.figures.classes import FEWEST_VIDEOS, build_classes, class_means, extreme_classes

@@ -18,8 +18,8 @@ from mml_core.clips import Clip, EvaluationClips
 from mml_core.config.base import merge, validate
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, Limits, RgbModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.figures.activation import class_activation, enlarge, grad_cam, heat

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mml_core.clips import EvaluationClips, Sample, normalise
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.networks.cost import gflops_per_clip
 from mml_core.networks.inputs import Input
 from mml_core.networks.interface import Prediction

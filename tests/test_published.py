@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from synthetic import synthetic_data
 from test_evaluation_table import RGB, VIEWS, make_scores
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.config.tables import (
     ClaimsConfig,
     Comparison,
-    ProtocolConfig,
     PublishedNetworks,
     PublishedPairs,
     PublishedSampling,

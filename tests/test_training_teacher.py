@@ -15,7 +15,7 @@ from watched import StopAt
 
 import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.evaluation.scores import read_scores

@@ -18,7 +18,7 @@ from mml_core.clips.flips import mirror
 from mml_core.clips.levels import input_channels, stack_length, still_level
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 
 if TYPE_CHECKING:

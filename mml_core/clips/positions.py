@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mml_core.clips.draws import ClipDraws
 from mml_core.config.clips import ClipConfig
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 
 Starts = NDArray[np.int64]
 

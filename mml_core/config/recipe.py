@@ -13,11 +13,11 @@ from mml_core.config.base import Strict, merge, read_yaml, validate
 from mml_core.config.dataset import Name
 from mml_core.config.extended import Layer, place_of_key
 from mml_core.config.figures import FigureConfig, MapsFigure, ScoredFigure
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
     ClaimsConfig,
-    ProtocolConfig,
     PublishedConfig,
     PublishedNetworks,
     SubmissionConfig,

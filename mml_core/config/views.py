@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 
 #: dense_ends: a dense view whose place is a share of the room without its last first frame, rounded.
 Place = tuple[Literal["dense", "dense_ends", "uniform"], Fraction]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.tables import ProtocolConfig
 from mml_core.plan.claims import resolve_claims
 from mml_core.plan.products import ScoreFile, Source, submission_sources, table_names, table_sources
 from mml_core.plan.published import published_rows

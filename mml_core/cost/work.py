@@ -10,8 +10,8 @@ from typing import NamedTuple
 from mml_core.clips.crops import evaluation_side
 from mml_core.clips.positions import clip_count
 from mml_core.config.clips import ClipConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.stage import StageConfig
-from mml_core.config.tables import ProtocolConfig
 from mml_core.cost.counts import Counted
 from mml_core.cost.rates import FORWARD_PASSES, Pass, Setting
 from mml_core.cost.sketch import Sketch, learning_by_turn, make_sketch, step_passes

@@ -10,7 +10,8 @@ import pandas as pd
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
-from mml_core.config.tables import ClaimsConfig, ProtocolConfig, PublishedConfig, TableName
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import ClaimsConfig, PublishedConfig, TableName
 from mml_core.errors import InputError
 from mml_core.evaluation.differences import Difference, difference, map_difference
 from mml_core.evaluation.groups import GroupsByStage

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mml_core.clips import EvaluationClips, Sample
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mml_core.clips import EvaluationClips, Sample, usable_videos
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
 from mml_core.networks import VideoNetwork, build_network, hand_over

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
-from mml_core.config.tables import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
 from mml_core.evaluation.groups import group_numbers

@@ -11,8 +11,8 @@ import pandas as pd
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import (
-    ProtocolConfig,
     PublishedConfig,
     PublishedPositions,
     TableName,

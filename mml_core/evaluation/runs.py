@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick

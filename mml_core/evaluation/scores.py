@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from mml_core.config.base import canonical_json
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.io.files import replaced_on_success
 from mml_core.io.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
-from mml_core.config.tables import ProtocolConfig, TableConfig
+from mml_core.config.tables import TableConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy

@@ -5,7 +5,7 @@ Views are stored dense ones first, then uniform ones, each times its crops (`mml
 
 from __future__ import annotations
 
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.views import lacking_views, view_places
 
 

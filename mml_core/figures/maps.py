@@ -12,7 +12,7 @@ import torch
 from matplotlib import colormaps
 
 from mml_core.config.figures import MapsFigure
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.runs import Run
 from mml_core.figures.activation import class_activation, enlarge, grad_cam, heat

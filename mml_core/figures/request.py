@@ -9,7 +9,8 @@ import pandas as pd
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.figures import ScoredFigureConfig
-from mml_core.config.tables import ProtocolConfig, TableName, split_members
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import TableName, split_members
 from mml_core.errors import InputError
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, pick

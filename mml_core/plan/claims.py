@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
-from mml_core.config.tables import Claim, ClaimsConfig, ProtocolConfig, split_members
+from mml_core.config.tables import Claim, ClaimsConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.published import PublishedRow
 from mml_core.plan.stages import Stage

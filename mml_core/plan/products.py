@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.tables import ProtocolConfig, split_members
+from mml_core.config.tables import split_members
 from mml_core.plan.claims import Pair, claimed_networks
 from mml_core.plan.stages import (
     STAGE_SPLITS,

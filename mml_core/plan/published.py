@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import (
-    ProtocolConfig,
     PublishedConfig,
     PublishedNetworks,
     PublishedPairs,

@@ -19,11 +19,11 @@ from mml_core.annotations import Annotations, Video, assign_shards, swap_directi
 from mml_core.config.base import Strict, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, NetworkBase
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
-    ProtocolConfig,
     TableConfig,
 )
 from mml_core.errors import InputError

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mml_core.clips import EvaluationClips
 from mml_core.clips.batches import make_target
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.networks.predict import score_videos
 from mml_core.objectives.losses import classification_loss
 from mml_core.training.build import Member

@@ -11,7 +11,8 @@ import numpy as np
 from mml_core.annotations import load_annotations
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
-from mml_core.config.tables import EnsembleConfig, ProtocolConfig, TableConfig
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import EnsembleConfig, TableConfig
 from mml_core.evaluation.members import members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.table import TableRequest, build_table, write_table

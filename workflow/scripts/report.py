@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mml_core.config.tables import ProtocolConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.io.files import write_text
 from mml_core.report.job import ReportFiles, make_page
 from mml_core.report.page import render_page

@@ -27,7 +27,7 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     with prepare_compute(arguments.threads, arguments.device) as compute:
-        from mml_core.config.tables import ProtocolConfig
+        from mml_core.config.protocols import ProtocolConfig
         from mml_core.evaluation.job import score_stage
         from mml_core.plan.data_file import read_data_plan
 

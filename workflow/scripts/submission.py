@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.config.tables import ProtocolConfig, split_members
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import split_members
 from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.submission import submission_text
 from mml_core.io.files import write_text

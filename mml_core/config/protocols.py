@@ -1,0 +1,90 @@
+"""Test protocols: ways to score a video."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mml_core.config.base import Strict, added
+from mml_core.config.clips import ClipConfig
+from mml_core.config.dataset import Name
+
+
+class ProtocolConfig(Strict):
+    """How a video is scored: which clips (`dense k + uniform m` as in MML, Appendix A, or all), each in which crops."""
+
+    dense: int = Field(default=0, ge=0, le=32, description="dense clips a video (k)")
+    uniform: int = Field(default=1, ge=0, le=32, description="uniform clips a video (m)")
+    crop: Literal["center", "full", "three", "scaled", "ten"] = Field(
+        default="center",
+        description="center: crop_px in the middle; full: the largest square in the middle; three: such squares left, middle "
+        "and right; scaled: the largest square in the middle, resized to crop_px (3D-ResNets, MARS); ten: crop_px in the "
+        "corners and in the middle, and their mirror images (TSN)",
+    )
+    views: Literal["mean", "max"] = Field(
+        default="mean",
+        description="a video's logits: the mean over its views, or the largest of each class (Charades with SlowFast's settings)",
+    )
+    clips: Literal["counted", "all"] = added(
+        "counted",
+        description="counted: as many as dense and uniform say; all: all clips of a video that do not overlap, one after the "
+        "other with the stride of dense sampling, without the rest at the end, but at least one (MARS)",
+    )
+    segments: int | None = added(
+        None, ge=1, le=128, description="segments of a clip, where it is another number than in training (TSN: 25)"
+    )
+    dense_spacing: Literal["formula", "ends"] = added(
+        "formula",
+        description="where several dense clips begin: formula, at i/k of the room for first frames (MML's Appendix A), so that "
+        "the last ends before the video does; ends, from the first to the last one that there is room for (SlowFast, and "
+        "the program of MML)",
+    )
+    phase: Literal["start", "middle"] = added(
+        "start",
+        description="where in its part of the video each frame of the one uniform clip lies: start, as the formula of MML's "
+        "Appendix A; middle, as the programs of TSM and MML. Two uniform clips are these two",
+    )
+    within: Name | None = added(
+        None,
+        description="a protocol of the recipe that has all these views: networks are scored by that one, once, and the views "
+        "are taken from its scores",
+    )
+    static: bool = added(
+        False,
+        description="clips without motion: the middle frame of each is repeated, flow and differences are zero (MARS, Fig. 6)",
+    )
+
+    @model_validator(mode="after")
+    def _some_clip(self) -> ProtocolConfig:
+        if self.dense + self.uniform == 0:
+            raise ValueError("dense and uniform are both 0: nothing would be scored")
+        if self.clips == "all" and (self.dense, self.uniform) != (0, 1):
+            raise ValueError("clips: all takes every clip of a video; leave out dense and uniform")
+        if self.phase == "middle" and (self.clips, self.uniform) != ("counted", 1):
+            raise ValueError("phase: middle is about one uniform clip; two are at start and middle already")
+        return self
+
+    @property
+    def crops(self) -> int:
+        """The crops of a clip."""
+        return {"three": 3, "ten": 10}.get(self.crop, 1)
+
+    @property
+    def views_per_video(self) -> int | None:
+        """The views of a video, clips times crops; None where they depend on its length."""
+        return (self.dense + self.uniform) * self.crops if self.clips == "counted" else None
+
+    def segments_of(self, clip: ClipConfig) -> int:
+        """Return S, the segments of a scored clip, for networks that were trained on clips as in `clip`."""
+        return clip.segments if self.segments is None else self.segments
+
+    def stored_as(self, name: str) -> str:
+        """Return the name of the protocol that networks are scored by, `name` being this one's."""
+        return self.within or name
+
+    def misfit(self, clip: ClipConfig) -> str | None:
+        """Return why networks that were trained on clips as in `clip` cannot be scored like this, or None."""
+        if self.clips == "all" and (segments := self.segments_of(clip)) > 1:
+            return f"clips: all takes clips of neighbouring frames, but these have {segments} segments; add segments: 1"
+        return None
