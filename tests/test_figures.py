@@ -79,7 +79,7 @@ def request(figure: dict[str, Any]) -> FigureRequest:
         ({**CLASSES, "worst": 3}, "unknown key"),
         ({**MAPS, "networks": {"RGB": "a.rgb.fc"}}, "maps are those of whole networks"),
         ({**MAPS, "frames": 50}, "less than or equal to 4"),
-        ({**MAPS, "kind": "pie"}, "does not match any of the expected tags"),
+        ({**MAPS, "kind": "pie"}, "figures.f.kind: 'pie' is none of 'curve', 'speed'"),
     ],
 )
 def test_figures_that_cannot_be_made_are_refused(figure: dict[str, Any], complaint: str) -> None:
