@@ -59,6 +59,7 @@ class NonLocalNetwork(OneStream):
 
     module = "mml_core.networks.cma"
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "non_local", "fc")
+    blocks = ("layer4",)
     pooled = True
 
     architecture: Literal["non_local"]
