@@ -298,3 +298,17 @@ def test_draws_do_not_depend_on_the_order_of_the_modalities() -> None:
         one = draw_training_starts(items, lengths, clip, draws(seed))
         other = draw_training_starts(dict(reversed(items.items())), lengths, clip, draws(seed))
         assert all((one[name] == other[name]).all() for name in items)
+
+
+@given(st.integers(1, 60), FRAMES, st.integers(1, 4), SEED)
+def test_aligned_clips_begin_at_the_same_frame_in_every_modality(
+    frames: int, shown: int, segments: int, seed: int
+) -> None:
+    """And at the frames that the modality with the fewest has otherwise, of which none is read past its end."""
+    items, lengths = {"rgb": frames + 1, "flow": frames}, {"rgb": 1, "flow": 5}
+    settings = {"frames": shown, "segments": segments, "sampling": "uniform"}
+    starts = draw_training_starts(items, lengths, ClipConfig(**settings, aligned=True), draws(seed))
+    drawn = draw_training_starts(items, lengths, ClipConfig(**settings), draws(seed))
+    assert starts["rgb"].tolist() == starts["flow"].tolist() == drawn["flow"].tolist()
+    assert not np.shares_memory(starts["rgb"], starts["flow"])
+    assert starts["rgb"].max() <= max(0, frames - 5)

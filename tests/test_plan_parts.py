@@ -24,6 +24,8 @@ def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[st
         block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture in ("cma", "multiplier"):
         block |= {"backbone": "resnet18"}
+    elif architecture == "non_local":
+        block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture == "adamml":
         block |= {"streams": ["rgb", "flow"], "backbones": {"rgb": "resnet18"}}
     elif architecture == "resnext3d":
@@ -35,7 +37,18 @@ def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[st
 
 PARENTS = {
     architecture: {"networks": {"n": net(architecture)}}
-    for architecture in ("tsn", "i3d", "resnext3d", "s3d", "s3dg", "cma", "multiplier", "adamml", "adamml_stream")
+    for architecture in (
+        "tsn",
+        "i3d",
+        "resnext3d",
+        "s3d",
+        "s3dg",
+        "cma",
+        "non_local",
+        "multiplier",
+        "adamml",
+        "adamml_stream",
+    )
 }
 
 
@@ -61,6 +74,10 @@ def planned(
         ("cma", {"rgb": "imagenet", "flow": "tsn.n"}),
         ("cma", {"rgb": "cma.n.rgb"}),
         ("cma", "cma.n"),
+        ("non_local", "tsn.n"),
+        ("non_local", "non_local.n"),
+        ("non_local", {"layer4": "non_local.n.layer4"}),
+        ("non_local", "imagenet"),
         ("multiplier", {"target": "tsn.n", "source": "multiplier.n.source"}),
         ("multiplier", {"target": "multiplier.n.source"}),
         ("adamml", {"streams.rgb": "adamml_stream.n", "policy": "adamml.n.policy"}),
@@ -103,6 +120,14 @@ MISFITS = [
     ("cma", {"rgb": "tsn.n.layer4"}, "tsn.n.layer4 cannot be part rgb"),
     ("cma", {"rgb": "i3d.n"}, "is an I3D"),
     ("cma", {"rgb": "cma.n.flow"}, "cma.n.flow cannot be part rgb"),
+    ("cma", {"rgb": "non_local.n"}, "is a non-local network, and there are no non-local blocks in branch rgb"),
+    ("cma", {"rgb": "non_local.n.layer4"}, "non_local.n.layer4 cannot be part rgb"),
+    ("non_local", "cma.n", "is of another architecture, cma"),
+    ("non_local", "cma.n.rgb", "cma.n.rgb is a part, and not a whole network of architecture non_local"),
+    ("non_local", "i3d.n", "is an I3D"),
+    ("non_local", "s3d.n", "is of another architecture, s3d"),
+    ("non_local", "kinetics", "there are no kinetics weights for a non_local"),
+    ("non_local", {"layer1": "tsn.n.layer1"}, "is of another architecture, tsn"),
     ("multiplier", {"target": "resnext3d.n"}, "is of another architecture, resnext3d"),
     ("multiplier", {"target": "tsn.n.layer4"}, "tsn.n.layer4 cannot be part target"),
     ("adamml", {"streams.rgb": "tsn.n"}, "is of another architecture, tsn"),
@@ -126,6 +151,10 @@ SIZES = [
     ("resnext3d", {"depth": 50}, "has depth 50 and cardinality 32, not tiny and 32"),
     ("resnext3d", {"cardinality": 8}, "has depth tiny and cardinality 8, not tiny and 32"),
     ("cma", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
+    ("cma", {"behind": {"layer3": [1, 2]}}, "has blocks at other places"),
+    ("cma", {"non_local": ["flow"]}, "has non-local blocks in other branches"),
+    ("non_local", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
+    ("non_local", {"behind": {"layer3": [2]}}, "has blocks at other places"),
     ("multiplier", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("adamml", {"streams": ["rgb", "diff"]}, "has other streams"),
     ("adamml", {"proxies": {"flow": "diff"}}, "has other proxies"),
@@ -139,7 +168,9 @@ def test_networks_of_another_size_are_refused_as_a_whole_and_by_part(
 ) -> None:
     other = {"other": {"networks": {"n": net(architecture, **size)}}}
     refused({"networks": {"n": net(architecture, "other.n")}}, complaint, **other)
-    part = {"tsn": "layer1", "resnext3d": "layer1", "cma": "rgb", "multiplier": "target"}.get(architecture)
+    part = {"tsn": "layer1", "resnext3d": "layer1", "cma": "rgb", "multiplier": "target", "non_local": "fc"}.get(
+        architecture
+    )
     if part:
         by_part = {"networks": {"n": net(architecture, {part: f"other.n.{part}"})}}
         refused(by_part, complaint if architecture != "multiplier" else "is a resnet34, whose weights do", **other)
@@ -151,6 +182,8 @@ TEACHERS = [
     ("resnext3d", "resnext3d.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("s3dg", "s3d.n", {}, "is an s3d for rgb, but a frozen network is the one"),
     ("cma", "cma.n", {"flow": "diff"}, "reads rgb and flow, but a frozen network is the one"),
+    ("non_local", "non_local.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("non_local", "tsn.n", {}, "is of another architecture, tsn"),
     ("multiplier", "multiplier.n", {"source": "flow"}, "reads rgb and depth, but a frozen network is the one"),
     ("adamml_stream", "adamml_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("tsn", {"layer1": "tsn.n.layer1"}, {}, "name one for all its parts"),
@@ -232,6 +265,25 @@ STAGES: list[tuple[dict[str, Any], str]] = [
         "objective.prices: audio, but network n chooses among rgb, flow",
     ),
     ({"networks": {"n": net("cma", flow="sound")}}, "data set 'synthetic' has no modality 'sound'"),
+    ({"networks": {"n": net("cma", depth="depth")}}, "stages.own.networks.n.depth: unknown key\n"),
+    ({"networks": {"n": net("cma", rgb=["rgb", "depth"])}}, "stages.own.networks.n.rgb: Input should be a valid str"),
+    ({"networks": {"n": net("cma", behind={"layer4": [1]})}}, "behind.layer4: Input should be 'layer1', 'layer2' or"),
+    ({"networks": {"n": net("cma", behind={"layer3": [3]})}}, "layer3 of a resnet18 has units 1 to 2"),
+    ({"networks": {"n": net("non_local", behind={"layer3": [2, 1]})}}, "each of which is named once, in order"),
+    ({"networks": {"n": net("cma", behind={"layer3": [1, 1]})}}, "each of which is named once, in order"),
+    ({"networks": {"n": net("non_local", behind={})}}, "no unit is named: without blocks it is a tsn"),
+    ({"networks": {"n": net("cma", non_local=["rgb", "rgb"])}}, "non_local: a branch is named twice"),
+    ({"networks": {"n": net("cma", scores=["rgb", "rgb"])}}, "scores: a branch is named twice"),
+    ({"networks": {"n": net("cma", fusion={"rgb": 1})}}, "fusion: both branches have a weight"),
+    ({"networks": {"n": net("cma", fusion={"rgb": 0, "flow": 0})}}, "of which one at least is above 0"),
+    (
+        {"networks": {"n": net("cma", scores=["rgb"], fusion={"rgb": 1, "flow": 1})}},
+        "fusion: there is nothing to weigh, since `scores` names one branch",
+    ),
+    (
+        {"networks": {"n": net("cma", scores=["rgb"])}, "objective": {"kind": "cross_entropy", "heads": ["flow"]}},
+        "network n has no head 'flow'; it has rgb",
+    ),
     ({"networks": {"n": net("adamml", proxies={"sound": "diff"})}}, "no stream 'sound'; there are rgb, flow"),
     ({"networks": {"n": net("adamml", proxies={"flow": "sound"})}}, "data set 'synthetic' has no modality 'sound'"),
     ({"networks": {"n": net()}, "dataset": "elsewhere"}, "stages.own.dataset: no data set 'elsewhere'"),
@@ -308,3 +360,19 @@ def test_a_teacher_that_knows_other_classes_is_refused() -> None:
     stage["networks"]["t"]["init"] = "fine.n"
     fine = {"networks": {"n": net(init="pre.n")}}
     assert planned(stage, None, others, pre=pretrained, fine=fine)["own"].parents
+
+
+@pytest.mark.parametrize(("rgb", "flow"), [("rgb", "depth"), ("audio", "rgb"), ("diff", "flow")])
+def test_any_two_modalities_may_look_at_each_other(rgb: str, flow: str) -> None:
+    block = net("cma", {"rgb": "imagenet", "flow": "random"}, rgb=rgb, flow=flow)
+    document = planned({"networks": {"n": block}})["own"].document
+    assert set(document.modalities) == {rgb, flow}
+    assert document.config.networks["n"].modalities == (rgb, flow)
+
+
+def test_a_branch_with_non_local_blocks_starts_from_a_network_with_such() -> None:
+    block = net("cma", {"rgb": "non_local.n", "flow": "tsn.n"}, non_local=["rgb"])
+    document = planned({"networks": {"n": block}})["own"].document
+    assert document.inits["n"]["rgb"].network == document.inits["n"]["flow"].network == "n"
+    elsewhere = {**block, "behind": {"layer3": [1]}}
+    refused({"networks": {"n": elsewhere}}, "has blocks at other places", key="init.rgb")

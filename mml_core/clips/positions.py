@@ -80,7 +80,8 @@ def draw_training_starts(
 
     `items` holds N and `lengths` L for each modality. Positions i_1 … i_ST are drawn once, for the modality with the
     fewest; a modality with N items gets i_1 + ξ … i_ST + ξ, one ξ ~ unif{0 … N - n} for all its frames, n being the
-    fewest items. With ξ = 0, rgb frame t thus goes with the flow fields t … t + L - 1. Returns shape (S * T,) each.
+    fewest items. With ξ = 0, which `clip.aligned` asks for, rgb frame t thus goes with the flow fields t … t + L - 1.
+    Returns shape (S * T,) each.
 
     Of S segments, uniform sampling takes T positions from T equal parts of each segment's part, which together are
     S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML).
@@ -99,6 +100,8 @@ def draw_training_starts(
         )
     else:
         base = draw_uniform(positions, clip.segments * clip.frames, rng)
+    if clip.aligned:
+        return {name: base.copy() for name in items}
     fewest = min(items.values())
     return {name: base + draws.stream("shift", name).integers(items[name] - fewest + 1) for name in items}
 

@@ -199,7 +199,8 @@ def _explain(
         )
     key = written(keys) or "(top)"
     if item["type"] == "extra_forbidden":
-        known = {name for block in _found(schema, "properties") for name in block}
+        # a key of another block, by the very name, is no advice
+        known = {name for block in _found(schema, "properties") for name in block} - {str(item["loc"][-1])}
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         return f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
     value = repr(item.get("input"))

@@ -36,6 +36,11 @@ class ClipConfig(Strict):
         description="dense sampling where the video, or a segment's part, is shorter than the clip: repeat its last frame, "
         "or begin again with its first (3D-ResNets, MARS)",
     )
+    aligned: bool = added(
+        False,
+        description="training clips begin at the same frame in every modality, so that an rgb frame goes with the flow "
+        "fields from it on; false: a modality with more items than others begins up to so many later (MML)",
+    )
     crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
     crop_policy: Literal["multi_scale", "random", "corner"] = Field(
         default="multi_scale",

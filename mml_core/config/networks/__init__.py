@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag
 
 from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
 from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
-from mml_core.config.networks.cma import CmaNetwork
+from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
 from mml_core.config.networks.multiplier import MultiplierNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
@@ -31,6 +31,7 @@ NetworkConfig = Annotated[
     | Annotated[ResNext3dNetwork, Tag("resnext3d")]
     | Annotated[S3dNetwork, Tag("s3d")]
     | Annotated[CmaNetwork, Tag("cma")]
+    | Annotated[NonLocalNetwork, Tag("non_local")]
     | Annotated[MultiplierNetwork, Tag("multiplier")]
     | Annotated[AdaMmlNetwork, Tag("adamml")]
     | Annotated[StreamNetwork, Tag("adamml_stream")],
