@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,16 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "extends: [a.yaml]", "b.yaml")
     with pytest.raises(InputError, match=r"extends itself: a\.yaml -> b\.yaml -> a\.yaml"):
         load_recipe(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("name", ["9" * 3000 + ".yaml", "a\0.yaml", "../" * 3000 + "a.yaml"])
+def test_a_recipe_that_extends_what_no_file_can_be_called_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(json.dumps({"extends": [name]}))
+    for shipped in (None, tmp_path / "shipped"):
+        with pytest.raises(InputError, match="extends: .*no file can have") as caught:
+            load_recipe(path, shipped)
+        assert len(str(caught.value)) < 600
 
 
 def test_a_key_that_occurs_twice_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from mml_core.config.base import Strict, merge, read_yaml, validate
+from mml_core.config.base import Strict, merge, possible_path, read_yaml, validate
 from mml_core.config.dataset import Name
 from mml_core.config.extended import Layer, place_of_key
 from mml_core.config.figures import FigureConfig, MapsFigure, ScoredFigure
@@ -173,7 +173,10 @@ def _read_extended(path: Path, visited: tuple[Path, ...], shipped: Path | None, 
         raise InputError(f"extends: expected a list of file names, got {names!r}", file=path)
     document: dict[str, Any] = {}
     for name in names:
-        file = path.parent / name
+        try:
+            file = possible_path(path.parent / name)
+        except ValueError as reason:
+            raise InputError(f"extends: {name!r:.80}: {reason}", file=path) from reason
         if shipped and not file.exists():
             file = shipped / name
         document = merge(document, _read_extended(file, (*visited, path), shipped, layers))
