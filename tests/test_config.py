@@ -203,7 +203,7 @@ def test_a_recipe_that_extends_what_no_file_can_be_called_is_refused(tmp_path: P
     path = tmp_path / "a.yaml"
     path.write_text(json.dumps({"extends": [name]}))
     for shipped in (None, tmp_path / "shipped"):
-        with pytest.raises(InputError, match="extends: .*no file can have") as caught:
+        with pytest.raises(InputError, match=r"extends: .*no file can have") as caught:
             load_recipe(path, shipped)
         assert len(str(caught.value)) < 600
 
