@@ -154,7 +154,7 @@ def test_a_curve_over_numbers_is_to_scale(tmp_path: Path) -> None:
 
 def test_scores_of_another_split_are_refused(tmp_path: Path) -> None:
     files = write_runs(tmp_path, {"a.rgb": [[1, 0]], "b.flow": [[1, 1]]}, [0, 1])
-    with pytest.raises(InputError, match="are of split 'validation' and protocol"):
+    with pytest.raises(InputError, match=r"a\.rgb are of split 'validation', which figure 'f' is not"):
         runs_of(request({**CURVE, "split": "test"}), files)
 
 

@@ -37,7 +37,8 @@ def view_places(protocol: ProtocolConfig) -> list[Place]:
 def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
     """Return why the views of `wanted` are not among those of `stored`, naming both, or None where they are.
 
-    They are not where one is missing, where crops, segments or motion differ, and where a protocol takes all clips, whose places depend on the video's length.
+    They are not where one is missing, where crops, segments or motion differ, and where a protocol takes all clips,
+    whose places depend on the video's length.
     """
     if "all" in (stored.clips, wanted.clips):
         return (

@@ -15,7 +15,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, pick
 from mml_core.evaluation.runs import Run, combine_runs, load_runs
-from mml_core.evaluation.table import describe_protocol, metric_values
+from mml_core.evaluation.table import metric_values
 
 #: Columns that all figures begin with.
 FIRST_COLUMNS = ("recipe", "dataset")
@@ -46,7 +46,7 @@ def runs_of(
 ) -> list[Run]:
     """Return the figure's networks in each run; `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos.
 
-    Raises InputError where scores are missing, or of another split or protocol.
+    Raises InputError where scores are missing, of another split, or lack views of the figure's protocol.
     """
     references = request.figure.references()
     runs = load_runs(dict(files), groups, references=references, protocol=request.protocol)
@@ -55,9 +55,8 @@ def runs_of(
             member = pick(run, reference)
             if member.split != request.figure.split:
                 raise InputError(
-                    f"the scores of {reference} are of split {member.split!r} and protocol "
-                    f"{describe_protocol(member.protocol, [member.crop_px])!r}, which figure {request.name!r} is not",
-                    hint="pass score files of the figure's split and protocol",
+                    f"the scores of {reference} are of split {member.split!r}, which figure {request.name!r} is not",
+                    hint="pass score files of the figure's split",
                 )
     return runs
 

@@ -23,9 +23,7 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
-from mml_core.config.tables import (
-    TableConfig,
-)
+from mml_core.config.tables import TableConfig
 from mml_core.errors import InputError
 from mml_core.plan.checks import check_network, check_schedule, check_teacher
 from mml_core.plan.order import topological_order

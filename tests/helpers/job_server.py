@@ -58,7 +58,12 @@ os._exit(status)
 
 @functools.cache
 def folder_of_python() -> Path:
-    """Start this process's server and return the folder whose `python` it serves, for the beginning of a PATH."""
+    """Start this process's server and return the folder whose `python` it serves, for the beginning of a PATH.
+
+    Where the system cannot tell of a process's end by a file (it is no Linux), that is Python's own folder.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return Path(sys.executable).parent
     folder = Path(tempfile.mkdtemp(prefix="jobs"))
     client = folder / "python"
     client.write_text(CLIENT.format(python=sys.executable, address=str(folder / "socket")))
