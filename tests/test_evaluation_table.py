@@ -109,9 +109,12 @@ def test_crops_that_differ_are_both_named() -> None:
     assert table.iloc[0]["protocol"] == "dense 0 + uniform 2, center 112/224 px"
 
 
-def test_parts_of_a_network_are_members_and_cost_what_it_costs_once() -> None:
-    """CMA-R: `{cma_r.net.rgb: 5, cma_r.net.flow: 1}`."""
-    parts = members_of("cma", make_scores({"net": RGB, "net.rgb": RGB, "net.flow": FLOW}))
+def test_parts_of_a_network_cost_what_they_take_and_together_what_it_costs_once() -> None:
+    """CMA-R: `{cma_r.net.rgb: 5, cma_r.net.flow: 1}`; a part takes some of the network, two parts all of it."""
+    scores = make_scores({"net": RGB, "net.rgb": RGB, "net.flow": FLOW})
+    smaller = replace(scores.networks["net.flow"], parameters=900_000, gflops_per_view=1.0)
+    scores = replace(scores, networks={**scores.networks, "net.flow": smaller})
+    parts = members_of("cma", scores)
     ensembles = {
         "CMA-R": EnsembleConfig(members={"cma.net.rgb": 1.0, "cma.net.flow": 0.25}),
         "with RGB": EnsembleConfig(members=["cma.net.rgb", "cma.net.flow", "ce.rgb"]),
@@ -123,7 +126,9 @@ def test_parts_of_a_network_are_members_and_cost_what_it_costs_once() -> None:
     assert list(table["parameters_millions"]) == ["1.500", "1.500", "1.500", "3.000"]
     assert list(table["gflops_per_video"]) == ["4.500", "4.500", "4.500", "9.000"]
     assert table.iloc[2]["members"] == "cma.net.rgb + cma.net.flow"
-    assert list(build_table(request(networks=("cma.net.flow",)), runs)["name"]) == ["cma.net.flow"]
+    (alone,) = build_table(request(networks=("cma.net.flow",)), runs).to_dict("records")
+    costs = [alone[name] for name in ("name", "parameters_millions", "gflops_per_video")]
+    assert costs == ["cma.net.flow", "0.900", "2.000"]
     np.testing.assert_allclose(row_scores(table.iloc[3].to_dict(), runs[0]).scores, 2 * np.array(RGB) + np.array(FLOW))
 
 

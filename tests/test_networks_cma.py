@@ -29,6 +29,7 @@ from mml_core.networks import (
     parameters_millions,
 )
 from mml_core.networks.attentive import stretches
+from mml_core.networks.cost import cost_of_scores
 from mml_core.networks.memory import saved_bytes
 
 PAPER = ["layer2.1", "layer2.3", "layer3.1", "layer3.3", "layer3.5"]
@@ -209,6 +210,20 @@ def test_what_is_not_computed_is_not_counted() -> None:
     block = 256 * 128 * (16 + 4 + 4 + 16) + 2 * 16 * 4 * 128
     saved = (layer4 + block + 512 * 5) / 1e9
     assert gflops_per_clip(both, *views) - gflops_per_clip(one, *views) == pytest.approx(saved, rel=1e-6)
+    assert cost_of_scores(both, "rgb", *views) == cost_of_scores(one, "", *views)
+    assert cost_of_scores(both, "", *views).gflops == pytest.approx(gflops_per_clip(both, *views), rel=1e-12)
+    assert both.asked == ("rgb", "flow"), "the network is left as it is"
+
+
+def test_parameters_for_one_branch_are_those_of_the_paper_within_its_digits() -> None:
+    """Table 2 prints 1.8 times a ResNet-50 for RGB's scores; counted is everything that runs for them."""
+    with torch.device("meta"):
+        network = build(backbone="resnet50", classes=400)
+    views = (1, 3, 224, 224), (1, 10, 224, 224)
+    whole = sum(value.numel() for value in network.parameters())
+    assert cost_of_scores(network, "", *views).parameters == whole
+    one = sum(value.numel() for value in resnet50(num_classes=400).parameters())
+    assert cost_of_scores(network, "rgb", *views).parameters / one == pytest.approx(1.87, abs=0.005)
 
 
 @pytest.mark.parametrize("frozen", ["flow", "rgb"])

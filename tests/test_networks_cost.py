@@ -8,7 +8,7 @@ from network_helpers import build, build_3d
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, ResNet101_Weights, WeightsEnum
 
-from mml_core.networks.cost import gflops_per_clip, parameters_millions
+from mml_core.networks.cost import cost_of_scores, gflops_per_clip, parameters_millions
 
 
 @pytest.mark.parametrize("architecture", ["tsm", "tsn"])
@@ -70,3 +70,16 @@ def test_segments_cost_as_much_as_clips() -> None:
     one = gflops_per_clip(network, (16, 3, 56, 56))
     classifier = network.fc.in_features * 5 / 1e9  # once a clip, on the mean of the segments
     assert gflops_per_clip(network, (48, 3, 56, 56)) == pytest.approx(3 * one - 2 * classifier, rel=1e-9)
+
+
+@pytest.mark.parametrize("architecture", ["tsm", "tsn", "i3d", "resnext3d", "s3d", "s3dg"])
+def test_all_modules_of_a_network_without_parts_run_for_its_scores(architecture: str) -> None:
+    network = (
+        build(architecture=architecture, frames=8)
+        if architecture in ("tsm", "tsn", "i3d")
+        else build_3d(architecture, **({"depth": "tiny"} if architecture == "resnext3d" else {}))
+    )
+    cost = cost_of_scores(network, "", (16, 3, 56, 56))
+    assert cost.parameters == sum(value.numel() for value in network.parameters())
+    assert cost.gflops == gflops_per_clip(network, (16, 3, 56, 56))
+    assert not network._forward_hooks and all(not one._forward_hooks for one in network.modules())

@@ -79,6 +79,9 @@ def test_there_are_three_sets_of_scores(
     """After iteration 1 the flow branch says what it said by itself; the sum has the weights of the configuration."""
     scores = scored(dataset, weights["r"], tmp_path).networks
     assert set(scores) == {"net", "net.rgb", "net.flow"}
+    for part in ("net.rgb", "net.flow"):
+        assert scores[part].parameters < scores["net"].parameters, "what only the other branch needs does not count"
+        assert scores[part].gflops_per_view < scores["net"].gflops_per_view
     alone = scored(dataset, weights["flow"], tmp_path).networks["flow"]
     torch.testing.assert_close(torch.tensor(scores["net.flow"].logits), torch.tensor(alone.logits))
     second = {name: torch.tensor(one.logits) for name, one in scored(dataset, weights["s"], tmp_path).networks.items()}

@@ -35,3 +35,8 @@ def split_reference(reference: str) -> tuple[str, str, str]:
     """Return stage, network and part (empty for the whole network) of a reference."""
     stage, network, *part = reference.split(".", 2)
     return stage, network, part[0] if part else ""
+
+
+def whole_network(reference: str) -> str:
+    """Return the network `stage.network` that `reference` is, or is a part of."""
+    return ".".join(split_reference(reference)[:2])

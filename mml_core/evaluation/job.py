@@ -14,7 +14,8 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
 from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores
-from mml_core.networks import VideoNetwork, gflops_per_clip
+from mml_core.networks import VideoNetwork
+from mml_core.networks.cost import cost_of_scores
 from mml_core.networks.inputs import Input
 from mml_core.networks.predict import ViewScores, score_videos
 from mml_core.plan.stages import DataPlan
@@ -25,7 +26,7 @@ class _Scored(NamedTuple):
 
     network: VideoNetwork
     inputs: tuple[Input, ...]
-    gflops_per_view: float
+    view: tuple[tuple[int, int, int, int], ...]  # shape (S * T, C, H, W) of each input
 
 
 def score_stage(
@@ -67,10 +68,10 @@ def score_stage(
 
 
 def _load(stage: TrainedStage, name: str, clips: EvaluationClips) -> _Scored:
-    """Return a trained network of the stage with its weights, and what it takes and costs."""
+    """Return a trained network of the stage with its weights, and what it takes."""
     network, inputs, shape = load_network(stage, name, clips)
-    views = [(clips.frames, shape.channels[one.modality], clips.side, clips.side) for one in inputs]
-    return _Scored(network, inputs, gflops_per_clip(network, *views))
+    view = tuple((clips.frames, shape.channels[one.modality], clips.side, clips.side) for one in inputs)
+    return _Scored(network, inputs, view)
 
 
 def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Path) -> dict[str, NetworkScores]:
@@ -83,12 +84,13 @@ def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Pa
                 file=weights,
                 hint="train it with precision: full",
             )
-        one = scored[reference.partition(".")[0]]
+        name, _, part = reference.partition(".")
+        cost = cost_of_scores(scored[name].network, part, *scored[name].view)
         choices = said.choices.get(reference)
         networks[reference] = NetworkScores(
             logits=logits.numpy(),
-            parameters=sum(parameter.numel() for parameter in one.network.parameters()),
-            gflops_per_view=one.gflops_per_view,
+            parameters=cost.parameters,
+            gflops_per_view=cost.gflops,
             choices=None if choices is None else choices.numpy(),
         )
     return networks

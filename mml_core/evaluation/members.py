@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from mml_core.config.protocols import ProtocolConfig
-from mml_core.config.references import split_reference
+from mml_core.config.references import whole_network
 from mml_core.errors import InputError
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
 from mml_core.evaluation.groups import group_numbers
@@ -34,14 +34,14 @@ class Member:
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     quarantined: int
     logits: np.ndarray  # (V, N) float64, mean over views, or the largest
-    parameters: int  # of the whole network
-    gflops_per_video: float  # 10^9 multiply-adds of all views by the whole network, the mean over the videos
+    parameters: int  # of the modules that run for its scores
+    gflops_per_video: float  # 10^9 multiply-adds of these for all views, the mean over the videos
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
 
     @property
     def network(self) -> str:
         """The whole network that it is, or is a part of: `stage.network`."""
-        return ".".join(split_reference(self.reference)[:2])
+        return whole_network(self.reference)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,17 @@ def pick(members: Mapping[str, Member], reference: str) -> Member:
             f"there are no scores of network {reference!r}", hint=f"the score files hold {', '.join(members)}"
         )
     return members[reference]
+
+
+def cost_bearers(chosen: Sequence[Member], members: Mapping[str, Member]) -> list[Member]:
+    """Return those whose costs together are those of `chosen`: of a network that is there in several parts, the whole.
+
+    `members` have the whole networks.
+    """
+    networks: dict[str, list[Member]] = {}
+    for member in chosen:
+        networks.setdefault(member.network, []).append(member)
+    return [own[0] if len(own) == 1 else pick(members, network) for network, own in networks.items()]
 
 
 def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) -> Combined:

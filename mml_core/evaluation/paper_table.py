@@ -12,6 +12,7 @@ import pandas as pd
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.references import whole_network
 from mml_core.config.tables import (
     PublishedConfig,
     PublishedPositions,
@@ -21,7 +22,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns, with_interval
-from mml_core.evaluation.members import Combined, Member
+from mml_core.evaluation.members import Combined, Member, cost_bearers, pick
 from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
 from mml_core.evaluation.scores import read_protocol
 from mml_core.evaluation.table import JOINT, mean_values, metric_values
@@ -33,7 +34,7 @@ Files = Sequence[tuple[str, Path]]
 RunsByViews = Mapping[tuple[str, ProtocolConfig], Sequence[Mapping[str, Member]]]
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
 #: Columns that follow a row's description and its metrics.
-CLOSING = ("seeds", "videos", "groups")
+CLOSING = ("parameters_millions", "seeds", "videos", "groups")
 NOTES = (
     "Percentages but for sums of positions (smaller is better). Published values are of the paper's own data set, ours "
     "of the one that was chosen, or that the recipe names. Difference: ours minus published. Ours: the mean over the "
@@ -71,9 +72,10 @@ def build_paper_table(
     Columns: recipe, dataset, what the row is about, members, and for each metric of the paper `published_M`, `M` (ours,
     the mean over the seeds), `M_difference` (ours minus published), `M_std`, `M_low` and `M_high` (see
     uncertainty.estimate; no interval for mAP); where the table asks for them the same of the middles in the one uniform
-    clip, `M_middle`, `M_middle_difference` and so on, empty for rows without such a clip; then seeds, videos, and where
-    these share something their groups. Percentages have two decimals. `files` are (STAGE or STAGE@RUN, score file),
-    `groups` those of videos. Raises InputError where scores are missing or do not fit together.
+    clip, `M_middle`, `M_middle_difference` and so on, empty for rows without such a clip; then parameters_millions (of
+    what the row's scores take), seeds, videos, and where these share something their groups. Percentages have two
+    decimals. `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos. Raises InputError where scores are
+    missing or do not fit together.
     """
     rows = join_models(request.table, request.protocols, published)
     parts = {"": rows}
@@ -144,7 +146,9 @@ def load_rows(
         stored.setdefault(read_protocol(path), {})[key] = path
     needed: dict[tuple[str, ProtocolConfig], set[str]] = {}
     for row in rows:
-        needed.setdefault((row.stored, row.protocol), set()).update(row.members, *row.others)
+        members = [name for ensemble in (row.members, *row.others) for name in ensemble]
+        # whole networks too: what several parts of one cost together
+        needed.setdefault((row.stored, row.protocol), set()).update(members, map(whole_network, members))
     return {
         (name, protocol): load_runs(stored.get(protocols[name], {}), groups, references=references, protocol=protocol)
         for (name, protocol), references in needed.items()
@@ -180,6 +184,9 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
     combined = parts[0]
     values = {"seeds": str(len(combined)), "videos": str(sum(len(part[0].video_ids) for part in parts))}
     values["groups"] = combined[0].group_count if len(parts) == 1 else ""
+    first = runs[row.stored, row.protocol][0]
+    bearers = cost_bearers([pick(first, name) for name in row.members], first)
+    values["parameters_millions"] = f"{sum(one.parameters for one in bearers) / 1e6:.3f}"
     multi_label = combined[0].labels.ndim == 2
     for metric in row.values:
         if multi_label != (metric == "map"):

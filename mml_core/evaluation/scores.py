@@ -7,7 +7,7 @@ They are kept, so that any ensemble, and any new metric, is a matter of seconds.
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /views            (V,) int64, how many views each video has
     /networks/<name>  of a network `network`, or of a part of it that predicts by itself `network.part`
-        attributes        parameters, of the whole network
+        attributes        parameters, of the modules that run for these scores
         logits            (R, N) float32: all views of the first video, then those of the next
         choices           (R, S, M) float32 in 0..1, of networks that choose: which of M modalities a segment used
         gflops_per_view   () or (V,) float64
@@ -46,7 +46,7 @@ class NetworkScores:
 
     `gflops_per_view` counts 10^9 multiply-adds of one clip in one crop, as the papers do (TSM-ResNet-50, 8 x 224 x 224:
     about 33), not additions and multiplications apart. It is one number, or where it depends on what a network chooses,
-    one a video, the mean over its views. Of a part it is that of the whole network.
+    one a video, the mean over its views. Of a part both costs are those of what its scores take.
     """
 
     logits: np.ndarray  # (R, N) float32, finite

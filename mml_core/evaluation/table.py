@@ -21,7 +21,7 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.tables import TableConfig
 from mml_core.errors import InputError
-from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick
+from mml_core.evaluation.members import Combined, Fusion, Member, combine, cost_bearers, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
 from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
 from mml_core.evaluation.uncertainty import estimate
@@ -167,7 +167,7 @@ def _row(
         _check_request(request, member)
     combined = combine_runs(runs, list(weights), list(weights.values()), fusion or "logits")
     stage = split_reference(chosen[0].reference)[0]
-    networks = {member.network: member for member in chosen}.values()  # parts of one network cost what it costs, once
+    bearers = cost_bearers(chosen, runs[0])
     return {
         "dataset": request.datasets.get(stage, request.dataset),
         "recipe": request.recipe,
@@ -183,8 +183,8 @@ def _row(
         "quarantined": str(max(member.quarantined for member in chosen)),
         "seeds": str(len(runs)),
         **_metrics(combined),
-        "parameters_millions": f"{sum(network.parameters for network in networks) / 1e6:.3f}",
-        "gflops_per_video": f"{sum(network.gflops_per_video for network in networks):.3f}",
+        "parameters_millions": f"{sum(one.parameters for one in bearers) / 1e6:.3f}",
+        "gflops_per_video": f"{sum(one.gflops_per_video for one in bearers):.3f}",
     }
 
 

@@ -12,7 +12,7 @@ import torch
 
 from mml_core.clips import EvaluationClips
 from mml_core.config.flow import Tvl1Engine
-from mml_core.config.references import split_reference
+from mml_core.config.references import whole_network
 from mml_core.config.tables import split_members
 from mml_core.evaluation.loading import TrainedNetwork
 from mml_core.evaluation.runs import Run
@@ -96,7 +96,7 @@ def build_speed(
 
 def row_seconds(timed: Timed, references: Sequence[str]) -> tuple[float | None, float]:
     """Return the seconds a video of the modalities (None where one is not known) and networks behind `references`."""
-    networks = dict.fromkeys(_network_of(reference) for reference in references)
+    networks = dict.fromkeys(whole_network(reference) for reference in references)
     read = dict.fromkeys(modality for network in networks for modality in timed.read[network])
     modalities = [timed.modalities[modality] for modality in read]
     known = None if None in modalities else float(sum(modalities))
@@ -110,7 +110,7 @@ def time_videos(
     views = open_views(request, plan, weights, shards)
     chosen = spread(list(views.labels), request.figure.timed_videos)
     networks, read = {}, {}
-    for reference in dict.fromkeys(_network_of(reference) for reference in request.figure.references()):
+    for reference in dict.fromkeys(whole_network(reference) for reference in request.figure.references()):
         own = views.of(reference)
         trained = own.load(reference)
         networks[reference] = network_seconds(trained, own, chosen, machine.device)
@@ -147,10 +147,6 @@ def spread(names: Sequence[str], count: int) -> list[str]:
     """Return at most `count` of `names`, in the middles of equal parts of them."""
     count = min(count, len(names))
     return [names[(2 * place + 1) * len(names) // (2 * count)] for place in range(count)]
-
-
-def _network_of(reference: str) -> str:
-    return ".".join(split_reference(reference)[:2])
 
 
 def _decoded(clips: EvaluationClips, chosen: Sequence[str], plan: DataPlan) -> list[DecodedVideo]:

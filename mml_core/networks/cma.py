@@ -67,6 +67,10 @@ class CmaClassifier(VideoNetwork):
         features = torch.cat([one.features for one in parts.values()], dim=1)
         return Prediction(self._fused(parts), features, maps, parts)
 
+    def ask(self, part: str) -> None:
+        """Give the scores of branch `part` alone."""
+        self.asked = (part,)
+
     def _advance(self, name: str, x: Tensor, stretch: int, images: int, maps: dict[str, Tensor]) -> Tensor:
         """Return what comes out of a stretch of a branch, and note maps that are to be kept."""
         for module, x in self.get_submodule(name).through(x, stretch):  # noqa: B020 - the last one goes on

@@ -80,6 +80,9 @@ class VideoNetwork(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return self.fc(features)
 
+    def ask(self, part: str) -> None:
+        """Compute, from now on, no more than what the scores of `part` take; all, where nothing can be left out."""
+
     def start_epoch(self, epoch: int) -> None:
         """Take note that `epoch` (from 0) begins, for networks in which something changes with it."""
 
