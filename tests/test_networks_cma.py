@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from network_helpers import build as build_resnet
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from test_networks_memory import counted
 from torch import Tensor, nn
 from torchvision.models import resnet50
@@ -30,6 +30,7 @@ from mml_core.networks import (
 )
 from mml_core.networks.attentive import stretches
 from mml_core.networks.cost import cost_of_scores
+from mml_core.networks.inputs import Input, inputs_of
 from mml_core.networks.memory import saved_bytes
 
 PAPER = ["layer2.1", "layer2.3", "layer3.1", "layer3.3", "layer3.5"]
@@ -224,6 +225,16 @@ def test_parameters_for_one_branch_are_those_of_the_paper_within_its_digits() ->
     assert cost_of_scores(network, "", *views).parameters == whole
     one = sum(value.numel() for value in resnet50(num_classes=400).parameters())
     assert cost_of_scores(network, "rgb", *views).parameters / one == pytest.approx(1.87, abs=0.005)
+
+
+def test_each_input_may_have_a_scale_of_its_own() -> None:
+    """Section 4.4: RGB as ImageNet's weights take it, flow in -1 to 1."""
+    block = {"architecture": "cma", "init": "random", "flow": "tvl1", "scale": {"tvl1": "unit"}}
+    config = TypeAdapter(NetworkConfig).validate_python(block)
+    kinds = {"rgb": "rgb", "tvl1": "flow"}
+    assert inputs_of(config, kinds) == (Input("rgb", "rgb", "imagenet"), Input("tvl1", "flow", "unit"))
+    with pytest.raises(ValidationError, match="scale: 'flow' is no input; there are rgb, tvl1"):
+        TypeAdapter(NetworkConfig).validate_python({**block, "scale": {"flow": "unit"}})
 
 
 @pytest.mark.parametrize("frozen", ["flow", "rgb"])

@@ -61,6 +61,17 @@ def test_shorter_side_is_exact_and_aspect_kept(
     assert frames[0].shape == (*expected, 3)
 
 
+@pytest.mark.parametrize("size", [(90, 120), (37, 53), (64, 64), (16, 256)])
+def test_squares_are_squares_whatever_the_aspect(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Chi et al. 2019: frames of 256 x 256. The whole picture is there: its left half is still the left half."""
+    frames = np.zeros((2, *size, 3), np.uint8)
+    frames[:, :, size[1] // 2 :] = 255
+    write_video(tmp_path / "a.mp4", frames)
+    decoded = list(DecodedVideo(tmp_path / "a.mp4", 48, Limits(), square=True))
+    assert [frame.shape for frame in decoded] == [(48, 48, 3)] * 2
+    assert decoded[0][:, :20].mean() < 10 and decoded[0][:, 28:].mean() > 245
+
+
 def test_colours_and_pixels_are_kept(tmp_path: Path) -> None:
     frames = numbered_frames(2, 64, 96)
     frames[:, :, :48, 0] //= 4

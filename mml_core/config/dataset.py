@@ -21,7 +21,13 @@ class RgbModality(Strict):
 
     kind: Literal["rgb"] = "rgb"
     short_side_px: int = Field(
-        default=256, ge=16, le=2160, description="shorter side of the stored frames in pixels; aspect is kept"
+        default=256,
+        ge=16,
+        le=2160,
+        description="shorter side of the stored frames in pixels; aspect is kept, unless `square`",
+    )
+    square: bool = added(
+        False, description="frames are squares of that side, whatever the video's aspect (Chi et al. 2019: 256 x 256)"
     )
     frames_per_sec: float | None = added(
         None, gt=0, le=240, description="frames are left out or repeated so that there are so many; null: as they are"

@@ -127,7 +127,7 @@ def _input_bytes(sketches: Mapping[str, Sketch], side: int) -> int:
     for sketch in sketches.values():
         for modality, shape in zip(sketch.block.modalities, sketch.inputs(side), strict=True):
             sizes[modality, None] = math.prod(shape)
-            sizes[modality, sketch.block.scale] = math.prod(shape) * FLOAT32
+            sizes[modality, sketch.block.scale_of(modality)] = math.prod(shape) * FLOAT32
     return sum(sizes.values())
 
 

@@ -50,6 +50,7 @@ def _encode(
         path,
         settings.short_side_px,
         limits,
+        square=settings.square,
         frames_per_sec=settings.frames_per_sec,
         folder_frames_per_sec=folder_frames_per_sec,
     )

@@ -24,7 +24,7 @@ class Input(NamedTuple):
 
 def inputs_of(network: NetworkBase, kinds: Mapping[str, str]) -> tuple[Input, ...]:
     """Return the inputs of `network` in the order in which its `forward` takes them; `kinds` by modality."""
-    return tuple(Input(name, kinds[name], network.scale) for name in network.modalities)
+    return tuple(Input(name, kinds[name], network.scale_of(name)) for name in network.modalities)
 
 
 def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:

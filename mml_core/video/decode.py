@@ -44,6 +44,7 @@ class DecodedVideo:
     """The frames of the video at `path`, scaled to a shorter side of `short_side_px`; may be iterated once.
 
     least_px: given, a video whose shorter side is between this and `short_side_px` keeps its size.
+    square: frames are of `short_side_px` a side, whatever the video's aspect.
     frames_per_sec: given, frames are left out or repeated so that there are so many a second; limits hold for these.
     folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
@@ -63,12 +64,14 @@ class DecodedVideo:
         limits: Limits,
         *,
         least_px: int | None = None,
+        square: bool = False,
         frames_per_sec: float | None = None,
         folder_frames_per_sec: float | None = None,
         end: int | None = None,
     ) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
         self._least_px = short_side_px if least_px is None else least_px
+        self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
         self._end = end
         #: Known from the first frame on.
@@ -143,7 +146,9 @@ class DecodedVideo:
         video = ffmpeg.input(source.address, **limits, **source.options)["V:0"]  # capital V: no cover pictures
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
-        scaled = video.filter("scale", **_size(self._least_px, self._short_side_px), flags=_SCALING)
+        side = str(self._short_side_px)
+        size = {"w": side, "h": side} if self._square else _size(self._least_px, self._short_side_px)
+        scaled = video.filter("scale", **size, flags=_SCALING)
         images = scaled.output(
             "pipe:1",
             format="image2pipe",

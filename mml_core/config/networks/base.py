@@ -51,9 +51,9 @@ class NetworkBase(Strict):
         description="true: a teacher, which is not trained and predicts as in testing; "
         "a list: parts that are left as they are, statistics of batch normalisation included",
     )
-    scale: Scale = Field(
+    scale: Scale | dict[Name, Scale] = Field(
         default="imagenet",
-        description="of its inputs: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
+        description="of its inputs, or of each, {modality: scale}, with imagenet for those that are not named: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
         "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
         "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
     )
@@ -100,6 +100,10 @@ class NetworkBase(Strict):
         """First weights by part; a start of the whole network is that of the part `WHOLE`."""
         return {WHOLE: self.init} if isinstance(self.init, str) else dict(self.init)
 
+    def scale_of(self, modality: str) -> Scale:
+        """Return the scale of the input `modality`."""
+        return self.scale if isinstance(self.scale, str) else self.scale.get(modality, "imagenet")
+
     def has_part(self, part: str) -> bool:
         """Whether it has a part of that name."""
         return part in self.parts or part in self.heads
@@ -142,6 +146,8 @@ class NetworkBase(Strict):
         named = [*(part for part in self.starts if part != WHOLE), *self.frozen_parts]
         if unknown := sorted({part for part in named if not self.has_part(part)}):
             raise ValueError(f"no part {unknown[0]!r}; there are {', '.join(self.parts)}")
+        if isinstance(self.scale, dict) and (other := sorted({*self.scale} - {*self.modalities})):
+            raise ValueError(f"scale: {other[0]!r} is no input; there are {', '.join(self.modalities)}")
         if isinstance(self.init, dict) and not self.init:
             raise ValueError("init: no part is named; write random for random weights")
         if pair := overlapping([part for part in self.starts if part != WHOLE]):
