@@ -205,6 +205,11 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     ({"networks": {"n": net(frozen=["layer1.0"])}}, "no part 'layer1.0'"),
     ({"networks": {"n": net("adamml", frozen=["streams.sound"])}}, "no part 'streams.sound'"),
     ({"networks": {"n": net("cma", frozen=["rgb", "flow"])}}, "frozen: all parts are listed"),
+    ({"networks": {"n": net("cma", frozen=["rgb.layer9"])}}, "no part 'rgb.layer9'; there are rgb, flow"),
+    (
+        {"networks": {"n": net("cma", {"rgb.layer1": "imagenet"})}},
+        "there are no imagenet weights for part rgb.layer1 of a cma",
+    ),
     (
         {"networks": {"n": net("adamml", {"streams": "random", "streams.rgb": "random"})}},
         "first weights are given twice",

@@ -18,6 +18,12 @@ from mml_core.plan.stages import Stage
 from mml_core.training.job import StageFiles
 
 NET = {"architecture": "cma", "backbone": "resnet_tiny", "dropout": 0.2}
+#: All but the classifiers.
+BODY = [
+    f"{branch}.{part}"
+    for branch in ("rgb", "flow")
+    for part in ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "attention")
+]
 ONE = {"clip": {"frames": 1, "segments": 2}, "epochs": 1, "optimizer": {"groups": "plain"}, "precision": "full"}
 
 
@@ -30,6 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetConfig, Pa
 @pytest.fixture(scope="module")
 def stages(dataset: tuple[DatasetConfig, Path]) -> dict[str, Stage]:
     first = {**NET, "init": {"rgb": "random", "flow": "flow.flow"}, "frozen": ["flow"]}
+    third = {**NET, "init": "r.net", "reset_head": True, "frozen": BODY}
     second = {**NET, "init": "r.net", "frozen": ["rgb"], "fusion": {"rgb": 1, "flow": 5}}
     return toy.plan(
         dataset[0],
@@ -37,6 +44,7 @@ def stages(dataset: tuple[DatasetConfig, Path]) -> dict[str, Stage]:
             "flow": {**ONE, "networks": {"flow": {**toy.RGB, "modality": "flow", "architecture": "tsn"}}},
             "r": {**ONE, "networks": {"net": first}, "objective": {"kind": "cross_entropy", "heads": ["rgb"]}},
             "s": {**ONE, "networks": {"net": second}, "objective": {"kind": "cross_entropy", "heads": ["flow"]}},
+            "t": {**ONE, "networks": {"net": third}, "objective": {"kind": "cross_entropy", "heads": ["rgb", "flow"]}},
         },
     )
 
@@ -45,9 +53,9 @@ def stages(dataset: tuple[DatasetConfig, Path]) -> dict[str, Stage]:
 def weights(
     dataset: tuple[DatasetConfig, Path], stages: dict[str, Stage], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """The weights of the three stages."""
+    """The weights of the stages."""
     made: dict[str, Path] = {}
-    for name, starts in (("flow", {}), ("r", {"net.flow": "flow"}), ("s", {"net": "r"})):
+    for name, starts in (("flow", {}), ("r", {"net.flow": "flow"}), ("s", {"net": "r"}), ("t", {"net": "r"})):
         folder = tmp_path_factory.mktemp(name)
         where: StageFiles = toy.stage_files(folder, dataset[1], {part: made[one] for part, one in starts.items()})
         train(stages[name], dataset[0], where)
@@ -71,6 +79,13 @@ def test_the_frozen_branch_is_the_one_that_was_trained_by_itself(weights: dict[s
     assert all(torch.equal(second[name], value) for name, value in first.items() if name.startswith("net/rgb."))
     assert second["net/flow.attention.layer2.0.bn.weight"].any()
     assert not torch.equal(second["net/flow.fc.weight"], first["net/flow.fc.weight"])
+
+
+def test_classifiers_alone_are_fine_tuned(weights: dict[str, Path]) -> None:
+    """Section 5.7: what goes over to another data set keeps all but the last layers, statistics included."""
+    before, after = load_file(weights["r"]), load_file(weights["t"])
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {f"net/{branch}.fc.{kind}" for branch in ("rgb", "flow") for kind in ("weight", "bias")}
 
 
 def test_there_are_three_sets_of_scores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
@@ -109,6 +109,8 @@ class CmaNetwork(NetworkBase):
 
     module = "mml_core.networks.cma"
     parts = ("rgb", "flow")
+    #: What is in each branch, and can stay frozen by itself: `rgb.layer1`, or all but `rgb.fc`.
+    inner: ClassVar[tuple[str, ...]] = (*ResNetNetwork.parts, "attention", "non_local")
 
     architecture: Literal["cma"]
     rgb: Name = Field(default="rgb", description="modality of the first branch, of whichever kind")
@@ -150,9 +152,15 @@ class CmaNetwork(NetworkBase):
         """Branches whose scores it gives."""
         return self.scores
 
+    def has_part(self, part: str) -> bool:
+        """Whether it is a branch, or one of the parts of a branch."""
+        branch, _, inner = part.partition(".")
+        return branch in self.parts and (not inner or inner in self.inner)
+
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start a branch."""
-        return self.backbone if source == "imagenet" and part != WHOLE and self.backbone != "resnet_tiny" else None
+        there = source == "imagenet" and self.backbone != "resnet_tiny"
+        return self.backbone if there and part in self.parts else None
 
     def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
         """A branch starts from a TSN or a non-local network, to which attention is added, or from the same branch."""
