@@ -18,12 +18,13 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
-from mml_core.figures.classes import FEWEST_VIDEOS, build_classes, class_means, extreme_classes
+from mml_core.figures.classes import build_classes, class_means, extreme_classes
 from mml_core.figures.classes_drawing import classes_picture
 from mml_core.figures.curve import build_curve
 from mml_core.figures.curve_drawing import curve_picture
 from mml_core.figures.drawing import stacked
 from mml_core.figures.output import stack_figures, write_figure
+from mml_core.figures.paired import FEWEST_VIDEOS
 from mml_core.figures.request import FigureRequest, runs_of
 from mml_core.figures.speed import Timed, row_seconds, spread
 from mml_core.figures.speed_drawing import speed_picture
@@ -310,4 +311,12 @@ def test_the_examples_of_the_documentation_are_a_recipe(project: Path, tmp_path:
     shutil.copy(project / "config/recipes/mml_single.yaml", tmp_path)
     (tmp_path / "with_figures.yaml").write_text(f"extends: [mml_single.yaml]\n{example}", encoding="utf-8")
     figures = load_recipe(tmp_path / "with_figures.yaml").figures
-    assert [figure.kind for figure in figures.values()] == ["curve", "speed", "classes", "maps", "history"]
+    assert [figure.kind for figure in figures.values()] == [
+        "curve",
+        "speed",
+        "classes",
+        "fusion",
+        "confusions",
+        "maps",
+        "history",
+    ]
