@@ -48,7 +48,7 @@ def confused(
 
 
 def test_a_small_matrix_by_hand() -> None:
-    """Class 0 (four videos) is taken for 1 three times, then once; 1 (two) for 0 never, then once; 2 does not change."""
+    """Class 0 (of four) is taken for 1 three times, then once; 1 (of two) for 0 never, then once; 2 stays as it is."""
     labels = [0, 0, 0, 0, 1, 1, 2, 2]
     before = [1, 1, 1, 2, 1, 1, 0, 2]
     after = [1, 0, 0, 2, 0, 1, 2, 0]

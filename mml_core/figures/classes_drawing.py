@@ -10,12 +10,16 @@ from mml_core.config.scored_figures import ClassesFigure
 from mml_core.figures.drawing import FONT_SIZE, SIZE, TITLES, difference_words, draw_legend, figure_axes, numbers_of
 from mml_core.report.figures import COLOURS, FAINT, INK, shorten
 
+#: Inches that the name of a class needs below the axis, and that a bar needs.
+NAME_ROOM, BAR_ROOM = 0.42, 0.16
+
 
 def classes_picture(table: pd.DataFrame, figure: ClassesFigure) -> Figure:
     """Return bars of all rows for each class, those that gain on the left; below are differences and intervals."""
     groups = list(table.groupby("class", sort=False))
     names = list(figure.rows)
-    drawn, axes = figure_axes(figure.title, (max(SIZE[0], 0.4 * len(groups) * (len(names) + 1)), SIZE[1] + 0.6))
+    room = len(groups) * max(NAME_ROOM, BAR_ROOM * (len(names) + 1))
+    drawn, axes = figure_axes(figure.title, (max(SIZE[0], room), SIZE[1] + 0.6))
     width = 0.8 / len(names)
     for number, name in enumerate(names):
         own = table[table["row"] == name]

@@ -11,13 +11,13 @@ from mml_core.figures.drawing import FONT_SIZE, SIZE, difference_words, draw_leg
 from mml_core.report.figures import COLOURS, FAINT, INK, shorten
 
 #: Inches of a pair's two bars, and of what is around all of them.
-ROOM, AROUND = 0.34, 1.2
+ROOM, AROUND = 0.34, 1.4
 LONGEST_NAME = 24
 
 
 def confusions_picture(table: pd.DataFrame, figure: ConfusionsFigure) -> Figure:
     """Return two bars a pair of classes, before and after, with differences and intervals; what falls comes first."""
-    drawn, axes = figure_axes(figure.title, (SIZE[0] + 2, max(SIZE[1], ROOM * len(table) + AROUND)))
+    drawn, axes = figure_axes(figure.title, (SIZE[0] + 1, max(SIZE[1], ROOM * len(table) + AROUND)))
     axes.grid(visible=False)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     places = np.arange(len(table))
@@ -36,7 +36,7 @@ def confusions_picture(table: pd.DataFrame, figure: ConfusionsFigure) -> Figure:
     ]
     axes.set_yticks(places, labels, parse_math=False)
     axes.axhline((table["change"] == "fewer").sum() - 0.5, color=FAINT, linewidth=1)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(table), 1) - 0.5, -0.5)
     axes.set_xlabel("share of the class's videos, %", color=INK, fontsize=FONT_SIZE)
-    draw_legend(drawn)
+    draw_legend(drawn, "outside lower left")
     return drawn

@@ -47,9 +47,9 @@ def draw_points(axes: Axes, places: np.ndarray, table: pd.DataFrame, metric: str
         axes.errorbar(place, value, yerr=reach, fmt="o", color=colour, markersize=4, elinewidth=1, capsize=2)
 
 
-def draw_legend(drawn: Figure) -> None:
-    """Say on the right of all axes what their labels are."""
-    legend = drawn.legend(loc="outside right upper", fontsize=FONT_SIZE, frameon=False, labelcolor=INK)
+def draw_legend(drawn: Figure, place: str = "outside right upper") -> None:
+    """Say what the labels of all axes are, at the `place` that Matplotlib calls so."""
+    legend = drawn.legend(loc=place, fontsize=FONT_SIZE, frameon=False, labelcolor=INK)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
