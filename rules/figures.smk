@@ -11,7 +11,7 @@ OUTPUTS:
 
 
 rule score_figure:
-    """Draw a figure of a recipe from scores: accuracies over a number, or classes that gain and lose."""
+    """Draw a figure of a recipe from scores: accuracies over a number or weights, classes or confusions that change."""
     input:
         scores=figure_files,
         plans=ancient(figure_group_plans),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
-from mml_core.figures.classes import FEWEST_VIDEOS, build_classes, class_means, extreme_classes
+from mml_core.figures.classes import build_classes, class_means, extreme_classes
 from mml_core.figures.classes_drawing import classes_picture
 from mml_core.figures.curve import build_curve
 from mml_core.figures.curve_drawing import curve_picture
 from mml_core.figures.drawing import stacked
 from mml_core.figures.output import stack_figures, write_figure
+from mml_core.figures.paired import FEWEST_VIDEOS
 from mml_core.figures.request import FigureRequest, runs_of
 from mml_core.figures.speed import Timed, row_seconds, spread
 from mml_core.figures.speed_drawing import speed_picture
@@ -210,6 +213,20 @@ def test_classes_with_few_videos_have_no_interval(tmp_path: Path) -> None:
     assert [bar.get_height() for bar in axes.patches] == [0, 100, 100, 50]
 
 
+def test_twenty_classes_that_gain_and_twenty_that_lose_fit_in_a_picture(tmp_path: Path) -> None:
+    """Class c has two videos: up to 19 the second network alone is right, from 25 on the first one alone."""
+    labels = [number // 2 for number in range(90)]
+    flow, rgb = [label < 20 for label in labels], [label >= 25 for label in labels]
+    asked = request({**CLASSES, "most": 20})
+    files = write_runs(tmp_path, {"a.rgb": [[int(one) for one in rgb]], "b.flow": [[int(one) for one in flow]]}, labels)
+    table = build_classes(asked, runs_of(asked, files))
+    gains = table[(table["change"] == "gain") & (table["row"] == "Flow")]
+    assert gains["class"].tolist() == [f"class {index}" for index in range(20)]
+    assert set(gains["difference"]) == {"+100.00"} and len(table) == 80
+    width, _ = classes_picture(table, asked.figure).get_size_inches()
+    assert width == pytest.approx(40 * 0.48), "48 inches are no picture"
+
+
 def test_a_class_of_few_groups_has_no_interval_and_figures_take_groups(tmp_path: Path) -> None:
     many = 2 * FEWEST_VIDEOS
     labels = [0] * many + [1] * many
@@ -304,10 +321,42 @@ def test_pictures_of_several_recipes_are_stacked(tmp_path: Path) -> None:
         stack_figures([tmp_path / "f.csv"], [tmp_path / "f.csv"], tmp_path / "g.csv", tmp_path / "g.png")
 
 
+FUSION = {
+    "kind": "fusion",
+    "title": "F",
+    "protocol": "one_view",
+    "pairs": {"P": {"first": "a.rgb", "second": "b.flow"}},
+}
+CONFUSIONS = {"kind": "confusions", "title": "C", "protocol": "one_view", "before": "a.rgb", "after": "b.flow"}
+
+
+@pytest.mark.parametrize(("figure", "rows"), [(FUSION, 15), (CONFUSIONS, 2)])
+def test_scripts_write_table_and_picture(project: Path, tmp_path: Path, figure: dict[str, Any], rows: int) -> None:
+    labels = [0, 0, 1, 2]
+    files = write_runs(tmp_path, {"a.rgb": [[1, 0, 1, 1], [1, 1, 1, 1]], "b.flow": [[1, 1, 0, 1]] * 2}, labels)
+    outputs = ["--output", tmp_path / "f.csv", "--picture", tmp_path / "f.png"]
+    scores = ["--scores", *(f"{label}={path}" for label, path in files), "--groups"]
+    command = [sys.executable, project / f"workflow/scripts/{figure['kind']}_figure.py"]
+    asked = ["--request", request(figure).model_dump_json()]
+    result = subprocess.run([*command, *asked, *scores, *outputs], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(tmp_path / "f.csv")
+    assert len(table) == rows and set(table["seeds"]) == {2}
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_examples_of_the_documentation_are_a_recipe(project: Path, tmp_path: Path) -> None:
     text = (project / "docs/figures.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     shutil.copy(project / "config/recipes/mml_single.yaml", tmp_path)
     (tmp_path / "with_figures.yaml").write_text(f"extends: [mml_single.yaml]\n{example}", encoding="utf-8")
     figures = load_recipe(tmp_path / "with_figures.yaml").figures
-    assert [figure.kind for figure in figures.values()] == ["curve", "speed", "classes", "maps", "history"]
+    assert [figure.kind for figure in figures.values()] == [
+        "curve",
+        "speed",
+        "classes",
+        "fusion",
+        "confusions",
+        "maps",
+        "history",
+    ]

@@ -28,6 +28,20 @@ FIGURES = {
         "before": "RGB",
         "after": "Flow",
     },
+    "fig_fusion": {
+        "kind": "fusion",
+        "title": "Weights",
+        "protocol": "one_view",
+        "pairs": {"Two": {"first": "other.rgb", "second": "ce.flow"}},
+        "weights": [[1, 5], [1, 1], [5, 1]],
+    },
+    "fig_confusions": {
+        "kind": "confusions",
+        "title": "Confusions",
+        "protocol": "one_view",
+        "before": "ce.rgb",
+        "after": "ce.rgb + ce.flow",
+    },
     "fig_maps": {"kind": "maps", "title": "Maps", "protocol": "still", "networks": {"RGB": "ce.rgb"}},
     "fig_history": {
         "kind": "history",
@@ -61,6 +75,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     [
         ("fig_curve", "score_figure", ["ce", "other"]),
         ("fig_classes", "score_figure", ["ce"]),
+        ("fig_fusion", "score_figure", ["ce", "other"]),
+        ("fig_confusions", "score_figure", ["ce"]),
         ("fig_speed", "network_figure", ["ce"]),
         ("fig_maps", "network_figure", ["ce"]),
         ("fig_history", "history_figure", ["other"]),
@@ -79,10 +95,17 @@ def test_rows_keep_the_order_of_the_recipe(checkout: Checkout) -> None:
     assert '"rows": {"RGB": "ce.rgb", "Flow": "ce.flow"}' in output
 
 
+@pytest.mark.parametrize("kind", ["fusion", "confusions"])
+def test_the_script_of_the_kind_is_asked_with_its_defaults(checkout: Checkout, kind: str) -> None:
+    output = checkout.run("-n", "-p", "--", f"results/figures/fig_{kind}.csv")
+    assert f"scripts/{kind}_figure.py" in output and f'"kind": "{kind}"' in output
+    assert ('"fusion": "logits"' if kind == "fusion" else '"most": 10') in output
+
+
 def test_a_page_shows_all_figures_of_its_recipe(checkout: Checkout) -> None:
     jobs = checkout.planned()
     rules = ("score_figure", "network_figure", "history_figure", "combined_figure")
-    assert [jobs.count(rule) for rule in rules] == [2, 2, 1, 0]
+    assert [jobs.count(rule) for rule in rules] == [4, 2, 1, 0]
 
 
 def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Checkout) -> None:

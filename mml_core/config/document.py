@@ -119,6 +119,8 @@ def _type_text(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if "enum" in schema:
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
+    if "prefixItems" in schema:
+        return f"[{'; '.join(_type_text(part) for part in schema['prefixItems'])}]"
     if schema.get("type") == "array":
         return f"list of {_type_text(schema.get('items', {}))}"
     if schema.get("type") == "object":

@@ -7,74 +7,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mml_core.config.annotations import Split
-from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.references import NetworkRef, split_reference
-from mml_core.config.tables import Members, split_members
-
-
-class Figure(Strict):
-    """What all figures have in common."""
-
-    #: Whether it is drawn by running networks, and not from files alone.
-    runs_networks: ClassVar[bool] = False
-
-    title: str = Field(min_length=1, max_length=200, description="what the figure is about, one line for people")
-
-    def references(self) -> list[str]:
-        """Return the networks that the figure needs."""
-        raise NotImplementedError
-
-
-class ScoredFigure(Figure):
-    """What figures of accuracies have in common."""
-
-    split: Split = Field(default="validation", description="which videos it is about")
-    protocol: Name = Field(description="name of one of the recipe's protocols")
-
-    def members(self) -> list[str]:
-        """Return the networks of each of its rows, several joined by ` + `."""
-        raise NotImplementedError
-
-    def references(self) -> list[str]:
-        """Return the networks that the figure needs."""
-        return list(dict.fromkeys(reference for members in self.members() for reference in split_members(members)))
-
-
-class Point(Strict):
-    """A place on the x axis of a curve."""
-
-    x: float | str = Field(description="a number, or a label")
-    members: Members = Field(description="our network, or several joined by ` + `")
-
-    @property
-    def label(self) -> str:
-        """What stands below the axis."""
-        return self.x if isinstance(self.x, str) else f"{self.x:g}"
-
-
-class CurveFigure(ScoredFigure):
-    """Accuracy of networks or ensembles over a number that they differ by (MARS, Fig. 4b)."""
-
-    kind: Literal["curve"]
-    x_label: str = Field(default="", max_length=80, description="what the x axis says")
-    points: tuple[Point, ...] = Field(
-        min_length=2,
-        max_length=100,
-        description="from left to right; where all x are numbers they are to scale, else evenly spaced",
-    )
-
-    def members(self) -> list[str]:
-        """Return the networks of each point."""
-        return [point.members for point in self.points]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> CurveFigure:
-        labels = [point.label for point in self.points]
-        if twice := sorted({label for label in labels if labels.count(label) > 1}):
-            raise ValueError(f"points: two have x {twice[0]}")
-        return self
+from mml_core.config.scored_figures import (
+    ClassesFigure,
+    ConfusionsFigure,
+    CurveFigure,
+    Figure,
+    FusionFigure,
+    ScoredFigure,
+)
+from mml_core.config.tables import Members
 
 
 class SpeedFigure(ScoredFigure):
@@ -95,31 +38,6 @@ class SpeedFigure(ScoredFigure):
     def members(self) -> list[str]:
         """Return the networks of each row."""
         return list(self.rows.values())
-
-
-class ClassesFigure(ScoredFigure):
-    """The classes that gain and lose most from one row to another, with all rows' accuracies (MARS, Fig. 5)."""
-
-    kind: Literal["classes"]
-    rows: dict[str, Members] = Field(
-        min_length=2, max_length=8, description="networks by the name of the row, several joined by ` + `"
-    )
-    before: str = Field(description="name of the row that is compared with")
-    after: str = Field(description="name of the row whose gains and losses are looked for")
-    most: int = Field(default=3, ge=1, le=20, description="classes that gain most, and as many that lose most")
-
-    def members(self) -> list[str]:
-        """Return the networks of each row."""
-        return list(self.rows.values())
-
-    @model_validator(mode="after")
-    def _known_rows(self) -> ClassesFigure:
-        for name in (self.before, self.after):
-            if name not in self.rows:
-                raise ValueError(f"no row {name!r}; there are {', '.join(self.rows)}")
-        if self.before == self.after:
-            raise ValueError("before and after are the same row")
-        return self
 
 
 class MapsFigure(ScoredFigure):
@@ -186,7 +104,11 @@ def _check_whole(references: Iterable[str], what: str) -> None:
             raise ValueError(f"networks: {reference} is a part of a network; {what} are those of whole networks")
 
 
-ScoredFigureConfig = Annotated[CurveFigure | SpeedFigure | ClassesFigure | MapsFigure, Field(discriminator="kind")]
+ScoredFigureConfig = Annotated[
+    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure,
+    Field(discriminator="kind"),
+]
 FigureConfig = Annotated[
-    CurveFigure | SpeedFigure | ClassesFigure | MapsFigure | HistoryFigure, Field(discriminator="kind")
+    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure | HistoryFigure,
+    Field(discriminator="kind"),
 ]

@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 from mml_core.config.base import Strict, merge, possible_path, read_yaml, validate
 from mml_core.config.dataset import Name
 from mml_core.config.extended import Layer, place_of_key
-from mml_core.config.figures import FigureConfig, MapsFigure, ScoredFigure
+from mml_core.config.figures import FigureConfig, MapsFigure
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
+from mml_core.config.scored_figures import ScoredFigure
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import (
     ClaimsConfig,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mml_core.config.figures import CurveFigure
+from mml_core.config.scored_figures import CurveFigure
 from mml_core.figures.drawing import FONT_SIZE, TITLES, draw_points, figure_axes, metric_of, numbers_of
 from mml_core.report.figures import COLOURS, INK, shorten
 

@@ -47,6 +47,20 @@ def draw_points(axes: Axes, places: np.ndarray, table: pd.DataFrame, metric: str
         axes.errorbar(place, value, yerr=reach, fmt="o", color=colour, markersize=4, elinewidth=1, capsize=2)
 
 
+def draw_legend(drawn: Figure, place: str = "outside right upper") -> None:
+    """Say what the labels of all axes are, at the `place` that Matplotlib calls so."""
+    legend = drawn.legend(loc=place, fontsize=FONT_SIZE, frameon=False, labelcolor=INK)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def difference_words(row: pd.Series) -> str:
+    """Return the difference of a class's row with its interval, or with the number of its videos where it has none."""
+    if not row["low"]:
+        return f"{row['difference']} ({row['videos']} videos)"
+    return f"{row['difference']} [{row['low']}, {row['high']}]"
+
+
 def metric_of(table: pd.DataFrame) -> str:
     """Return the measure of accuracy that a table has."""
     return "top1" if "top1" in table else "map"

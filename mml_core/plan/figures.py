@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mml_core.config.figures import ClassesFigure, HistoryFigure, MapsFigure, ScoredFigure
+from mml_core.config.figures import HistoryFigure, MapsFigure
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
+from mml_core.config.scored_figures import ClassesFigure, ConfusionsFigure, ScoredFigure
 from mml_core.errors import InputError
 from mml_core.plan.products import Runs, Source, run_label, score_sources
 from mml_core.plan.stages import DataPlan, Stage, stages_of
@@ -16,6 +17,9 @@ from mml_core.training.columns import columns_of
 
 #: Columns of a history that say which row it is.
 _WHERE = ("epoch", "step", "network")
+
+#: Figures that are about the true class of a video.
+_OfOneLabel = ClassesFigure | ConfusionsFigure | MapsFigure
 
 
 def figure_script(recipe: RecipeConfig, name: str) -> str:
@@ -85,7 +89,7 @@ def check_figures(
             )
         if isinstance(figure, HistoryFigure):
             _check_columns(name, figure, all_data, stages, file)
-        if isinstance(figure, ClassesFigure | MapsFigure):
+        if isinstance(figure, _OfOneLabel):
             _check_one_label(name, figure, [all_data[one] for one in datasets], file)
 
 
@@ -116,11 +120,11 @@ def _check_columns(
             )
 
 
-def _check_one_label(name: str, figure: ClassesFigure | MapsFigure, data: list[DataPlan], file: Path) -> None:
+def _check_one_label(name: str, figure: _OfOneLabel, data: list[DataPlan], file: Path) -> None:
     if several := [one.config.name for one in data if one.config.multi_label]:
         raise InputError(
             f"figures.{name}: videos of data set {several[0]!r} have several labels, and a figure of kind "
             f"{figure.kind} is about the one true class",
             file=file,
-            hint="kinds curve and speed are about any data set",
+            hint="kinds curve, fusion and speed are about any data set",
         )

@@ -54,10 +54,12 @@ DEFINES_NOTHING: Mapping[str, str] = {
 NAMED: Mapping[str, tuple[str, ...]] = {
     "claims_table": ("mml_core.config.views", "mml_core.plan.claims", "mml_core.plan.published"),
     "classes_figure": ("mml_core.config.views",),
+    "confusions_figure": ("mml_core.config.views",),
     "curve_figure": ("mml_core.config.views",),
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),
     "ensemble_table": ("mml_core.config.views",),
+    "fusion_figure": ("mml_core.config.views",),
     "join_quality": ("mml_core.data.quality",),
     "maps_figure": ("mml_core.config.views",),
     "published_table": ("mml_core.config.views", "mml_core.plan.published"),

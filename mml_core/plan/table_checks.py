@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mml_core.config.figures import ScoredFigure
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
+from mml_core.config.scored_figures import ScoredFigure
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.stages import DataPlan, Stage, table_networks

@@ -36,6 +36,12 @@ FIGURE_NOTES = {
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
     "seeds and videos (or groups) of the class, paired, where these are enough. The classes were chosen by these "
     "differences: the largest are larger than they would be on other videos.",
+    "fusion": f"{_INTERVALS} Weights that are chosen by this figure are chosen on these videos, and their accuracy is "
+    "larger than it would be on others.",
+    "confusions": "Shares of the videos of a class that are taken for another one, means over the seeds. Differences "
+    "are in percentage points, with the 95 % bootstrap interval over seeds and videos (or groups) of the class, "
+    "paired, where these are enough. The pairs were chosen by these differences: the largest are larger than they "
+    "would be on other videos.",
     "history": "With several seeds each has a thin line. The numbers are those of the last epoch in which something "
     "was measured; those of all epochs are in the figure's CSV file.",
     "maps": "What speaks for the true class, from blue to red, each clip to its own scale, over the frames of the clip "
