@@ -60,6 +60,31 @@ def test_a_small_matrix_by_hand() -> None:
     ], "and not class 2, of which other videos are confused, but as many"
 
 
+def test_pairs_that_are_named_come_first_whatever_becomes_of_them() -> None:
+    labels, before, after = [0, 0, 1, 1, 2], [1, 1, 0, 1, 2], [0, 1, 0, 1, 2]
+    table = confused(labels, [before], [after], pairs=[["class 2", "class 0"], ["class 0", "class 1"]])
+    assert table[["class", "taken_for", "change", "difference"]].to_numpy().tolist() == [
+        ["class 2", "class 0", "named", "+0.00"],
+        ["class 0", "class 1", "named", "-50.00"],
+    ], "and not a second time among those that fall"
+    assert len(confusions_picture(table, figure_request({**BLOCK, "pairs": []}).figure).axes[0].patches) == 4
+    with pytest.raises(InputError, match="no video of the split is of class 'class 3'"):
+        confused([0, 0, 1], [[0, 3, 1]], [[0, 0, 1]], pairs=[["class 3", "class 0"]])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "complaint"),
+    [
+        ([["a", "a"]], "pairs: 'a' is taken for itself"),
+        ([["a", "b"], ["a", "b"]], "pairs: one is there twice"),
+        ([["a", "b", "c"]], "pairs"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(pairs: list[list[str]], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        figure_request({**BLOCK, "pairs": pairs})
+
+
 def test_means_over_runs_decide() -> None:
     """Three times in four before, in two runs of two videos; once in four after. The other class: 1 to 2, of 4."""
     before, after = [[1, 1, 1], [1, 0, 1]], [[1, 0, 0], [0, 0, 0]]
@@ -232,3 +257,17 @@ def test_what_is_about_one_true_class_is_refused_where_there_are_several(figure:
             )
             with pytest.raises(InputError, match=complaint):
                 check_figures({data.config.name: data}, stages, block, FILE)
+
+
+def test_classes_that_the_data_set_does_not_have_are_told_before_anything_runs() -> None:
+    figure = {"kind": "confusions", "before": "a.rgb", "after": "a.flow"}
+    data = synthetic_data()
+    known = data.annotations.classes[:2]
+    for pairs in ([list(known)], [[known[0], "no such"]]):
+        block = recipe({**figure, "pairs": pairs})
+        stages = plan_stages(data, block, FILE)
+        if "no such" in pairs[0]:
+            with pytest.raises(InputError, match=r"figures\.f\.pairs: data set 'synthetic' has no class 'no such'"):
+                check_figures({data.config.name: data}, stages, block, FILE)
+        else:
+            check_figures({data.config.name: data}, stages, block, FILE)

@@ -159,6 +159,11 @@ class ConfusionsFigure(ScoredFigure):
     kind: Literal["confusions"]
     before: Members = Field(description="networks that are compared with, several joined by ` + `")
     after: Members = Field(description="networks whose confusions are looked for, several joined by ` + `")
+    pairs: tuple[tuple[str, str], ...] = Field(
+        default=(),
+        max_length=20,
+        description="pairs to show first, whatever becomes of them: a class, and the one that its videos are taken for",
+    )
     most: int = Field(default=10, ge=1, le=20, description="pairs that fall most, and as many that rise most")
 
     def members(self) -> list[str]:
@@ -169,4 +174,8 @@ class ConfusionsFigure(ScoredFigure):
     def _two_rows(self) -> ConfusionsFigure:
         if sorted(split_members(self.before)) == sorted(split_members(self.after)):
             raise ValueError("before and after are the same networks")
+        if alike := [one for one, other in self.pairs if one == other]:
+            raise ValueError(f"pairs: {alike[0]!r} is taken for itself where it is not confused")
+        if len({*self.pairs}) < len(self.pairs):
+            raise ValueError("pairs: one is there twice")
         return self

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mml_core.errors import InputError
 from mml_core.evaluation.runs import Run
 from mml_core.evaluation.table import percent
 from mml_core.figures.paired import class_difference, shared_predictions
@@ -43,15 +44,15 @@ def changed_pairs(differences: np.ndarray, most: int) -> tuple[list[ClassPair], 
 
 
 def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFrame:
-    """Return a row for each pair of classes that row `after` confuses less than row `before`, then for those that it
-    confuses more.
+    """Return a row for each of the figure's own pairs, then for those that fall most and rise most.
 
-    Columns: recipe, dataset, class (the true one), taken_for, change (fewer or more), videos (of the class), before and
-    after (the share of these that is taken for the other class, in percent, the mean over the runs), difference with
-    low and high (percentage points, 95 %, paired by seed and video or group, within the class; empty below
-    `paired.FEWEST_VIDEOS` of these), seeds. Pairs that do not change are not there. The pairs were chosen by these very
-    differences, so that the largest are larger than they would be on other videos. Raises InputError where scores do
-    not fit together.
+    Falling pairs are those that row `after` confuses less than row `before`. Columns: recipe, dataset, class (the true
+    one), taken_for, change (named, fewer or more), videos (of the class), before and after (the share of these that is
+    taken for the other class, in percent, the mean over the runs), difference with low and high (percentage points,
+    95 %, paired by seed and video or group, within the class; empty below `paired.FEWEST_VIDEOS` of these), seeds. Pairs
+    that do not change are there only where they are the figure's own. The others were chosen by these very differences,
+    so that the largest are larger than they would be on other videos. Raises InputError where scores do not fit
+    together, or there is no video of a class of the figure's own pairs.
     """
     figure = request.figure
     sides = {"before": figure.before, "after": figure.after}
@@ -61,8 +62,10 @@ def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFram
     cases = len(runs) * np.bincount(labels, minlength=len(names))
     # differences of counts, not of shares: equal ones are equal to the last bit
     differences = (counts["after"] - counts["before"]) / np.maximum(cases, 1)[:, None]
+    named = [_numbers(names, pair, cases) for pair in figure.pairs]
+    chosen = [[one for one in pairs if one not in named] for pairs in changed_pairs(differences, figure.most)]
     rows = []
-    for change, pairs in zip(("fewer", "more"), changed_pairs(differences, figure.most), strict=True):
+    for change, pairs in zip(("named", "fewer", "more"), (named, *chosen), strict=True):
         for true, other in pairs:
             own = labels == true
             taken = {side: one[:, own] == other for side, one in shared.predicted.items()}
@@ -76,3 +79,11 @@ def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFram
                 }
             )
     return table_of(rows).reindex(columns=list(COLUMNS))
+
+
+def _numbers(names: Sequence[str], pair: tuple[str, str], cases: np.ndarray) -> ClassPair:
+    """Return the classes of `pair`; raises InputError where the first has no video, by the counts `cases` (N,)."""
+    true, other = (names.index(one) for one in pair)
+    if not cases[true]:
+        raise InputError(f"pairs: no video of the split is of class {pair[0]!r}", hint="leave this pair out")
+    return true, other

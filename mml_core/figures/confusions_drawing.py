@@ -16,7 +16,7 @@ LONGEST_NAME = 24
 
 
 def confusions_picture(table: pd.DataFrame, figure: ConfusionsFigure) -> Figure:
-    """Return two bars a pair of classes, before and after, with differences and intervals; what falls comes first."""
+    """Return two bars a pair of classes, before and after, with differences; what falls is above what rises."""
     drawn, axes = figure_axes(figure.title, (SIZE[0] + 1, max(SIZE[1], ROOM * len(table) + AROUND)))
     axes.grid(visible=False)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -35,7 +35,8 @@ def confusions_picture(table: pd.DataFrame, figure: ConfusionsFigure) -> Figure:
         for _, row in table.iterrows()
     ]
     axes.set_yticks(places, labels, parse_math=False)
-    axes.axhline((table["change"] == "fewer").sum() - 0.5, color=FAINT, linewidth=1)
+    for place in np.flatnonzero(table["change"].ne(table["change"].shift())):
+        axes.axhline(place - 0.5, color=FAINT, linewidth=1)
     axes.set_ylim(max(len(table), 1) - 0.5, -0.5)
     axes.set_xlabel("share of the class's videos, %", color=INK, fontsize=FONT_SIZE)
     draw_legend(drawn, "outside lower left")

@@ -89,6 +89,8 @@ def check_figures(
             )
         if isinstance(figure, HistoryFigure):
             _check_columns(name, figure, all_data, stages, file)
+        if isinstance(figure, ConfusionsFigure):
+            _check_pairs(name, figure, [all_data[one] for one in datasets], file)
         if isinstance(figure, _OfOneLabel):
             _check_one_label(name, figure, [all_data[one] for one in datasets], file)
 
@@ -117,6 +119,17 @@ def _check_columns(
                 f"figures.{name}.panels: the history of stage {stage.name} has no column {missing[0]!r}",
                 file=file,
                 hint=f"it has {', '.join(known)}",
+            )
+
+
+def _check_pairs(name: str, figure: ConfusionsFigure, data: list[DataPlan], file: Path) -> None:
+    for one in data:
+        known = one.annotations.classes
+        if unknown := [label for pair in figure.pairs for label in pair if label not in known]:
+            raise InputError(
+                f"figures.{name}.pairs: data set {one.config.name!r} has no class {unknown[0]!r}",
+                file=file,
+                hint=f"it has {', '.join(known[:8])}" + (", …" if len(known) > 8 else ""),
             )
 
 
