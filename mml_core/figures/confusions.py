@@ -82,7 +82,7 @@ def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFram
 
 
 def _numbers(names: Sequence[str], pair: tuple[str, str], cases: np.ndarray) -> ClassPair:
-    """Return the classes of `pair`; raises InputError where the first has no video, by the counts `cases` (N,)."""
+    """Return the classes of `pair`; raises InputError where the first has none, by the counts `cases` (N,)."""
     true, other = (names.index(one) for one in pair)
     if not cases[true]:
         raise InputError(f"pairs: no video of the split is of class {pair[0]!r}", hint="leave this pair out")
