@@ -1,9 +1,10 @@
 """What attention between two branches costs: a training step of `cma` against one of each stream by itself.
 
-Prints a row and appends it to benchmarks/results/two_branches.csv. All three networks train on the same random clips, which
-lie on the device: forward, cross-entropy of the network's own scores, backward; nothing is frozen. Their steps take
-turns, so that what else the machine does is shared, and the median of each counts. `ratio` is cma's time to that of both
-streams, `by_gflops` the ratio of their GFLOPs: above it, attention is slower than the streams' convolutions are.
+Prints a row and appends it to benchmarks/results/two_branches.csv. All three networks train on the same random clips,
+which lie on the device: forward, cross-entropy of the network's own scores, backward; nothing is frozen. Their steps
+take turns, so that what else the machine does is shared, and the median of each counts. `ratio` is cma's time to that
+of both streams, `by_gflops` the ratio of their GFLOPs: above it, attention is slower than the streams' convolutions
+are.
 
   python -m benchmarks.two_branches --backbone resnet18 --crop 96 --batch 4 --processor-time
 """

@@ -49,10 +49,10 @@ def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFram
     Falling pairs are those that row `after` confuses less than row `before`. Columns: recipe, dataset, class (the true
     one), taken_for, change (named, fewer or more), videos (of the class), before and after (the share of these that is
     taken for the other class, in percent, the mean over the runs), difference with low and high (percentage points,
-    95 %, paired by seed and video or group, within the class; empty below `paired.FEWEST_VIDEOS` of these), seeds. Pairs
-    that do not change are there only where they are the figure's own. The others were chosen by these very differences,
-    so that the largest are larger than they would be on other videos. Raises InputError where scores do not fit
-    together, or there is no video of a class of the figure's own pairs.
+    95 %, paired by seed and video or group, within the class; empty below `paired.FEWEST_VIDEOS` of these), seeds.
+    Pairs that do not change are there only where they are the figure's own. The others were chosen by these very
+    differences, so that the largest are larger than they would be on other videos. Raises InputError where scores do
+    not fit together, or there is no video of a class of the figure's own pairs.
     """
     figure = request.figure
     sides = {"before": figure.before, "after": figure.after}
