@@ -104,21 +104,13 @@ class NonLocalNetwork(OneStream):
         return self
 
 
-class CmaNetwork(NetworkBase):
-    """Two branches that look at each other through attention in their inner blocks."""
+class TwoBranches(NetworkBase):
+    """Two branches that look at each other: what they read, and whose scores there are."""
 
-    module = "mml_core.networks.cma"
     parts = ("rgb", "flow")
 
-    architecture: Literal["cma"]
     rgb: Name = Field(default="rgb", description="modality of the first branch, of whichever kind")
     flow: Name = Field(default="flow", description="modality of the second branch, of whichever kind")
-    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both branches")
-    behind: Units | None = Field(default=None, description=f"where the branches look at each other: {_BEHIND}")
-    non_local: tuple[Branch, ...] = Field(
-        default=(),
-        description="branches with a non-local block just before each of their blocks that look at the other",
-    )
     scores: Annotated[tuple[Branch, ...], Field(min_length=1)] = Field(
         default=("rgb", "flow"),
         description="branches whose scores it gives; where that is one, the other is computed as far as it is looked at",
@@ -131,16 +123,6 @@ class CmaNetwork(NetworkBase):
     dropout: float = Field(default=0.7, ge=0, lt=1, description="dropout before the classifiers")
 
     @property
-    def units(self) -> dict[str, tuple[int, ...]]:
-        """Residual units, counted from 1, behind which the branches look at each other."""
-        return resolved_units(self.backbone, self.behind)
-
-    @property
-    def size(self) -> str:
-        """The backbone."""
-        return self.backbone
-
-    @property
     def modalities(self) -> tuple[str, ...]:
         """Those of the two branches."""
         return (self.rgb, self.flow)
@@ -149,6 +131,46 @@ class CmaNetwork(NetworkBase):
     def heads(self) -> tuple[str, ...]:
         """Branches whose scores it gives."""
         return self.scores
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """A teacher reads what it has read before; what else must be the same is the family's."""
+        if self.is_teacher and parent.modalities != self.modalities:
+            return f"reads {' and '.join(parent.modalities)}, but a frozen network is the one that it starts from"
+        return None
+
+    @model_validator(mode="after")
+    def _consistent_scores(self) -> TwoBranches:
+        if len({*self.scores}) < len(self.scores):
+            raise ValueError("scores: a branch is named twice")
+        if {*self.fusion} != {*self.parts} or not any(self.fusion.values()):
+            raise ValueError("fusion: both branches have a weight, of which one at least is above 0")
+        if len(self.scores) == 1 and "fusion" in self.model_fields_set:
+            raise ValueError("fusion: there is nothing to weigh, since `scores` names one branch")
+        return self
+
+
+class CmaNetwork(TwoBranches):
+    """Two branches that look at each other through attention in their inner blocks."""
+
+    module = "mml_core.networks.cma"
+
+    architecture: Literal["cma"]
+    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both branches")
+    behind: Units | None = Field(default=None, description=f"where the branches look at each other: {_BEHIND}")
+    non_local: tuple[Branch, ...] = Field(
+        default=(),
+        description="branches with a non-local block just before each of their blocks that look at the other",
+    )
+
+    @property
+    def units(self) -> dict[str, tuple[int, ...]]:
+        """Residual units, counted from 1, behind which the branches look at each other."""
+        return resolved_units(self.backbone, self.behind)
+
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
 
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start a branch."""
@@ -170,9 +192,7 @@ class CmaNetwork(NetworkBase):
         assert isinstance(parent, CmaNetwork)
         if {*parent.non_local} != {*self.non_local}:
             return "has non-local blocks in other branches"
-        if self.is_teacher and parent.modalities != self.modalities:
-            return f"reads {' and '.join(parent.modalities)}, but a frozen network is the one that it starts from"
-        return _unlike(self, parent)
+        return super().unlike(parent) or _unlike(self, parent)
 
     def size_of_features(self) -> str:
         """The backbone, once for each branch whose scores it gives."""
@@ -181,13 +201,8 @@ class CmaNetwork(NetworkBase):
     @model_validator(mode="after")
     def _consistent(self) -> CmaNetwork:
         resolved_units(self.backbone, self.behind)
-        for key in ("non_local", "scores"):
-            if len({*getattr(self, key)}) < len(getattr(self, key)):
-                raise ValueError(f"{key}: a branch is named twice")
-        if {*self.fusion} != {*self.parts} or not any(self.fusion.values()):
-            raise ValueError("fusion: both branches have a weight, of which one at least is above 0")
-        if len(self.scores) == 1 and "fusion" in self.model_fields_set:
-            raise ValueError("fusion: there is nothing to weigh, since `scores` names one branch")
+        if len({*self.non_local}) < len(self.non_local):
+            raise ValueError("non_local: a branch is named twice")
         return self
 
 
