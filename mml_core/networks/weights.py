@@ -30,10 +30,10 @@ KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
 
-    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch, MARS and
-    pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model zoo,
-    with the state dict under `model_state`. Names become those of our networks, which are the authors' or
-    torchvision's but for S3D's classifier, and so do the forms of tensors.
+    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch, MARS
+    and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model
+    zoo, with the state dict under `model_state`. Names and shapes become those of our networks, which are the authors'
+    or torchvision's but for S3D's classifier and P3D's last stage.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
