@@ -125,6 +125,7 @@ class StageConfig(Strict):
             raise ValueError(f"turns: no trained network {network!r}; there are {', '.join(self.trained)}")
         block = self.networks[network]
         if part and not block.has_part(part):
-            raise ValueError(f"turns: network {network} has no part {part!r}; it has {', '.join(block.named_parts)}")
+            known = dict.fromkeys([*block.parts, *block.heads])
+            raise ValueError(f"turns: network {network} has no part {part!r}; it has {', '.join(known)}")
         if any(part and is_within(part, frozen) for frozen in block.frozen_parts):
             raise ValueError(f"turns: {name} is frozen")

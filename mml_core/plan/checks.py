@@ -38,7 +38,7 @@ def _check_parent(recipe: RecipeConfig, key: str, block: NetworkBase, part: str,
         raise InputError(
             f"{key}: network {stage}.{network} has no part {parent_part!r}",
             file=file,
-            hint=f"it has {', '.join(parent.named_parts)}",
+            hint=f"it has {', '.join(dict.fromkeys([*parent.parts, *parent.heads]))}",
         )
     if misfit := block.misfit(part, parent, parent_part):
         raise InputError(

@@ -33,8 +33,6 @@ class NetworkBase(Strict):
     module: ClassVar[str]
     #: Modules at the top of the network that can start, learn and stay frozen by themselves, as its heads can.
     parts: ClassVar[tuple[str, ...]]
-    #: All modules one level down, where these too can start, learn and stay frozen by themselves: `rgb.layer4`.
-    inner_parts: ClassVar[tuple[str, ...]] = ()
     #: Inner blocks whose feature maps it can be asked for.
     blocks: ClassVar[tuple[str, ...]] = ()
     #: Whether it ends in average pooling and a linear classifier `fc`.
@@ -102,14 +100,9 @@ class NetworkBase(Strict):
         """First weights by part; a start of the whole network is that of the part `WHOLE`."""
         return {WHOLE: self.init} if isinstance(self.init, str) else dict(self.init)
 
-    @property
-    def named_parts(self) -> tuple[str, ...]:
-        """All parts that it can be asked for by name, each once."""
-        return tuple(dict.fromkeys([*self.parts, *self.inner_parts, *self.heads]))
-
     def has_part(self, part: str) -> bool:
         """Whether it has a part of that name."""
-        return part in self.named_parts
+        return part in self.parts or part in self.heads
 
     def download(self, source: str, part: str) -> str | None:
         """Return the name of the weights to download from `source` (imagenet, kinetics) for `part`; None: there are none."""
@@ -148,8 +141,7 @@ class NetworkBase(Strict):
     def _known_parts(self) -> NetworkBase:
         named = [*(part for part in self.starts if part != WHOLE), *self.frozen_parts]
         if unknown := sorted({part for part in named if not self.has_part(part)}):
-            known = ", ".join([*self.parts, *self.inner_parts])
-            raise ValueError(f"no part {unknown[0]!r}; there are {known}")
+            raise ValueError(f"no part {unknown[0]!r}; there are {', '.join(self.parts)}")
         if isinstance(self.init, dict) and not self.init:
             raise ValueError("init: no part is named; write random for random weights")
         if pair := overlapping([part for part in self.starts if part != WHOLE]):
@@ -158,7 +150,7 @@ class NetworkBase(Strict):
             raise ValueError("a frozen network is the one that it starts from: name one for all its parts")
         if self.is_teacher and self.reset_head:
             raise ValueError("a frozen network is the one that it starts from: it cannot have a new classifier")
-        if all(any(is_within(part, one) for one in self.frozen_parts) for part in self.inner_parts or self.parts):
+        if set(self.parts) <= set(self.frozen_parts):
             raise ValueError("frozen: all parts are listed; true is for a teacher, which is not trained")
         return self
 

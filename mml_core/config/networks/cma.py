@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet
+from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet, is_within
 from mml_core.config.networks.resnets import ResNetNetwork, stream
 
 Layer = Literal["layer1", "layer2", "layer3"]
@@ -108,6 +108,8 @@ class TwoBranches(NetworkBase):
     """Two branches that look at each other: what they read, and whose scores there are."""
 
     parts = ("rgb", "flow")
+    #: What is in each branch, and can stay frozen by itself: `rgb.layer1`, or all but `rgb.fc`.
+    inner: ClassVar[tuple[str, ...]]
 
     rgb: Name = Field(default="rgb", description="modality of the first branch, of whichever kind")
     flow: Name = Field(default="flow", description="modality of the second branch, of whichever kind")
@@ -132,6 +134,11 @@ class TwoBranches(NetworkBase):
         """Branches whose scores it gives."""
         return self.scores
 
+    def has_part(self, part: str) -> bool:
+        """Whether it is a branch, or one of the parts of a branch."""
+        branch, _, inner = part.partition(".")
+        return branch in self.parts and (not inner or inner in self.inner)
+
     def unlike(self, parent: NetworkBase) -> str | None:
         """A teacher reads what it has read before; what else must be the same is the family's."""
         if self.is_teacher and parent.modalities != self.modalities:
@@ -139,7 +146,12 @@ class TwoBranches(NetworkBase):
         return None
 
     @model_validator(mode="after")
-    def _consistent_scores(self) -> TwoBranches:
+    def _consistent_branches(self) -> TwoBranches:
+        inner = [f"{branch}.{part}" for branch in self.parts for part in self.inner]
+        if all(any(is_within(part, one) for one in self.frozen_parts) for part in inner):
+            raise ValueError(
+                "frozen: all parts of both branches are listed; true is for a teacher, which is not trained"
+            )
         if len({*self.scores}) < len(self.scores):
             raise ValueError("scores: a branch is named twice")
         if {*self.fusion} != {*self.parts} or not any(self.fusion.values()):
@@ -153,6 +165,7 @@ class CmaNetwork(TwoBranches):
     """Two branches that look at each other through attention in their inner blocks."""
 
     module = "mml_core.networks.cma"
+    inner = (*ResNetNetwork.parts, "attention", "non_local")
 
     architecture: Literal["cma"]
     backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both branches")
@@ -174,7 +187,8 @@ class CmaNetwork(TwoBranches):
 
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start a branch."""
-        return self.backbone if source == "imagenet" and part != WHOLE and self.backbone != "resnet_tiny" else None
+        there = source == "imagenet" and self.backbone != "resnet_tiny"
+        return self.backbone if there and part in self.parts else None
 
     def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
         """A branch starts from a TSN or a non-local network, to which attention is added, or from the same branch."""

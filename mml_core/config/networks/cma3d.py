@@ -14,12 +14,12 @@ from mml_core.config.networks.p3d import PARTS, Depth, P3dNetwork
 class Cma3dNetwork(TwoBranches):
     """Two P3D ResNets that look at each other behind the last unit of res4: each place of a clip at all places and times.
 
-    The modules of a branch are parts as well, so that its layers before the block can be left as they are:
+    What is in a branch is a part as well, so that its layers before the block can be left as they are:
     `frozen: [flow, rgb.conv1_custom, rgb.bn1, rgb.layer1, rgb.layer2, rgb.layer3]`.
     """
 
     module = "mml_core.networks.cma3d"
-    inner_parts = tuple(f"{branch}.{part}" for branch in ("rgb", "flow") for part in (*PARTS, "attention"))
+    inner = (*PARTS, "attention")
 
     architecture: Literal["cma3d"]
     depth: Depth = Field(default=152, description="of both branches, as that of a p3d")
