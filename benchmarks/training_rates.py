@@ -59,6 +59,8 @@ def parse_network(text: str) -> Network:
         case "resnext3d":
             depth, cardinality = size.split("x")
             own = {"depth": depth if depth == "tiny" else int(depth), "cardinality": int(cardinality)}
+        case "p3d":
+            own = {"depth": size if size == "tiny" else int(size)}
         case "s3d" | "s3dg":
             own = {}
         case _:

@@ -262,9 +262,10 @@ def test_the_benchmark_knows_networks_without_a_backbone(tmp_path: Path, capsys:
     assert [(rate.architecture, rate.size) for rate in read_rates(file)] == [("resnext3d", "tinyx4")]
     assert "resnext3d tinyx4, flow, 2 x 32 px" in capsys.readouterr().out
     sizes = {
-        text: training_rates.parse_network(text).config.size for text in ("s3d//rgb/16x224", "tsn/resnet18/rgb/8x96")
+        text: training_rates.parse_network(text).config.size
+        for text in ("s3d//rgb/16x224", "tsn/resnet18/rgb/8x96", "p3d/152/rgb/16x160")
     }
-    assert list(sizes.values()) == ["", "resnet18"]
+    assert list(sizes.values()) == ["", "resnet18", "152"]
     config = training_rates.parse_network("resnext3d/101x32/rgb/64x112").config
     assert (config.depth, config.cardinality) == (101, 32)
 

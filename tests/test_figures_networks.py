@@ -51,6 +51,7 @@ FAMILIES = {
     "tsn": (lambda: build(frames=FRAMES, architecture="tsn"), FRAMES),
     "i3d": (lambda: build(frames=FRAMES, architecture="i3d"), FRAMES // 2),
     "resnext3d": (lambda: build_3d("resnext3d", frames=FRAMES, depth="tiny"), 1),
+    "p3d": (lambda: build_3d("p3d", frames=FRAMES, depth="tiny"), 1),
     "s3d": (lambda: build_3d("s3d", frames=FRAMES), 1),
     "s3dg": (lambda: build_3d("s3dg", frames=FRAMES), 1),
 }

@@ -19,6 +19,7 @@ NETWORKS = {
     "i3d": (lambda: build(frames=7, architecture="i3d", channels=10), (7, 10, 56, 56)),
     "resnet50": (lambda: build(backbone="resnet50", frames=2), (2, 3, 64, 64)),
     "resnext3d": (lambda: build_3d("resnext3d", depth="tiny", channels=2), (16, 2, 56, 50)),
+    "p3d": (lambda: build_3d("p3d", depth="tiny"), (16, 3, 64, 58)),
     "s3d": (lambda: build_3d("s3d"), (16, 3, 64, 64)),
     "s3dg": (lambda: build_3d("s3dg"), (16, 3, 64, 64)),
 }

@@ -115,10 +115,10 @@ def test_full_precision_is_float32_and_not_tf32(monkeypatch: pytest.MonkeyPatch)
     assert torch.backends.cudnn.allow_tf32
 
 
-@pytest.mark.parametrize("architecture", ["tsm", "i3d", "resnext3d", "s3d"])
+@pytest.mark.parametrize("architecture", ["tsm", "i3d", "resnext3d", "p3d", "s3d"])
 def test_scores_of_views_are_in_float32_in_mixed_precision(architecture: str) -> None:
     """The largest of 30 views is taken and ranked: steps of half precision would make ties."""
-    plan = {"resnext3d": {"depth": "tiny", "cardinality": 2}, "s3d": {}}.get(architecture)
+    plan = {"resnext3d": {"depth": "tiny", "cardinality": 2}, "p3d": {"depth": "tiny"}, "s3d": {}}.get(architecture)
     network = build(architecture=architecture) if plan is None else build_3d(architecture, frames=4, **plan)
     clip = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     heard: list[Tensor] = []

@@ -15,6 +15,8 @@ from mml_core.errors import InputError
 from mml_core.plan.stages import DataPlan, Stage, plan_stages
 
 FILE = Path("recipe.yaml")
+#: All modules of a branch of a cma3d.
+INNER = [f"rgb.{part}" for part in ("conv1_custom", "bn1", "layer1", "layer2", "layer3", "attention", "layer4", "fc")]
 
 
 def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[str, Any]:
@@ -28,8 +30,10 @@ def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[st
         block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture == "adamml":
         block |= {"streams": ["rgb", "flow"], "backbones": {"rgb": "resnet18"}}
-    elif architecture == "resnext3d":
+    elif architecture in ("resnext3d", "p3d"):
         block |= {"modality": "rgb", "depth": "tiny"}
+    elif architecture == "cma3d":
+        block |= {"depth": "tiny"}
     else:
         block |= {"modality": "rgb"}
     return {**block, **more}
@@ -43,7 +47,9 @@ PARENTS = {
         "resnext3d",
         "s3d",
         "s3dg",
+        "p3d",
         "cma",
+        "cma3d",
         "non_local",
         "multiplier",
         "adamml",
@@ -74,6 +80,10 @@ def planned(
         ("cma", {"rgb": "imagenet", "flow": "tsn.n"}),
         ("cma", {"rgb": "cma.n.rgb"}),
         ("cma", "cma.n"),
+        ("p3d", {"layer4": "p3d.n.layer4"}),
+        ("cma3d", {"rgb": "p3d.n", "flow": "cma3d.n.flow"}),
+        ("cma3d", {"rgb.layer4": "cma3d.n.rgb.layer4", "flow": "p3d.n"}),
+        ("cma3d", "cma3d.n"),
         ("non_local", "tsn.n"),
         ("non_local", "non_local.n"),
         ("non_local", {"layer4": "non_local.n.layer4"}),
@@ -122,6 +132,16 @@ MISFITS = [
     ("cma", {"rgb": "cma.n.flow"}, "cma.n.flow cannot be part rgb"),
     ("cma", {"rgb": "non_local.n"}, "is a non-local network, and there are no non-local blocks in branch rgb"),
     ("cma", {"rgb": "non_local.n.layer4"}, "non_local.n.layer4 cannot be part rgb"),
+    ("p3d", "resnext3d.n", "is of another architecture, resnext3d"),
+    ("p3d", "cma3d.n.rgb", "cma3d.n.rgb is a part, and not a whole network of architecture p3d"),
+    ("p3d", "kinetics", "there are no kinetics weights for a p3d"),
+    ("cma3d", "p3d.n", "is of another architecture, p3d"),
+    ("cma3d", "cma.n", "is of another architecture, cma"),
+    ("cma3d", {"rgb": "cma3d.n.flow"}, "cma3d.n.flow cannot be part rgb"),
+    ("cma3d", {"rgb": "tsn.n"}, "tsn.n cannot be part rgb of a network of architecture cma3d"),
+    ("cma3d", {"rgb": "p3d.n.layer4"}, "p3d.n.layer4 cannot be part rgb"),
+    ("cma3d", {"rgb": "imagenet"}, "there are no imagenet weights for part rgb of a cma3d"),
+    ("cma3d", {"rgb": "cma3d.n.rgb.conv1"}, "has no part 'rgb.conv1'"),
     ("non_local", "cma.n", "is of another architecture, cma"),
     ("non_local", "cma.n.rgb", "cma.n.rgb is a part, and not a whole network of architecture non_local"),
     ("non_local", "i3d.n", "is an I3D"),
@@ -153,6 +173,8 @@ SIZES = [
     ("cma", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("cma", {"behind": {"layer3": [1, 2]}}, "has blocks at other places"),
     ("cma", {"non_local": ["flow"]}, "has non-local blocks in other branches"),
+    ("p3d", {"depth": 50}, "has depth 50, not tiny"),
+    ("cma3d", {"depth": 50}, "has depth 50, not tiny"),
     ("non_local", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("non_local", {"behind": {"layer3": [2]}}, "has blocks at other places"),
     ("multiplier", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
@@ -168,9 +190,15 @@ def test_networks_of_another_size_are_refused_as_a_whole_and_by_part(
 ) -> None:
     other = {"other": {"networks": {"n": net(architecture, **size)}}}
     refused({"networks": {"n": net(architecture, "other.n")}}, complaint, **other)
-    part = {"tsn": "layer1", "resnext3d": "layer1", "cma": "rgb", "multiplier": "target", "non_local": "fc"}.get(
-        architecture
-    )
+    part = {
+        "tsn": "layer1",
+        "resnext3d": "layer1",
+        "p3d": "fc",
+        "cma": "rgb",
+        "cma3d": "flow",
+        "multiplier": "target",
+        "non_local": "fc",
+    }.get(architecture)
     if part:
         by_part = {"networks": {"n": net(architecture, {part: f"other.n.{part}"})}}
         refused(by_part, complaint if architecture != "multiplier" else "is a resnet34, whose weights do", **other)
@@ -182,6 +210,8 @@ TEACHERS = [
     ("resnext3d", "resnext3d.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("s3dg", "s3d.n", {}, "is an s3d for rgb, but a frozen network is the one"),
     ("cma", "cma.n", {"flow": "diff"}, "reads rgb and flow, but a frozen network is the one"),
+    ("p3d", "p3d.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("cma3d", "cma3d.n", {"flow": "diff"}, "reads rgb and flow, but a frozen network is the one"),
     ("non_local", "non_local.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("non_local", "tsn.n", {}, "is of another architecture, tsn"),
     ("multiplier", "multiplier.n", {"source": "flow"}, "reads rgb and depth, but a frozen network is the one"),
@@ -210,6 +240,17 @@ STAGES: list[tuple[dict[str, Any], str]] = [
         {"networks": {"n": net("cma", {"rgb.layer1": "imagenet"})}},
         "there are no imagenet weights for part rgb.layer1 of a cma",
     ),
+    ({"networks": {"n": net("cma3d", frozen=["rgb", "flow"])}}, "frozen: all parts are listed"),
+    ({"networks": {"n": net("cma3d", frozen=["rgb.layer5"])}}, "no part 'rgb.layer5'; there are rgb, flow"),
+    ({"networks": {"n": net("cma3d", frozen=["flow", *INNER])}}, "frozen: all parts of both branches are listed"),
+    (
+        {"networks": {"n": net("cma3d", frozen=["rgb"])}, "turns": [{"parts": ["n.rgb.layer4"]}]},
+        "turns: n.rgb.layer4 is frozen",
+    ),
+    ({"networks": {"n": net("cma3d", scores=["flow", "flow"])}}, "scores: a branch is named twice"),
+    ({"networks": {"n": net("cma3d", fusion={"rgb": 0, "flow": 0})}}, "fusion: both branches have a weight"),
+    ({"networks": {"n": net("cma3d", behind={"layer3": [1]})}}, "stages.own.networks.n.behind: unknown key"),
+    ({"networks": {"n": net("p3d", depth=18)}}, "stages.own.networks.n.depth: Input should be 'tiny', 50, 101 or 152"),
     (
         {"networks": {"n": net("adamml", {"streams": "random", "streams.rgb": "random"})}},
         "first weights are given twice",

@@ -9,7 +9,7 @@ from torchvision.models import ResNet
 
 from mml_core.networks.attention import AttentionBlock
 from mml_core.networks.backbones import TinyResNet
-from mml_core.networks.interface import Prediction, count_segments
+from mml_core.networks.interface import Prediction, VideoNetwork, count_segments
 from mml_core.networks.tsm import ClipClassifier
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
@@ -36,7 +36,43 @@ def stretches(lengths: Mapping[str, int], units: Mapping[str, Sequence[int]]) ->
     return parts
 
 
-class AttentiveClassifier(ClipClassifier):
+class Branch(VideoNetwork):
+    """A network that runs in stretches, with places between them at which it may look at what another one has there.
+
+    B videos of I items each go through it together: frames of all segments in 2-D, segments in 3-D.
+    """
+
+    #: Names of the modules before the first place, between the places, and behind the last.
+    stretches: list[list[str]]
+    #: Names of the modules behind which the places are.
+    places: list[str]
+    #: By the names of the places the blocks with which it looks.
+    attention: nn.ModuleDict
+
+    def stem(self, clips: Tensor) -> Tensor:
+        """Return what goes into the first stretch (B * I, C', …) of `clips` (B, S * T, C, H, W), normalised."""
+        raise NotImplementedError
+
+    def through(self, x: Tensor, stretch: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the modules of a stretch by name, each with what comes out of it; `x` goes into the first."""
+        for name in self.stretches[stretch]:
+            x = self.get_submodule(name)(x)
+            yield name, x
+
+    def attend(self, x: Tensor, other: Tensor, place: int) -> Tensor:
+        """Return what `x` (B * I, C, …) at a place becomes by looking at `other`, the other branch's."""
+        return self.attention.get_submodule(self.places[place])(x, other)
+
+    def pooled(self, x: Tensor, items: int) -> Tensor:
+        """Return the features (B, I, F) of each item, of `x` (B * I, F, …) from behind the last stretch."""
+        raise NotImplementedError
+
+    def say(self, features: Tensor) -> Tensor:
+        """Return the logits (B, N) for `features` (B, I, F): the mean over the items (equation 6)."""
+        raise NotImplementedError
+
+
+class AttentiveClassifier(ClipClassifier, Branch):
     """A TSN with attention blocks behind some residual units; each frame attends by itself.
 
     A block is named after the unit that it stands behind, in torchvision's numbers, which start at 0: behind
@@ -74,9 +110,7 @@ class AttentiveClassifier(ClipClassifier):
         super().__init__(backbone, frames=frames, channels=channels, classes=classes, dropout=dropout, shift=False)
         self.attention = self._blocks(units if attends else {})
         self.non_local = self._blocks(units if non_local else {})
-        #: Names of the modules before the first place, between the places, and behind the last.
         self.stretches = stretches({layer: len(self.get_submodule(layer)) for layer in LAYERS}, units)
-        #: Names of the units behind which the blocks stand.
         self.places = [part[-1] for part in self.stretches[:-1]]
         if non_local:
             for part in self.stretches[:-1]:
@@ -98,16 +132,6 @@ class AttentiveClassifier(ClipClassifier):
         count_segments(clips, self.frames, self.channels)
         x = clips.flatten(0, 1).contiguous(memory_format=self.memory_format)
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
-
-    def through(self, x: Tensor, stretch: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the modules of a stretch by name, each with what comes out of it; `x` goes into the first."""
-        for name in self.stretches[stretch]:
-            x = self.get_submodule(name)(x)
-            yield name, x
-
-    def attend(self, x: Tensor, other: Tensor, place: int) -> Tensor:
-        """Return what `x` (B * S * T, C, H, W) at a place becomes by looking at `other`, the other branch's."""
-        return self.attention.get_submodule(self.places[place])(x, other)
 
     def pooled(self, x: Tensor, images: int) -> Tensor:
         """Return the features (B, S * T, F) of each frame, of `x` (B * S * T, F, H, W) from behind `layer4`."""

@@ -1,4 +1,4 @@
-"""Cross-modality attention: two ResNets that look at each other in their inner blocks (Chi, Tian, Tian 2019)."""
+"""Cross-modality attention: two networks that look at each other in their inner blocks (Chi, Tian, Tian 2019)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
-from mml_core.networks.attentive import AttentiveClassifier
+from mml_core.networks.attentive import AttentiveClassifier, Branch
 from mml_core.networks.backbones import build_backbone
 from mml_core.networks.interface import ClipShape, Prediction, VideoNetwork
 
@@ -17,7 +17,9 @@ OTHER = {"rgb": "flow", "flow": "rgb"}
 
 
 class CmaClassifier(VideoNetwork):
-    """Two branches, `rgb` and `flow`, that look at each other at the same places, frame by frame (section 4, Figure 2).
+    """Two branches, `rgb` and `flow`, that look at each other at the same places (section 4, Figure 2).
+
+    In 2-D a frame looks at the frame of the other branch at its time; in 3-D a segment at all of its times.
 
     At each place both look at what the other had before it looked. The blocks with which a branch looks belong to it.
     The network's own scores are the weighted mean of the branches' (the paper's weighted sum, divided by the sum of the
@@ -33,19 +35,13 @@ class CmaClassifier(VideoNetwork):
     """
 
     classifiers = ("rgb.fc", "flow.fc")
-    stems = ("rgb.conv1", "flow.conv1")
     cam_layer = "rgb.layer4"
 
-    def __init__(
-        self,
-        rgb: AttentiveClassifier,
-        flow: AttentiveClassifier,
-        *,
-        asked: tuple[str, ...],
-        fusion: Mapping[str, float],
-    ) -> None:
+    def __init__(self, rgb: Branch, flow: Branch, *, asked: tuple[str, ...], fusion: Mapping[str, float]) -> None:
         super().__init__()
         self.rgb, self.flow = rgb, flow
+        self.memory_format = rgb.memory_format
+        self.stems = tuple(f"{name}.{stem}" for name in OTHER for stem in self.get_submodule(name).stems)
         self.asked, self.fusion = asked, fusion
 
     def forward(self, rgb: Tensor, flow: Tensor) -> Prediction:
@@ -57,13 +53,13 @@ class CmaClassifier(VideoNetwork):
             raise ValueError(f"expected as many frames of both, got {tuple(rgb.shape)} and {tuple(flow.shape)}")
         maps: dict[str, Tensor] = {}
         x = {"rgb": self.rgb.stem(rgb), "flow": self.flow.stem(flow)}
-        places = len(self.rgb.places)
+        items, places = len(x["rgb"]) // len(rgb), len(self.rgb.places)
         for place in range(places):
-            x = {name: self._advance(name, x[name], place, rgb.shape[1], maps) for name in x}
+            x = {name: self._advance(name, x[name], place, items, maps) for name in x}
             looking = self.asked if place == places - 1 else OTHER
             x = {name: self.get_submodule(name).attend(x[name], x[OTHER[name]], place) for name in looking}
-        x = {name: self._advance(name, x[name], places, rgb.shape[1], maps) for name in self.asked}
-        parts = {name: self._say(name, x[name], rgb.shape[1]) for name in self.asked}
+        x = {name: self._advance(name, x[name], places, items, maps) for name in self.asked}
+        parts = {name: self._say(name, x[name], items) for name in self.asked}
         features = torch.cat([one.features for one in parts.values()], dim=1)
         return Prediction(self._fused(parts), features, maps, parts)
 
@@ -71,17 +67,17 @@ class CmaClassifier(VideoNetwork):
         """Give the scores of branch `part` alone."""
         self.asked = (part,)
 
-    def _advance(self, name: str, x: Tensor, stretch: int, images: int, maps: dict[str, Tensor]) -> Tensor:
+    def _advance(self, name: str, x: Tensor, stretch: int, items: int, maps: dict[str, Tensor]) -> Tensor:
         """Return what comes out of a stretch of a branch, and note maps that are to be kept."""
         for module, x in self.get_submodule(name).through(x, stretch):  # noqa: B020 - the last one goes on
             if f"{name}.{module}" in self.kept:
-                maps[f"{name}.{module}"] = x.unflatten(0, (-1, images))
+                maps[f"{name}.{module}"] = x.unflatten(0, (-1, items))
         return x
 
-    def _say(self, name: str, x: Tensor, images: int) -> Prediction:
+    def _say(self, name: str, x: Tensor, items: int) -> Prediction:
         """Return what a branch says, of what comes out of its last stretch."""
         branch = self.get_submodule(name)
-        features = branch.pooled(x, images)
+        features = branch.pooled(x, items)
         return Prediction(branch.say(self.classifier_input(features)), features.mean(dim=1))
 
     def _fused(self, parts: dict[str, Prediction]) -> Tensor:

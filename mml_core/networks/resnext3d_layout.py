@@ -20,7 +20,11 @@ def from_resnext3d_checkpoint(content: dict[str, object]) -> dict[object, object
 
     Names are otherwise those of `mml_core.networks.resnext3d`.
     """
-    state = dict(content["state_dict"])
+    return without_prefix(content["state_dict"])
+
+
+def without_prefix(state: dict[object, object]) -> dict[object, object]:
+    """Return `state` without `module.` before its names, where every one begins with it."""
     if all(isinstance(name, str) and name.startswith(PREFIX) for name in state):
         return {name.removeprefix(PREFIX): value for name, value in state.items()}
-    return state
+    return dict(state)

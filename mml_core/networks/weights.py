@@ -18,6 +18,7 @@ from torchvision.models import (
 from torchvision.models.video import S3D_Weights
 
 from mml_core.errors import InputError, summarise
+from mml_core.networks.p3d_layout import from_p3d, from_p3d_checkpoint, is_p3d, is_p3d_checkpoint
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
 from mml_core.networks.resnext3d_layout import from_resnext3d_checkpoint, is_resnext3d_checkpoint
 from mml_core.networks.s3d_layout import from_torchvision_s3d, is_torchvision_s3d
@@ -29,10 +30,10 @@ KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
 
-    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch and of
-    MARS, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model zoo, with the
-    state dict under `model_state`. Names become those of our networks, which are torchvision's but for S3D's
-    classifier.
+    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch, MARS
+    and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model
+    zoo, with the state dict under `model_state`. Names and shapes become those of our networks, which are the authors'
+    or torchvision's but for S3D's classifier and P3D's last stage.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -60,7 +61,11 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
         return from_pytorchvideo(_checked(_model_state(state, path), path))
     if is_resnext3d_checkpoint(state):
         state = from_resnext3d_checkpoint(state)
+    elif is_p3d_checkpoint(state):
+        state = from_p3d_checkpoint(state)
     checked = _checked(state, path)
+    if is_p3d(checked):
+        return from_p3d(checked)
     return from_torchvision_s3d(checked) if is_torchvision_s3d(checked) else checked
 
 

@@ -10,7 +10,9 @@ from pydantic import Discriminator, Tag
 from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
 from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
+from mml_core.config.networks.cma3d import Cma3dNetwork
 from mml_core.config.networks.multiplier import MultiplierNetwork
+from mml_core.config.networks.p3d import P3dNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
 from mml_core.config.networks.s3d import S3dNetwork
@@ -30,7 +32,9 @@ NetworkConfig = Annotated[
     Annotated[ResNetNetwork, Tag("resnets")]
     | Annotated[ResNext3dNetwork, Tag("resnext3d")]
     | Annotated[S3dNetwork, Tag("s3d")]
+    | Annotated[P3dNetwork, Tag("p3d")]
     | Annotated[CmaNetwork, Tag("cma")]
+    | Annotated[Cma3dNetwork, Tag("cma3d")]
     | Annotated[NonLocalNetwork, Tag("non_local")]
     | Annotated[MultiplierNetwork, Tag("multiplier")]
     | Annotated[AdaMmlNetwork, Tag("adamml")]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet
+from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet, is_within
 from mml_core.config.networks.resnets import ResNetNetwork, stream
 
 Layer = Literal["layer1", "layer2", "layer3"]
@@ -104,23 +104,15 @@ class NonLocalNetwork(OneStream):
         return self
 
 
-class CmaNetwork(NetworkBase):
-    """Two branches that look at each other through attention in their inner blocks."""
+class TwoBranches(NetworkBase):
+    """Two branches that look at each other: what they read, and whose scores there are."""
 
-    module = "mml_core.networks.cma"
     parts = ("rgb", "flow")
     #: What is in each branch, and can stay frozen by itself: `rgb.layer1`, or all but `rgb.fc`.
-    inner: ClassVar[tuple[str, ...]] = (*ResNetNetwork.parts, "attention", "non_local")
+    inner: ClassVar[tuple[str, ...]]
 
-    architecture: Literal["cma"]
     rgb: Name = Field(default="rgb", description="modality of the first branch, of whichever kind")
     flow: Name = Field(default="flow", description="modality of the second branch, of whichever kind")
-    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both branches")
-    behind: Units | None = Field(default=None, description=f"where the branches look at each other: {_BEHIND}")
-    non_local: tuple[Branch, ...] = Field(
-        default=(),
-        description="branches with a non-local block just before each of their blocks that look at the other",
-    )
     scores: Annotated[tuple[Branch, ...], Field(min_length=1)] = Field(
         default=("rgb", "flow"),
         description="branches whose scores it gives; where that is one, the other is computed as far as it is looked at",
@@ -131,16 +123,6 @@ class CmaNetwork(NetworkBase):
         "{rgb: 5, flow: 1} after odd iterations and {rgb: 1, flow: 5} after even ones",
     )
     dropout: float = Field(default=0.7, ge=0, lt=1, description="dropout before the classifiers")
-
-    @property
-    def units(self) -> dict[str, tuple[int, ...]]:
-        """Residual units, counted from 1, behind which the branches look at each other."""
-        return resolved_units(self.backbone, self.behind)
-
-    @property
-    def size(self) -> str:
-        """The backbone."""
-        return self.backbone
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -156,6 +138,52 @@ class CmaNetwork(NetworkBase):
         """Whether it is a branch, or one of the parts of a branch."""
         branch, _, inner = part.partition(".")
         return branch in self.parts and (not inner or inner in self.inner)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """A teacher reads what it has read before; what else must be the same is the family's."""
+        if self.is_teacher and parent.modalities != self.modalities:
+            return f"reads {' and '.join(parent.modalities)}, but a frozen network is the one that it starts from"
+        return None
+
+    @model_validator(mode="after")
+    def _consistent_branches(self) -> TwoBranches:
+        inner = [f"{branch}.{part}" for branch in self.parts for part in self.inner]
+        if all(any(is_within(part, one) for one in self.frozen_parts) for part in inner):
+            raise ValueError(
+                "frozen: all parts of both branches are listed; true is for a teacher, which is not trained"
+            )
+        if len({*self.scores}) < len(self.scores):
+            raise ValueError("scores: a branch is named twice")
+        if {*self.fusion} != {*self.parts} or not any(self.fusion.values()):
+            raise ValueError("fusion: both branches have a weight, of which one at least is above 0")
+        if len(self.scores) == 1 and "fusion" in self.model_fields_set:
+            raise ValueError("fusion: there is nothing to weigh, since `scores` names one branch")
+        return self
+
+
+class CmaNetwork(TwoBranches):
+    """Two branches that look at each other through attention in their inner blocks."""
+
+    module = "mml_core.networks.cma"
+    inner = (*ResNetNetwork.parts, "attention", "non_local")
+
+    architecture: Literal["cma"]
+    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both branches")
+    behind: Units | None = Field(default=None, description=f"where the branches look at each other: {_BEHIND}")
+    non_local: tuple[Branch, ...] = Field(
+        default=(),
+        description="branches with a non-local block just before each of their blocks that look at the other",
+    )
+
+    @property
+    def units(self) -> dict[str, tuple[int, ...]]:
+        """Residual units, counted from 1, behind which the branches look at each other."""
+        return resolved_units(self.backbone, self.behind)
+
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
 
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start a branch."""
@@ -178,9 +206,7 @@ class CmaNetwork(NetworkBase):
         assert isinstance(parent, CmaNetwork)
         if {*parent.non_local} != {*self.non_local}:
             return "has non-local blocks in other branches"
-        if self.is_teacher and parent.modalities != self.modalities:
-            return f"reads {' and '.join(parent.modalities)}, but a frozen network is the one that it starts from"
-        return _unlike(self, parent)
+        return super().unlike(parent) or _unlike(self, parent)
 
     def size_of_features(self) -> str:
         """The backbone, once for each branch whose scores it gives."""
@@ -189,13 +215,8 @@ class CmaNetwork(NetworkBase):
     @model_validator(mode="after")
     def _consistent(self) -> CmaNetwork:
         resolved_units(self.backbone, self.behind)
-        for key in ("non_local", "scores"):
-            if len({*getattr(self, key)}) < len(getattr(self, key)):
-                raise ValueError(f"{key}: a branch is named twice")
-        if {*self.fusion} != {*self.parts} or not any(self.fusion.values()):
-            raise ValueError("fusion: both branches have a weight, of which one at least is above 0")
-        if len(self.scores) == 1 and "fusion" in self.model_fields_set:
-            raise ValueError("fusion: there is nothing to weigh, since `scores` names one branch")
+        if len({*self.non_local}) < len(self.non_local):
+            raise ValueError("non_local: a branch is named twice")
         return self
 
 
