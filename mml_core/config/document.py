@@ -119,6 +119,9 @@ def _type_text(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if "enum" in schema:
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
+    if several := schema.get("prefixItems"):
+        kinds = dict.fromkeys(map(_type_text, several))
+        return f"list of {len(several)}, each {' or '.join(kinds)}"
     if schema.get("type") == "array":
         return f"list of {_type_text(schema.get('items', {}))}"
     if schema.get("type") == "object":

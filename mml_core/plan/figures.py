@@ -122,5 +122,5 @@ def _check_one_label(name: str, figure: ClassesFigure | MapsFigure, data: list[D
             f"figures.{name}: videos of data set {several[0]!r} have several labels, and a figure of kind "
             f"{figure.kind} is about the one true class",
             file=file,
-            hint="kinds curve and speed are about any data set",
+            hint="kinds attention, curve and speed are about any data set",
         )
