@@ -11,6 +11,7 @@ pytestmark = pytest.mark.workflow
 STAGES = {
     "ce": {"networks": {name: {"modality": name, "init": "random"} for name in ("rgb", "flow")}},
     "other": {"networks": {"rgb": {"modality": "rgb", "init": "random"}}, "seed": 1},
+    "looks": {"networks": {"net": {"architecture": "non_local", "modality": "rgb", "init": "random"}}},
 }
 FIGURES = {
     "fig_curve": {
@@ -43,6 +44,12 @@ FIGURES = {
         "after": "ce.rgb + ce.flow",
     },
     "fig_maps": {"kind": "maps", "title": "Maps", "protocol": "still", "networks": {"RGB": "ce.rgb"}},
+    "fig_attention": {
+        "kind": "attention",
+        "title": "Attention",
+        "protocol": "one_view",
+        "networks": {"Non-local": "looks.net"},
+    },
     "fig_history": {
         "kind": "history",
         "title": "Training",
@@ -79,6 +86,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         ("fig_confusions", "score_figure", ["ce"]),
         ("fig_speed", "network_figure", ["ce"]),
         ("fig_maps", "network_figure", ["ce"]),
+        ("fig_attention", "network_figure", ["looks"]),
         ("fig_history", "history_figure", ["other"]),
     ],
 )
@@ -105,7 +113,7 @@ def test_the_script_of_the_kind_is_asked_with_its_defaults(checkout: Checkout, k
 def test_a_page_shows_all_figures_of_its_recipe(checkout: Checkout) -> None:
     jobs = checkout.planned()
     rules = ("score_figure", "network_figure", "history_figure", "combined_figure")
-    assert [jobs.count(rule) for rule in rules] == [4, 2, 1, 0]
+    assert [jobs.count(rule) for rule in rules] == [4, 3, 1, 0]
 
 
 def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Checkout) -> None:
@@ -116,6 +124,13 @@ def test_recipes_that_mean_different_things_by_a_name_are_refused(checkout: Chec
     finally:
         checkout.configure(recipe=["figures"])
     assert "figures.fig_maps is of kind speed in recipe 'more' and maps in 'figures'" in output
+
+
+def test_networks_that_do_not_look_are_refused_before_anything_runs(checkout: Checkout) -> None:
+    block = {**FIGURES["fig_attention"], "networks": {"RGB": "ce.rgb"}}
+    checkout.recipe("blind", {**RECIPE, "figures": {"fig_blind": block}})
+    output = checkout.run("-n", "--config", "recipe=blind", expect=1)
+    assert "figures.fig_blind: ce.rgb has no attention blocks: it is of architecture tsm" in output
 
 
 def test_columns_that_no_stage_has_are_refused_before_anything_runs(checkout: Checkout) -> None:

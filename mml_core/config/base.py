@@ -219,7 +219,8 @@ def _keys(item: Mapping[str, Any], document: Any, deciding: Set[str]) -> list[st
         if entered and isinstance(value, Mapping) and any(value.get(key) == part for key in deciding):
             entered = False
             continue
-        inside = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int)
+        listed = isinstance(value, list) and isinstance(part, int) and part < len(value)  # a pair of one has no second
+        inside = part in value if isinstance(value, Mapping) else listed
         entered = inside
         if inside:
             value = value[part]

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mml_core.config.dataset import Name
+from mml_core.config.networks import NetworkBase
 from mml_core.config.references import NetworkRef, split_reference
 from mml_core.config.scored_figures import (
     ClassesFigure,
@@ -18,6 +19,9 @@ from mml_core.config.scored_figures import (
     ScoredFigure,
 )
 from mml_core.config.tables import Members
+
+#: A place in a picture, in shares of its height or width.
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SpeedFigure(ScoredFigure):
@@ -61,10 +65,52 @@ class MapsFigure(ScoredFigure):
         """Return the networks."""
         return list(self.networks.values())
 
+    def misfit(self, network: NetworkBase, part: str) -> str | None:
+        """Class activation maps are of networks that end in a linear classifier."""
+        if self.method == "grad_cam" or network.pooled:
+            return None
+        return (
+            "does not end in average pooling and a linear classifier, which class activation maps are defined for; "
+            "use method: grad_cam"
+        )
+
     @model_validator(mode="after")
     def _whole_networks(self) -> MapsFigure:
         _check_whole(self.networks.values(), "maps")
         return self
+
+
+class AttentionFigure(ScoredFigure):
+    """Where a place of a frame looks: attention maps of a few videos (Chi et al. 2019, Figure 5)."""
+
+    runs_networks: ClassVar[bool] = True
+
+    kind: Literal["attention"]
+    networks: dict[str, NetworkRef] = Field(
+        min_length=1,
+        max_length=8,
+        description="networks with attention blocks, or branches of them, by the name that their row carries; of a whole "
+        "cma it is the first branch of its `scores` that looks",
+    )
+    query: tuple[Share, Share] = Field(
+        default=(0.5, 0.5),
+        description="the place that looks: how far down the picture and how far to the right it is, 0 to 1",
+    )
+    videos: int = Field(default=3, ge=1, le=6, description="videos, of classes that are evenly spread")
+    frames: int = Field(default=1, ge=1, le=4, description="frames of the clip in the middle that are shown")
+
+    def members(self) -> list[str]:
+        """Return the networks."""
+        return list(self.networks.values())
+
+    def misfit(self, network: NetworkBase, part: str) -> str | None:
+        """Only networks with attention blocks look."""
+        if network.looking(part) is not None:
+            return None
+        return (
+            f"has no attention blocks: it is of architecture {network.architecture}; name networks of architecture cma or "
+            "non_local, or use kind: maps"
+        )
 
 
 class HistoryFigure(Figure):
@@ -105,10 +151,17 @@ def _check_whole(references: Iterable[str], what: str) -> None:
 
 
 ScoredFigureConfig = Annotated[
-    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure,
+    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure | AttentionFigure,
     Field(discriminator="kind"),
 ]
 FigureConfig = Annotated[
-    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure | HistoryFigure,
+    CurveFigure
+    | SpeedFigure
+    | ClassesFigure
+    | FusionFigure
+    | ConfusionsFigure
+    | MapsFigure
+    | AttentionFigure
+    | HistoryFigure,
     Field(discriminator="kind"),
 ]

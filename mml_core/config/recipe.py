@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from mml_core.config.base import Strict, merge, possible_path, read_yaml, validate
 from mml_core.config.dataset import Name
 from mml_core.config.extended import Layer, place_of_key
-from mml_core.config.figures import FigureConfig, MapsFigure
+from mml_core.config.figures import FigureConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.scored_figures import ScoredFigure
@@ -106,13 +106,10 @@ class RecipeConfig(Strict):
             if isinstance(figure, ScoredFigure):
                 self._check_protocol(f"figures.{name}.protocol", figure.protocol)
             self._check_networks(f"figures.{name}", figure.references())
-            for reference in figure.references() if isinstance(figure, MapsFigure) and figure.method == "cam" else ():
-                stage, network, _ = split_reference(reference)
-                if not self.stages[stage].networks[network].pooled:
-                    raise ValueError(
-                        f"figures.{name}: {reference} does not end in average pooling and a linear classifier, which "
-                        "class activation maps are defined for; use method: grad_cam"
-                    )
+            for reference in figure.references():
+                stage, network, part = split_reference(reference)
+                if reason := figure.misfit(self.stages[stage].networks[network], part):
+                    raise ValueError(f"figures.{name}: {reference} {reason}")
 
     def _check_claims(self) -> None:
         for claim in self.claims.statements if self.claims else ():

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mml_core.config.annotations import Split
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.networks import NetworkBase
 from mml_core.config.references import NetworkRef
 from mml_core.config.tables import Members, split_members
 
@@ -35,6 +36,10 @@ class Figure(Strict):
     def references(self) -> list[str]:
         """Return the networks that the figure needs."""
         raise NotImplementedError
+
+    def misfit(self, network: NetworkBase, part: str) -> str | None:
+        """Return why `part` of `network`, which is one of its references, cannot be drawn, or None."""
+        return None
 
 
 class ScoredFigure(Figure):

@@ -17,6 +17,11 @@ from mml_core.io.files import replaced_on_success, write_text
 def write_figure(output: Path, picture: Path, table: pd.DataFrame, drawn: Figure) -> None:
     """Write `table` to `output` and `drawn` to `picture`; equal figures give equal files."""
     write_text(output, table.to_csv(index=False, lineterminator="\n"))
+    write_picture(picture, drawn)
+
+
+def write_picture(picture: Path, drawn: Figure) -> None:
+    """Write `drawn` to `picture` as PNG."""
     with replaced_on_success(picture) as temporary:
         drawn.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 

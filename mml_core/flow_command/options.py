@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -15,6 +14,7 @@ from mml_core.config.base import validate
 from mml_core.config.flow import Dis, Farneback, MotionVectors, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.flow.levels import SMALLEST_SIDE_PX
+from mml_core.runtime.compute import available_cores
 
 #: Shorter side of the frames where the command line does not say.
 MOST_PX = 256
@@ -69,7 +69,9 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1; auto: the fastest here"
     )
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help=_DEVICE_HELP)
-    group.add_argument("--threads", type=_from(1), default=_cores(), help="threads on a processor; default: every core")
+    group.add_argument(
+        "--threads", type=_from(1), default=available_cores(), help="threads on a processor; default: every core"
+    )
     group.add_argument(
         "--memory-gb",
         type=_positive,
@@ -95,11 +97,6 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="displacement that gets the full colour; default: the 99th percentile of the first pairs",
     )
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _from(least: int) -> Any:

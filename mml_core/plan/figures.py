@@ -139,5 +139,5 @@ def _check_one_label(name: str, figure: _OfOneLabel, data: list[DataPlan], file:
             f"figures.{name}: videos of data set {several[0]!r} have several labels, and a figure of kind "
             f"{figure.kind} is about the one true class",
             file=file,
-            hint="kinds curve, fusion and speed are about any data set",
+            hint="kinds attention, curve, fusion and speed are about any data set",
         )

@@ -52,6 +52,7 @@ DEFINES_NOTHING: Mapping[str, str] = {
 
 #: By script: what counts of the above.
 NAMED: Mapping[str, tuple[str, ...]] = {
+    "attention_figure": ("mml_core.config.views",),
     "claims_table": ("mml_core.config.views", "mml_core.plan.claims", "mml_core.plan.published"),
     "classes_figure": ("mml_core.config.views",),
     "confusions_figure": ("mml_core.config.views",),

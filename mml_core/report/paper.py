@@ -47,6 +47,11 @@ FIGURE_NOTES = {
     "maps": "What speaks for the true class, from blue to red, each clip to its own scale, over the frames of the clip "
     "in the middle; above it the softmax of the class. On the left the top-1 of the whole split. Networks are those of "
     "the first seed.",
+    "attention": "From left to right: the picture that the query is in, which is the white dot; what it looks at (flow "
+    "in the colours of its directions); where it looks through the last attention block, from blue to red, with arrows "
+    "to the three places that it looks at most. Rows and columns of places are shares of the picture, from its top "
+    "left; the shares of all places sum to 1. Evenness is their entropy over its largest value: 1 where all places are "
+    "looked at alike. Networks are those of the first seed.",
 }
 
 

@@ -106,6 +106,11 @@ def _computing(threads: int, wanted: str) -> Iterator[Compute]:
         torch.set_num_threads(before)
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def end_with_parent() -> None:
     """Ask the kernel for a SIGTERM when the parent process ends, however it does (Linux; elsewhere nothing happens).
 

@@ -32,14 +32,21 @@ STAGE = {
 RGB = {"modality": "rgb", "init": "random", "backbone": "resnet_tiny"}
 
 
-def make_dataset(folder: Path, *, train: int = 10, validation: int = 4) -> DatasetConfig:
-    """Write a manifest of two classes and the shards of rgb, flow and diff below `folder`; return the data set."""
+def make_dataset(
+    folder: Path, *, train: int = 10, validation: int = 4, modalities: Mapping[str, Any] | None = None
+) -> DatasetConfig:
+    """Write a manifest of two classes and the shards of all modalities below `folder`; return the data set.
+
+    modalities: what the data set says of them; default: what it does by itself, rgb, flow and diff.
+    """
     rows = [f"t{i}.mp4,{'ab'[i % 2]},train" for i in range(train)]
     rows += [f"v{i}.mp4,{'ab'[i % 2]},validation" for i in range(validation)]
     (folder / "manifest.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n")
     (folder / "videos").mkdir()
     annotations = {"format": "manifest", "manifest": folder / "manifest.csv", "videos": folder / "videos"}
     document = {"name": "toy", "annotations": annotations, "videos_per_shard": 4}
+    if modalities:
+        document["modalities"] = modalities
     dataset = validate(DatasetConfig, document, folder / "toy.yaml")
     plan = data_plan(dataset)
     for name, modality in dataset.modalities.items():

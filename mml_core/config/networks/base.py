@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -21,6 +21,14 @@ ResNet = Literal["resnet_tiny", "resnet18", "resnet34", "resnet50", "resnet101"]
 Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+){0,7}$")]
 #: The whole network, where parts are named.
 WHOLE = ""
+
+
+class Looking(NamedTuple):
+    """Whose places look in a network with attention blocks, and at what: modalities, the same two where at itself."""
+
+    part: str  # whose blocks they are; empty where they are not in a part
+    own: str
+    other: str
 
 
 class NetworkBase(Strict):
@@ -107,6 +115,10 @@ class NetworkBase(Strict):
     def has_part(self, part: str) -> bool:
         """Whether it has a part of that name."""
         return part in self.parts or part in self.heads
+
+    def looking(self, part: str) -> Looking | None:
+        """Return whose places look at what in `part`, or in the part that stands for the whole; None: no attention."""
+        return None
 
     def download(self, source: str, part: str) -> str | None:
         """Return the name of the weights to download from `source` (imagenet, kinetics) for `part`; None: there are none."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet, is_within
+from mml_core.config.networks.base import WHOLE, Looking, NetworkBase, OneStream, ResNet, is_within
 from mml_core.config.networks.resnets import ResNetNetwork, stream
 
 Layer = Literal["layer1", "layer2", "layer3"]
@@ -76,6 +76,10 @@ class NonLocalNetwork(OneStream):
     def size(self) -> str:
         """The backbone."""
         return self.backbone
+
+    def looking(self, part: str) -> Looking | None:
+        """Each frame looks at itself."""
+        return Looking(WHOLE, self.modality, self.modality)
 
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start it."""
@@ -184,6 +188,11 @@ class CmaNetwork(TwoBranches):
     def size(self) -> str:
         """The backbone."""
         return self.backbone
+
+    def looking(self, part: str) -> Looking | None:
+        """Each branch looks at the other; for the whole network stands the first of `scores`."""
+        branch = part or self.scores[0]
+        return Looking(branch, self.rgb, self.flow) if branch == "rgb" else Looking(branch, self.flow, self.rgb)
 
     def download(self, source: str, part: str) -> str | None:
         """Return the backbone's name: ImageNet weights start a branch."""
