@@ -78,8 +78,8 @@ def shares_of(maps: Tensor, query: tuple[float, float]) -> Tensor:
 def looked_at(maps: Tensor, query: tuple[float, float], side: int) -> Tensor:
     """Return where the place at `query` looks, as heat in 0 … 1 over the picture, (B, S * T, `side`, `side`).
 
-    Of a 3-D network it is (B, S * t, `side`, `side`). `query` and `maps` are as in `shares_of`. 1 is where a clip's query
-    looks most, in whichever of its frames.
+    Of a 3-D network it is (B, S * t, `side`, `side`). `query` and `maps` are as in `shares_of`. 1 is where a clip's
+    query looks most, in whichever of its frames.
     """
     shares = shares_of(maps, query)
     looking = maps.shape[3:5] if maps.ndim == CLIP_MAPS else maps.shape[2:4]
