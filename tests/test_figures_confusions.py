@@ -67,6 +67,7 @@ def test_pairs_that_are_named_come_first_whatever_becomes_of_them() -> None:
         ["class 2", "class 0", "named", "+0.00"],
         ["class 0", "class 1", "named", "-50.00"],
     ], "and not a second time among those that fall"
+    assert confused(labels, [before], [after], pairs=[["x", "y"]])["change"].tolist() == ["fewer"], "of other data"
     assert len(confusions_picture(table, figure_request({**BLOCK, "pairs": []}).figure).axes[0].patches) == 4
     with pytest.raises(InputError, match="no video of the split is of class 'class 3'"):
         confused([0, 0, 1], [[0, 3, 1]], [[0, 0, 1]], pairs=[["class 3", "class 0"]])
@@ -263,10 +264,10 @@ def test_classes_that_the_data_set_does_not_have_are_told_before_anything_runs()
     figure = {"kind": "confusions", "before": "a.rgb", "after": "a.flow"}
     data = synthetic_data()
     known = data.annotations.classes[:2]
-    for pairs in ([list(known)], [[known[0], "no such"]]):
+    for pairs in ([list(known)], [["no such", "nor such"]], [[known[0], "no such"]]):
         block = recipe({**figure, "pairs": pairs})
         stages = plan_stages(data, block, FILE)
-        if "no such" in pairs[0]:
+        if pairs[0] == [known[0], "no such"]:
             with pytest.raises(InputError, match=r"figures\.f\.pairs: data set 'synthetic' has no class 'no such'"):
                 check_figures({data.config.name: data}, stages, block, FILE)
         else:

@@ -167,7 +167,8 @@ class ConfusionsFigure(ScoredFigure):
     pairs: tuple[tuple[str, str], ...] = Field(
         default=(),
         max_length=20,
-        description="pairs to show first, whatever becomes of them: a class, and the one that its videos are taken for",
+        description="pairs to show first, whatever becomes of them: a class, and the one that its videos are taken for; none, "
+        "where the data set has none of these classes",
     )
     most: int = Field(default=10, ge=1, le=20, description="pairs that fall most, and as many that rise most")
 

@@ -62,7 +62,7 @@ def build_confusions(request: FigureRequest, runs: Sequence[Run]) -> pd.DataFram
     cases = len(runs) * np.bincount(labels, minlength=len(names))
     # differences of counts, not of shares: equal ones are equal to the last bit
     differences = (counts["after"] - counts["before"]) / np.maximum(cases, 1)[:, None]
-    named = [_numbers(names, pair, cases) for pair in figure.pairs]
+    named = [_numbers(names, pair, cases) for pair in figure.pairs if {*pair} <= {*names}]
     chosen = [[one for one in pairs if one not in named] for pairs in changed_pairs(differences, figure.most)]
     rows = []
     for change, pairs in zip(("named", "fewer", "more"), (named, *chosen), strict=True):
