@@ -39,7 +39,10 @@ class HallucinationConfig(ObjectiveBase):
         "is taken in any case",
     )
     factor: float = Field(
-        default=1.0, gt=0, le=1e6, description="of the distance, beside its share; the authors' code has 0.01"
+        default=1.0,
+        gt=0,
+        le=1e6,
+        description="of the distance, beside its share; the authors' code has 0.01, of a sum over its 5 clips too",
     )
 
     @property
