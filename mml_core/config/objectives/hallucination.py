@@ -63,12 +63,13 @@ class HallucinationConfig(ObjectiveBase):
 
     def check(self, networks: Networks) -> None:
         """Raise ValueError unless each network is a multiplier with a frozen source, and all that learns is taught."""
-        super().check(networks)
         for name, network in networks.items():
             if not isinstance(network, MultiplierNetwork):
                 raise ValueError(
                     f"objective hallucination compares the streams of a multiplier; network {name} is a {network.architecture}"
                 )
+        super().check(networks)
+        for name, network in networks.items():
             if not any(is_within("source", one) for one in network.frozen_parts):
                 raise ValueError(
                     f"objective hallucination draws the target to what the source is: give network {name} frozen: [source]"
