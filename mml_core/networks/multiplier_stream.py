@@ -72,11 +72,11 @@ class ResidualUnit(nn.Module):
     def __init__(self, unit: BasicBlock | Bottleneck, frames: int | None) -> None:
         super().__init__()
         self.conv1, self.bn1, self.conv2, self.bn2 = unit.conv1, unit.bn1, unit.conv2, unit.bn2
-        self.steps = [("conv1", "bn1"), ("conv2", "bn2")]
+        self.steps, last = [("conv1", "bn1"), ("conv2", "bn2")], unit.conv2
         if isinstance(unit, Bottleneck):
-            self.conv3, self.bn3 = unit.conv3, unit.bn3
+            self.conv3, self.bn3, last = unit.conv3, unit.bn3, unit.conv3
             self.steps.append(("conv3", "bn3"))
-        self.temporal = None if frames is None else TemporalConvolution(_last(self, self.steps).in_channels, frames)
+        self.temporal = None if frames is None else TemporalConvolution(last.in_channels, frames)
         self.downsample = unit.downsample
 
     def forward(self, x: Tensor, signal: Tensor | None = None, inject: Inject = "none") -> Tensor:
@@ -92,13 +92,6 @@ class ResidualUnit(nn.Module):
         convolution, norm = self.steps[-1]
         y = self.get_submodule(norm)(self.get_submodule(convolution)(y))
         return y + (shortcut if self.downsample is None else self.downsample(shortcut))
-
-
-def _last(unit: nn.Module, steps: list[tuple[str, str]]) -> nn.Conv2d:
-    """Return the last convolution of a unit."""
-    last = unit.get_submodule(steps[-1][0])
-    assert isinstance(last, nn.Conv2d)
-    return last
 
 
 class Stream(VideoNetwork):
