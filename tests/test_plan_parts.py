@@ -22,7 +22,7 @@ INNER = [f"rgb.{part}" for part in ("conv1_custom", "bn1", "layer1", "layer2", "
 def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[str, Any]:
     """Return a network of a family, small, over the modalities that the family asks for."""
     block: dict[str, Any] = {"architecture": architecture, "init": init}
-    if architecture in ("tsm", "tsn", "i3d", "adamml_stream"):
+    if architecture in ("tsm", "tsn", "i3d", "adamml_stream", "multiplier_stream"):
         block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture in ("cma", "multiplier"):
         block |= {"backbone": "resnet18"}
@@ -52,6 +52,7 @@ PARENTS = {
         "cma3d",
         "non_local",
         "multiplier",
+        "multiplier_stream",
         "adamml",
         "adamml_stream",
     )
@@ -70,8 +71,6 @@ def planned(
 @pytest.mark.parametrize(
     ("architecture", "init"),
     [
-        ("tsn", "multiplier.n.source"),
-        ("i3d", "multiplier.n.target"),
         ("tsn", {"layer1": "tsn.n.layer1", "fc": "random"}),
         ("i3d", {"layer4": "i3d.n.layer4"}),
         ("resnext3d", {"layer1": "resnext3d.n.layer1"}),
@@ -90,6 +89,13 @@ def planned(
         ("non_local", "imagenet"),
         ("multiplier", {"target": "tsn.n", "source": "multiplier.n.source"}),
         ("multiplier", {"target": "multiplier.n.source"}),
+        ("multiplier", {"target": "imagenet", "source": "multiplier_stream.n"}),
+        ("multiplier", {"target.layer4": "multiplier.n.target.layer4"}),
+        ("multiplier", "multiplier.n"),
+        ("multiplier_stream", "multiplier.n.source"),
+        ("multiplier_stream", "multiplier_stream.n"),
+        ("multiplier_stream", "tsn.n"),
+        ("multiplier_stream", "imagenet"),
         ("adamml", {"streams.rgb": "adamml_stream.n", "policy": "adamml.n.policy"}),
         ("adamml", "adamml.n"),
         ("adamml_stream", "adamml.n.streams.rgb"),
@@ -116,6 +122,8 @@ MISFITS = [
     ("tsn", "cma.n", "init: cma.n is of another architecture, cma"),
     ("tsn", "cma.n.rgb", "init: cma.n.rgb is a part, and not a whole network of architecture tsn"),
     ("tsn", "multiplier.n", "init: multiplier.n is of another architecture, multiplier"),
+    ("tsn", "multiplier.n.source", "init: multiplier.n.source is of another architecture, multiplier_stream"),
+    ("i3d", "multiplier_stream.n", "init: multiplier_stream.n is of another architecture, multiplier_stream"),
     ("tsn", "tsn.n.layer1", "is a part, and not a whole network of architecture tsn"),
     ("tsn", "adamml_stream.n", "is of another architecture, adamml_stream"),
     ("tsn", {"layer1": "tsn.n.layer2"}, "init.layer1: tsn.n.layer2 cannot be part layer1"),
@@ -150,6 +158,12 @@ MISFITS = [
     ("non_local", {"layer1": "tsn.n.layer1"}, "is of another architecture, tsn"),
     ("multiplier", {"target": "resnext3d.n"}, "is of another architecture, resnext3d"),
     ("multiplier", {"target": "tsn.n.layer4"}, "tsn.n.layer4 cannot be part target"),
+    ("multiplier", {"target": "i3d.n"}, "is an I3D"),
+    ("multiplier", {"source": "kinetics"}, "there are no kinetics weights for part source of a multiplier"),
+    ("multiplier", "imagenet", "there are no imagenet weights for a multiplier with resnet18"),
+    ("multiplier", {"target.layer4": "multiplier.n.source.layer4"}, "source.layer4 cannot be part target.layer4"),
+    ("multiplier_stream", "multiplier.n", "is of another architecture, multiplier"),
+    ("multiplier_stream", "kinetics", "there are no kinetics weights for a multiplier_stream with resnet18"),
     ("adamml", {"streams.rgb": "tsn.n"}, "is of another architecture, tsn"),
     ("adamml", {"streams.flow": "adamml_stream.n"}, "is a resnet18, whose weights do not fit a resnet50"),
     ("adamml_stream", "adamml.n.streams.flow", "is a resnet50, whose weights do not fit a resnet18"),
@@ -178,6 +192,7 @@ SIZES = [
     ("non_local", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("non_local", {"behind": {"layer3": [2]}}, "has blocks at other places"),
     ("multiplier", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
+    ("multiplier_stream", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("adamml", {"streams": ["rgb", "diff"]}, "has other streams"),
     ("adamml", {"proxies": {"flow": "diff"}}, "has other proxies"),
     ("adamml_stream", {"backbone": "resnet50"}, "is a resnet50, whose weights do not fit a resnet18"),
@@ -201,7 +216,7 @@ def test_networks_of_another_size_are_refused_as_a_whole_and_by_part(
     }.get(architecture)
     if part:
         by_part = {"networks": {"n": net(architecture, {part: f"other.n.{part}"})}}
-        refused(by_part, complaint if architecture != "multiplier" else "is a resnet34, whose weights do", **other)
+        refused(by_part, complaint, **other)
 
 
 TEACHERS = [
@@ -215,6 +230,8 @@ TEACHERS = [
     ("non_local", "non_local.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("non_local", "tsn.n", {}, "is of another architecture, tsn"),
     ("multiplier", "multiplier.n", {"source": "flow"}, "reads rgb and depth, but a frozen network is the one"),
+    ("multiplier_stream", "multiplier_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("multiplier_stream", "tsn.n", {}, "is of another architecture, tsn"),
     ("adamml_stream", "adamml_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("tsn", {"layer1": "tsn.n.layer1"}, {}, "name one for all its parts"),
     ("tsn", "tsn.n", {"reset_head": True}, "it cannot have a new classifier"),
@@ -296,7 +313,16 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"networks": {"n": net(), "t": net("s3d", "s3d.n", frozen=True)}, "objective": "hallucination"},
-        "objective hallucination needs the maps of layer4; network t can give none",
+        "objective hallucination compares the streams of a multiplier; network n is a tsn",
+    ),
+    (
+        {"networks": {"n": net("multiplier", privileged=True)}, "objective": "hallucination"},
+        "objective hallucination draws the target to what the source is: give network n frozen: [source]",
+    ),
+    ({"networks": {"n": net("multiplier", privileged=True, source="rgb")}}, "privileged: both streams read rgb"),
+    (
+        {"networks": {"n": net("multiplier", frozen=["target.layer5"])}},
+        "no part 'target.layer5'; there are target, source",
     ),
     (
         {"networks": {"n": net(), "t": net("tsn", "tsn.n", frozen=True)}, "objective": "mers"},

@@ -60,14 +60,17 @@ def test_cross_modality_attention_is_a_stage_an_iteration() -> None:
 def test_modality_hallucination_is_four_steps() -> None:
     stages = planned("hallucination")
     assert origins(stages, "joint") == {"target": "rgb.rgb", "source": "depth.depth"}
-    assert origins(stages, "hallucinate", "rgb") == {"": "joint.net.source"}
-    assert origins(stages, "hallucinate", "teacher") == {"": "joint.net.source"}
-    assert origins(stages, "together") == {"target": "joint.net.target", "source": "hallucinate.rgb"}
+    assert origins(stages, "hallucinate") == {"target": "joint.net.source", "source": "joint.net.source"}
+    assert origins(stages, "together") == {"target": "joint.net.target", "source": "hallucinate.net.target"}
     assert parents(stages, "together") == {"joint", "hallucinate"}
     assert read(stages, "joint") == read(stages, "hallucinate") == {"rgb", "depth"}
-    assert set(stages["hallucinate"].document.scored_modalities()) == {"rgb"}
+    assert set(stages["joint"].document.scored_modalities()) == {"rgb", "depth"}
+    assert set(stages["hallucinate"].document.scored_modalities()) == {"rgb"}, "depth is there in training only"
     assert read(stages, "together") == {"rgb"}, "depth is hallucinated"
-    assert stages["hallucinate"].document.config.trained == ["rgb"]
+    config = stages["hallucinate"].document.config
+    assert config.networks["net"].frozen_parts == ("source",)
+    assert config.references == ["net", "net.target"]
+    assert config.objective.terms == ("cross_entropy", "soft_labels", "distance")
 
 
 def test_adamml_warms_up_alternates_and_fine_tunes() -> None:

@@ -25,6 +25,7 @@ class TrainedStage(NamedTuple):
     weights: Path
     document: StageDocument
     classes: tuple[str, ...]
+    kinds: Mapping[str, Mapping[str, str]]  # of the modalities that each network was trained on
 
 
 class TrainedNetwork(NamedTuple):
@@ -43,7 +44,8 @@ def open_stage(weights: Path) -> TrainedStage:
         document = StageDocument.model_validate(about.get("document"))
     except ValidationError as error:
         raise InputError(f"does not say which stage it is of ({error})", file=weights) from error
-    return TrainedStage(weights, document, tuple(about["classes"]))
+    kinds = {name: dict(network["kinds"]) for name, network in about["networks"].items()}
+    return TrainedStage(weights, document, tuple(about["classes"]), kinds)
 
 
 def split_clips(
@@ -72,11 +74,11 @@ def split_clips(
 
 
 def load_network(stage: TrainedStage, name: str, clips: EvaluationClips) -> TrainedNetwork:
-    """Return the trained network `name` of `stage`, on the CPU, with what it takes of `clips`."""
+    """Return the trained network `name` of `stage`, on the CPU, with what it takes of `clips` in testing."""
     config = stage.document.config
     block = config.networks[name]
-    kinds = {modality: clips.stores[modality].info.kind for modality in block.modalities}
+    kinds = {**stage.kinds[name], **{one: clips.stores[one].info.kind for one in block.tested_modalities}}
     shape = clip_shape(block, config.clip, kinds)
     network = build_network(block, shape, classes=len(stage.classes))
     hand_over(network, read_weights(stage.weights, name), reset_head=False, source=f"{stage.weights}: {name}")
-    return TrainedNetwork(network, inputs_of(block, kinds), shape)
+    return TrainedNetwork(network, inputs_of(block, kinds, testing=True), shape)

@@ -22,9 +22,13 @@ class Input(NamedTuple):
     scale: Scale
 
 
-def inputs_of(network: NetworkBase, kinds: Mapping[str, str]) -> tuple[Input, ...]:
-    """Return the inputs of `network` in the order in which its `forward` takes them; `kinds` by modality."""
-    return tuple(Input(name, kinds[name], network.scale_of(name)) for name in network.modalities)
+def inputs_of(network: NetworkBase, kinds: Mapping[str, str], *, testing: bool = False) -> tuple[Input, ...]:
+    """Return the inputs of `network`, in training or in `testing`, in the order in which its `forward` takes them.
+
+    `kinds` by modality.
+    """
+    read = network.tested_modalities if testing else network.modalities
+    return tuple(Input(name, kinds[name], network.scale_of(name)) for name in read)
 
 
 def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:

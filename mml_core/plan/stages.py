@@ -60,8 +60,11 @@ class StageDocument(Strict):
         return cls.model_validate_json(text)
 
     def scored_modalities(self) -> dict[str, str]:
-        """Return the folder names of the modalities that trained networks read: a teacher's may not be among them."""
-        read = {modality for name in self.config.trained for modality in self.config.networks[name].modalities}
+        """Return the folder names of the modalities that trained networks take in testing.
+
+        Those of a teacher may not be among them, nor those that are there in training only.
+        """
+        read = {modality for name in self.config.trained for modality in self.config.networks[name].tested_modalities}
         return {name: folder for name, folder in self.modalities.items() if name in read}
 
     def to_json(self) -> str:

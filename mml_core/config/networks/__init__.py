@@ -11,7 +11,7 @@ from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
 from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
 from mml_core.config.networks.cma3d import Cma3dNetwork
-from mml_core.config.networks.multiplier import MultiplierNetwork
+from mml_core.config.networks.multiplier import MultiplierNetwork, MultiplierStreamNetwork
 from mml_core.config.networks.p3d import P3dNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
@@ -37,6 +37,7 @@ NetworkConfig = Annotated[
     | Annotated[Cma3dNetwork, Tag("cma3d")]
     | Annotated[NonLocalNetwork, Tag("non_local")]
     | Annotated[MultiplierNetwork, Tag("multiplier")]
+    | Annotated[MultiplierStreamNetwork, Tag("multiplier_stream")]
     | Annotated[AdaMmlNetwork, Tag("adamml")]
     | Annotated[StreamNetwork, Tag("adamml_stream")],
     Discriminator(_family),

@@ -79,6 +79,11 @@ class NetworkBase(Strict):
         raise NotImplementedError
 
     @property
+    def tested_modalities(self) -> tuple[str, ...]:
+        """Those of `modalities` that it takes in testing, in their order: all, unless some are there in training only."""
+        return self.modalities
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """Parts whose own predictions it gives beside the whole network's."""
         return ()

@@ -1,32 +1,88 @@
-"""Two streams of which one multiplies into the other (Garcia, Morerio, Murino 2018)."""
+"""Streams with temporal convolutions, and two of which one multiplies into the other (Garcia, Morerio, Murino 2018)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import NetworkBase, ResNet
-from mml_core.config.networks.resnets import stream
+from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet, is_within
+from mml_core.config.networks.resnets import ResNetNetwork, stream
+
+_BACKBONE = (
+    "torchvision's ResNet; a temporal convolution is in the second unit of each layer, of resnet_tiny in the only one"
+)
+
+
+class MultiplierStreamNetwork(OneStream):
+    """One stream: an image ResNet over clips with a temporal convolution of length 3 in each layer."""
+
+    module = "mml_core.networks.multiplier"
+    parts = ResNetNetwork.parts
+    blocks = ResNetNetwork.blocks
+    pooled = True
+
+    architecture: Literal["multiplier_stream"]
+    backbone: ResNet = Field(default="resnet50", description=_BACKBONE)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
+
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+    def download(self, source: str, part: str) -> str | None:
+        """Return the backbone's name: ImageNet weights start it, with temporal convolutions that change nothing."""
+        return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
+
+    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+        """It starts from a TSN, to which temporal convolutions are added, or from another stream."""
+        if part == parent_part == WHOLE and isinstance(parent, ResNetNetwork) and not self.is_teacher:
+            return stream(self.backbone, self.modality).misfit(WHOLE, parent, WHOLE)
+        return super().misfit(part, parent, parent_part)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between streams of one backbone."""
+        assert isinstance(parent, MultiplierStreamNetwork)
+        if parent.backbone != self.backbone:
+            return f"has a {parent.backbone}, whose weights do not fit a {self.backbone}"
+        if self.is_teacher and parent.modality != self.modality:
+            return f"reads {parent.modality}, but a frozen network is the one that it starts from"
+        return None
+
+    def size_of_features(self) -> str:
+        """The backbone."""
+        return self.backbone
 
 
 class MultiplierNetwork(NetworkBase):
-    """Two streams; the source's activations multiply into the target's before the second unit of each block."""
+    """Two streams; the source's activations multiply into the target's before the second unit of each layer.
+
+    What is in a stream is a part as well: `frozen: [source, target.fc]`.
+    """
 
     module = "mml_core.networks.multiplier"
     parts = ("target", "source")
+    blocks = tuple(f"{name}.{layer}" for name in ("target", "source") for layer in ResNetNetwork.blocks)
 
     architecture: Literal["multiplier"]
     target: Name = Field(default="rgb", description="modality of the stream that is multiplied into")
     source: Name = Field(
         default="depth", description="modality of the other: depth, or rgb where it hallucinates the depth stream"
     )
-    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet, of both streams")
+    privileged: bool = Field(
+        default=False,
+        description="whether the source is there in training only: the network then says what its target says, which in "
+        "testing runs by itself, without connections",
+    )
+    backbone: ResNet = Field(default="resnet50", description=f"{_BACKBONE}; of both streams")
     inject: Literal["mul", "x_plus_mul", "none"] = Field(
         default="mul",
-        description="F(x * f(s)) as in equation 2; F(x + x * f(s)) as in the authors' code; no connections",
+        description="what goes into the convolutions of that unit, x and s being sums before the ReLU f: mul: x * f(s), "
+        "equation 2; x_plus_mul: f(x) + x * f(s), the authors' code; none: f(x), no connections",
     )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifiers")
 
     @property
     def size(self) -> str:
@@ -39,15 +95,33 @@ class MultiplierNetwork(NetworkBase):
         return tuple(dict.fromkeys((self.target, self.source)))
 
     @property
+    def tested_modalities(self) -> tuple[str, ...]:
+        """Without the source's where that is there in training only."""
+        return (self.target,) if self.privileged else self.modalities
+
+    @property
     def heads(self) -> tuple[str, ...]:
-        """Both streams."""
-        return self.parts
+        """Both streams; the target where the source is not there in testing."""
+        return ("target",) if self.privileged else self.parts
+
+    def has_part(self, part: str) -> bool:
+        """Whether it is a stream, or one of the parts of a stream."""
+        name, _, inner = part.partition(".")
+        return name in self.parts and (not inner or inner in ResNetNetwork.parts)
 
     def alone(self, part: str) -> NetworkBase | None:
-        """Each stream is a TSN."""
-        if part in self.parts:
-            return stream(self.backbone, self.target if part == "target" else self.source)
-        return super().alone(part)
+        """Each stream is a network by itself."""
+        if part not in self.parts:
+            return super().alone(part)
+        modality = self.target if part == "target" else self.source
+        return MultiplierStreamNetwork(
+            architecture="multiplier_stream", backbone=self.backbone, modality=modality, init="random"
+        )
+
+    def download(self, source: str, part: str) -> str | None:
+        """Return the backbone's name: ImageNet weights start a stream."""
+        own = self.alone(part)
+        return own.download(source, WHOLE) if part in self.parts and own is not None else None
 
     def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of one backbone."""
@@ -59,5 +133,18 @@ class MultiplierNetwork(NetworkBase):
         return None
 
     def size_of_features(self) -> str:
-        """The backbone."""
-        return self.backbone
+        """The backbone, once for each stream whose scores it gives."""
+        return " and ".join([self.backbone] * len(self.heads))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MultiplierNetwork:
+        inner = [f"{name}.{part}" for name in self.parts for part in ResNetNetwork.parts]
+        if all(any(is_within(part, one) for one in self.frozen_parts) for part in inner):
+            raise ValueError(
+                "frozen: all parts of both streams are listed; true is for a teacher, which is not trained"
+            )
+        if self.privileged and self.target == self.source:
+            raise ValueError(f"privileged: both streams read {self.target}, which is there in testing")
+        if self.privileged and self.is_teacher:
+            raise ValueError("privileged: a frozen network predicts as in testing, and has no use for its source")
+        return self
