@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch.nn.functional import max_pool2d
 from mml_core.errors import InputError
 from mml_core.evaluation.job import score_stage
 from mml_core.figures.attention import (
+    Place,
     attention_maps,
     evenness,
     last_block,
@@ -27,9 +29,9 @@ from mml_core.figures.attention import (
     most_looked_at,
     shares_of,
 )
-from mml_core.figures.attention_drawing import attention_picture
+from mml_core.figures.attention_drawing import attention_picture, looks_picture
 from mml_core.figures.attention_figure import Attention, build_attention
-from mml_core.figures.looks import pictures
+from mml_core.figures.looks import Look, pictures
 from mml_core.figures.output import write_figure
 from mml_core.figures.request import FigureRequest, runs_of
 from mml_core.plan.figures import figure_request
@@ -211,6 +213,18 @@ def test_a_figure_from_files(trained: Trained, tmp_path: Path) -> None:
     write_figure(tmp_path / "b.csv", tmp_path / "b.png", again[1].table, attention_picture(again[1], request.figure))
     for ending in ("csv", "png"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+
+
+def test_arrows_point_to_places_that_count() -> None:
+    """An arrow from a place to itself has no length, and is no fault."""
+    picture = np.zeros((4, 4, 3), np.uint8)
+    look = Look(0, picture, picture, picture, [Place(0.5, 1, 0.9), Place(0, 1, 0.1), Place(1, 1, 0.01)], 0.3)
+    drawn = looks_picture({("r", "c"): [look]}, {"r": "row"}, {"c": "column"}, "title", (0.5, 1), 20)
+    (axes,) = drawn.axes
+    assert axes.get_xlim() == (-0.5, 3 * 20 + 2 * 2 - 0.5)
+    ends = [text.xy for text in axes.texts]
+    assert ends == [(2 * 22 + 20, 10), (2 * 22 + 20, 0)]
+    drawn.savefig(io.BytesIO(), format="png")
 
 
 def test_the_clip_in_the_middle_is_in_its_central_crop(trained: Trained) -> None:

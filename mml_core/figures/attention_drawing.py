@@ -19,6 +19,8 @@ TILE_PX = 112  # side of a picture
 GAP_PX = 2
 PX_PER_INCH = 100
 MARGIN_PX = 22  # of the text above a row
+#: Arrows point to places whose share is at least so much of that of the first.
+LEAST_OF_FIRST = 0.1
 #: Readable on frames and on the colours of flow and attention.
 MARK, EDGE = "white", "black"
 
@@ -41,8 +43,8 @@ def looks_picture(
     """Return `looks` by row and column, both with the text beside or above them.
 
     A look is three pictures of `tile_px` side: the modality that the query is in with the query, the one that it looks
-    at, and the attention map over the frame, with arrows from the query to the places that are looked at most. `query`
-    is as in `attention.shares_of`.
+    at, and the attention map over the frame, with arrows from the query to the places that are looked at most, as far
+    as these have a share that is worth one. `query` is as in `attention.shares_of`.
     """
     frames = max(map(len, looks.values()))
     cell = np.array([3 * tile_px, frames * (tile_px + GAP_PX) + MARGIN_PX]) / PX_PER_INCH
@@ -64,12 +66,13 @@ def _draw_looks(axes: Axes, looks: Sequence[Look], query: tuple[float, float], t
     axes.imshow(np.concatenate([part for one in strips for part in (one, white)][:-1]))
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.autoscale(False)  # a query at the border is within the picture
     for number, look in enumerate(looks):
         top, map_left = number * (tile_px + GAP_PX), 2 * (tile_px + GAP_PX)
         down, right = (share * tile_px for share in query)
         for left in (0, map_left):
             axes.plot(left + right, top + down, "o", color=MARK, markeredgecolor=EDGE, markersize=4)
-        for place in look.places:
+        for place in (one for one in look.places if one.share >= LEAST_OF_FIRST * look.places[0].share):
             axes.annotate(
                 "",
                 xy=(map_left + place.column * tile_px, top + place.row * tile_px),
