@@ -86,6 +86,6 @@ def test_the_demo_is_made(tmp_path: Path) -> None:
     assert len(curve) == 45 and curve[0]["weight_first"] == "0"
     looks = read_rows(checkout.root / FIGURES[3])
     assert looks and all(row["row"] == "CMA-R" for row in looks)
-    page = (checkout.root / "results/report.html").read_text()
+    page = (checkout.root / "results/tiny/tables/cma_small/report.html").read_text()
     titles = ("Accuracies at each iteration", "Parameters and accuracies", "Comparison with non-local networks")
     assert all(title in page for title in (*titles, "Where the middle of a frame looks"))
