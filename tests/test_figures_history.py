@@ -13,7 +13,7 @@ import torch
 from synthetic import synthetic_data
 
 from mml_core.config.base import validate
-from mml_core.config.objectives import MarsConfig, MersConfig, ObjectiveConfig
+from mml_core.config.objectives import MarsConfig, ObjectiveBase, ObjectiveConfig
 from mml_core.config.recipe import RecipeConfig
 from mml_core.errors import InputError
 from mml_core.figures.history import HistoryRequest, build_history
@@ -114,24 +114,33 @@ def test_histories_of_all_runs_are_drawn() -> None:
     assert figure_histories(block, runs, "f") == {"mars": runs[0]["mars"], "mars@1": runs[1]["mars"]}
 
 
+def configurations(kind: type[ObjectiveBase]) -> list[ObjectiveBase]:
+    """Return the ways in which an objective has other terms, with its defaults otherwise."""
+    (name,) = get_args(kind.model_fields["kind"].annotation)
+    more = {"mers": [{"joint": True}], "hallucination": [{"soft": 0}, {"soft": 1}, {"distance": 0}]}
+    return [kind(kind=name, **keys) for keys in ({}, *more.get(name, []))]
+
+
 OBJECTIVES = [
     config
     for kind in get_args(get_args(ObjectiveConfig)[0])
     if importlib.util.find_spec(kind.module)
-    for config in ([MersConfig(), MersConfig(joint=True)] if kind is MersConfig else [kind()])
+    for config in configurations(kind)
 ]
 
 
 @pytest.mark.parametrize("config", OBJECTIVES, ids=repr)
 def test_objectives_have_the_terms_that_are_planned_with(config: Any) -> None:
-    said = Prediction(torch.randn(2, 3), torch.randn(2, 4))
+    part = Prediction(torch.randn(2, 3), torch.randn(2, 4))
+    streams = {"target": part, "source": part}
+    said = part._replace(maps={f"{name}.layer4": torch.randn(2, 1, 4, 2, 2) for name in streams}, parts=streams)
     teachers = {"t": said} if config.teachers else {}
     losses = build_objective(config, multi_label=False)({"a": said, "b": said}, torch.tensor([0, 1]), teachers)
     assert {tuple(terms) for terms in losses.values()} == {config.terms}
 
 
 def test_every_objective_of_this_version_is_tried() -> None:
-    assert MarsConfig() in OBJECTIVES and len(OBJECTIVES) == len({repr(one) for one in OBJECTIVES}) >= 6
+    assert MarsConfig() in OBJECTIVES and len(OBJECTIVES) == len({repr(one) for one in OBJECTIVES}) >= 10
 
 
 @pytest.fixture
