@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, Looking, NetworkBase, OneStream, ResNet, is_within
-from mml_core.config.networks.resnets import ResNetNetwork, stream
+from mml_core.config.networks.base import WHOLE, Looking, NetworkBase, ResNet, is_within
+from mml_core.config.networks.resnets import ExtendedResNet, ResNetNetwork, stream
 
 Layer = Literal["layer1", "layer2", "layer3"]
 Branch = Literal["rgb", "flow"]
@@ -54,7 +54,7 @@ def resolved_units(backbone: ResNet, given: Units | None) -> dict[str, tuple[int
     return {layer: tuple(units[layer]) for layer in sorted(units)}
 
 
-class NonLocalNetwork(OneStream):
+class NonLocalNetwork(ExtendedResNet):
     """An image ResNet over clips with non-local blocks: each frame attends to all places of itself (Table 4)."""
 
     module = "mml_core.networks.cma"
@@ -63,7 +63,6 @@ class NonLocalNetwork(OneStream):
     pooled = True
 
     architecture: Literal["non_local"]
-    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet")
     behind: Units | None = Field(default=None, description=f"where the blocks are: {_BEHIND}")
     dropout: float = Field(default=0.7, ge=0, lt=1, description="dropout before the classifier")
 
@@ -72,35 +71,14 @@ class NonLocalNetwork(OneStream):
         """Residual units, counted from 1, behind which blocks stand."""
         return resolved_units(self.backbone, self.behind)
 
-    @property
-    def size(self) -> str:
-        """The backbone."""
-        return self.backbone
-
     def looking(self, part: str) -> Looking | None:
         """Each frame looks at itself."""
         return Looking(WHOLE, self.modality, self.modality)
 
-    def download(self, source: str, part: str) -> str | None:
-        """Return the backbone's name: ImageNet weights start it."""
-        return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
-
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
-        """It starts from a TSN, to which blocks are added, or from another such network."""
-        if part == parent_part == WHOLE and isinstance(parent, ResNetNetwork) and not self.is_teacher:
-            return stream(self.backbone, self.modality).misfit(WHOLE, parent, WHOLE)
-        return super().misfit(part, parent, parent_part)
-
     def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of one backbone with blocks at the same places."""
         assert isinstance(parent, NonLocalNetwork)
-        if self.is_teacher and parent.modality != self.modality:
-            return f"reads {parent.modality}, but a frozen network is the one that it starts from"
-        return _unlike(self, parent)
-
-    def size_of_features(self) -> str:
-        """The backbone."""
-        return self.backbone
+        return super().unlike(parent) or _unlike(self, parent)
 
     @model_validator(mode="after")
     def _known_units(self) -> NonLocalNetwork:

@@ -7,15 +7,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream, ResNet, is_within
-from mml_core.config.networks.resnets import ResNetNetwork, stream
+from mml_core.config.networks.base import WHOLE, NetworkBase, ResNet, is_within
+from mml_core.config.networks.resnets import ExtendedResNet, ResNetNetwork
 
 _BACKBONE = (
     "torchvision's ResNet; a temporal convolution is in the second unit of each layer, of resnet_tiny in the only one"
 )
 
 
-class MultiplierStreamNetwork(OneStream):
+class MultiplierStreamNetwork(ExtendedResNet):
     """One stream: an image ResNet over clips with a temporal convolution of length 3 in each layer."""
 
     module = "mml_core.networks.multiplier"
@@ -26,34 +26,6 @@ class MultiplierStreamNetwork(OneStream):
     architecture: Literal["multiplier_stream"]
     backbone: ResNet = Field(default="resnet50", description=_BACKBONE)
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
-
-    @property
-    def size(self) -> str:
-        """The backbone."""
-        return self.backbone
-
-    def download(self, source: str, part: str) -> str | None:
-        """Return the backbone's name: ImageNet weights start it, with temporal convolutions that change nothing."""
-        return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
-
-    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
-        """It starts from a TSN, to which temporal convolutions are added, or from another stream."""
-        if part == parent_part == WHOLE and isinstance(parent, ResNetNetwork) and not self.is_teacher:
-            return stream(self.backbone, self.modality).misfit(WHOLE, parent, WHOLE)
-        return super().misfit(part, parent, parent_part)
-
-    def unlike(self, parent: NetworkBase) -> str | None:
-        """Weights go between streams of one backbone."""
-        assert isinstance(parent, MultiplierStreamNetwork)
-        if parent.backbone != self.backbone:
-            return f"has a {parent.backbone}, whose weights do not fit a {self.backbone}"
-        if self.is_teacher and parent.modality != self.modality:
-            return f"reads {parent.modality}, but a frozen network is the one that it starts from"
-        return None
-
-    def size_of_features(self) -> str:
-        """The backbone."""
-        return self.backbone
 
 
 class MultiplierNetwork(NetworkBase):

@@ -64,6 +64,40 @@ class ResNetNetwork(OneStream):
         return self.backbone
 
 
+class ExtendedResNet(OneStream):
+    """An image ResNet over clips with modules of its own beside a TSN's, which change nothing where it starts from one."""
+
+    backbone: ResNet = Field(default="resnet50", description="torchvision's ResNet")
+
+    @property
+    def size(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+    def download(self, source: str, part: str) -> str | None:
+        """Return the backbone's name: ImageNet weights start it."""
+        return self.backbone if source == "imagenet" and part == WHOLE and self.backbone != "resnet_tiny" else None
+
+    def misfit(self, part: str, parent: NetworkBase, parent_part: str) -> str | None:
+        """It starts from a TSN, or from another such network."""
+        if part == parent_part == WHOLE and isinstance(parent, ResNetNetwork) and not self.is_teacher:
+            return stream(self.backbone, self.modality).misfit(WHOLE, parent, WHOLE)
+        return super().misfit(part, parent, parent_part)
+
+    def unlike(self, parent: NetworkBase) -> str | None:
+        """Weights go between networks of one backbone."""
+        assert isinstance(parent, ExtendedResNet)
+        if parent.backbone != self.backbone:
+            return f"has a {parent.backbone}, whose weights do not fit a {self.backbone}"
+        if self.is_teacher and parent.modality != self.modality:
+            return f"reads {parent.modality}, but a frozen network is the one that it starts from"
+        return None
+
+    def size_of_features(self) -> str:
+        """The backbone."""
+        return self.backbone
+
+
 def stream(backbone: ResNet, modality: str) -> ResNetNetwork:
     """Return the TSN that one stream of a network of several is."""
     return ResNetNetwork(architecture="tsn", backbone=backbone, modality=modality, init="random")
