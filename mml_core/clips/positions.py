@@ -152,14 +152,16 @@ def evaluation_starts(
     """Return the frames of all clips of a video under `protocol`, (K, S * T) for each modality; nothing is random.
 
     `items` holds N and `lengths` L for each modality. counted: dense clips first, then uniform ones; each modality
-    counts in its own positions ("T is a total number of frames for current modality", Appendix A). all: clip j shows
-    the positions j T tau, (j T + 1) tau, … of the modality with the fewest, in all modalities, which therefore have as
-    many clips of the same moments.
+    counts in its own positions ("T is a total number of frames for current modality", Appendix A), or with
+    `clip.aligned` in those of the one with the fewest, so that rgb frame t goes with the flow fields t … t + L - 1
+    as in training. all: clip j shows the positions j T tau, (j T + 1) tau, … of the modality with the fewest, in all
+    modalities, which therefore have as many clips of the same moments.
     """
     positions = {name: start_positions(items[name], lengths[name]) for name in items}
-    if protocol.clips == "counted":
-        return {name: _counted_starts(count, clip, protocol) for name, count in positions.items()}
     fewest = min(positions.values())
+    if protocol.clips == "counted":
+        counts = dict.fromkeys(positions, fewest) if clip.aligned else positions
+        return {name: _counted_starts(count, clip, protocol) for name, count in counts.items()}
     stride = dense_stride(fewest, clip.frames, clip.dense_window)
     firsts = np.arange(clip_count(fewest, clip, protocol), dtype=np.int64) * clip.frames * stride
     starts = _every_stride(firsts[:, None], fewest, clip.frames, clip.dense_window, clip.short_videos == "loop")

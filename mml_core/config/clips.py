@@ -38,8 +38,9 @@ class ClipConfig(Strict):
     )
     aligned: bool = added(
         False,
-        description="training clips begin at the same frame in every modality, so that an rgb frame goes with the flow "
-        "fields from it on; false: a modality with more items than others begins up to so many later (MML)",
+        description="clips begin at the same frame in every modality, in training and in testing, so that an rgb frame goes with "
+        "the flow fields from it on; false: in training a modality with more items than others begins up to so many later, "
+        "and in testing each has its own equal parts (MML)",
     )
     crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
     crop_policy: Literal["multi_scale", "random", "corner"] = Field(
