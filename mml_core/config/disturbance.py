@@ -24,7 +24,7 @@ class NoiseConfig(Strict):
         description="what level is of n: the variance, as the header of Table 3 has it, or the standard deviation, as N(1, σ) "
         "may be read",
     )
-    on: Literal["maps", "colours"] = Field(
+    of: Literal["maps", "colours"] = Field(
         default="maps",
         description="maps: on stored levels, counted from the level that stands for zero (128 of flow and differences, else "
         "0), so that zero stays zero; colours: on the picture that a colour map makes of them. The same where a modality "

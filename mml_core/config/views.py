@@ -74,7 +74,7 @@ def disturbances(protocol: ProtocolConfig) -> list[str]:
     measures = {"variance": "σ²", "deviation": "σ"}
     told = {
         name: f"{name} with noise ({measures[noise.measure]} = {noise.level:g}"
-        + (" on colours" if noise.on == "colours" else "")
+        + (" on colours" if noise.of == "colours" else "")
         + (f", seed {noise.seed}" if noise.seed else "")
         + ")"
         for name, noise in protocol.noise.items()
