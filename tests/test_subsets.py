@@ -240,7 +240,7 @@ def test_all_lines_of_a_row_are_about_the_videos_that_each_has(tmp_path: Path) -
 
 def test_groups_of_videos_stay_together(tmp_path: Path) -> None:
     of_videos = {"v1": "a", "v2": "a", "v3": "b", "v4": "b"}
-    groups: GroupsByStage = {stage: of_videos for stage in ("rgb", "flow", "pair", "joint")}
+    groups: GroupsByStage = dict.fromkeys(("rgb", "flow", "pair", "joint"), of_videos)
     request, files = made(tmp_path, videos={"joint": (0, 1, 3)})
     table = build_subsets(request, files, groups).set_index(["row", "modalities"])
     assert set(table["groups"]) == {"2"}
