@@ -10,6 +10,7 @@ import torch
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import normalise
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
 from mml_core.kinds import KINDS, Scale, kind_of, kind_rows
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker, maker_roots
@@ -19,14 +20,15 @@ from mml_core.modalities.quantise import ZERO_LEVEL
 def test_every_kind_of_the_configuration_has_a_row() -> None:
     models = get_args(get_args(ModalityConfig)[0])
     assert {model.model_fields["kind"].default for model in models} == set(KINDS)
-    with pytest.raises(ValueError, match="'sonar'; there are rgb, flow, diff"):
+    with pytest.raises(ValueError, match="'sonar'; there are rgb, flow, diff, depth"):
         kind_of("sonar")
 
 
 @pytest.mark.parametrize("name", list(KINDS))
 def test_rows_are_consistent(name: str) -> None:
     row = KINDS[name]
-    assert {len(scale) for scale in row.scales.values()} == {row.channels}
+    assert {len(scale) for scale in row.scales.values()} == {row.input_channels}
+    assert row.coloured == (row.input_channels != row.channels) == (name == "depth")
     assert set(row.scales) == set(get_args(Scale))
     assert all(channel < row.channels for channel in row.mirrored_sign)
     assert row.zero_level in (None, ZERO_LEVEL)
@@ -49,6 +51,9 @@ def test_which_maker_computes_a_modality_follows_from_its_settings() -> None:
         FlowModality(algorithm=MotionVectors(method="motion_vectors")),
         FlowModality(algorithm=FlowFiles(method="files", pattern="flow/{id}")),
     )
+    depth = DepthModality(files="depth/{id}")
+    assert (maker(depth), maker_roots(depth)) == ("mml_core.modalities.depth", ["mml_core.modalities.depth"])
+    assert from_videos(depth) and not can_use_gpu(depth, "auto")
     makers = [maker(settings) for settings in (flow, dis, vectors, files, DiffModality())]
     assert makers == [
         f"mml_core.modalities.{name}" for name in ("flow", "flow", "motion_vectors", "flow_files", "diff")

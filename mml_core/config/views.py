@@ -13,8 +13,9 @@ from typing import Literal
 
 from mml_core.config.protocols import ProtocolConfig
 
-#: dense_ends: a dense view whose place is a share of the room without its last first frame, rounded.
-Place = tuple[Literal["dense", "dense_ends", "uniform"], Fraction]
+#: dense_ends: a dense view whose place is a share of the room without its last first frame, rounded; uniform_ends: the
+#: uniform view that has the first and the last frame.
+Place = tuple[Literal["dense", "dense_ends", "uniform", "uniform_ends"], Fraction]
 
 
 def view_places(protocol: ProtocolConfig) -> list[Place]:
@@ -28,17 +29,19 @@ def view_places(protocol: ProtocolConfig) -> list[Place]:
         dense = [("dense", Fraction(1, 2))]
     elif protocol.dense_spacing == "ends":
         dense = [("dense_ends", Fraction(i, protocol.dense - 1)) for i in range(protocol.dense)]
-    uniform = [Fraction(i, protocol.uniform) for i in range(protocol.uniform)]
-    if protocol.phase == "middle":  # of one clip alone
-        uniform = [Fraction(1, 2)]
-    return [*dense, *(("uniform", place) for place in uniform)]
+    uniform: list[Place] = [("uniform", Fraction(i, protocol.uniform)) for i in range(protocol.uniform)]
+    if protocol.phase == "middle":  # of one clip alone, as is the next
+        uniform = [("uniform", Fraction(1, 2))]
+    elif protocol.phase == "ends":
+        uniform = [("uniform_ends", Fraction(0))]
+    return [*dense, *uniform]
 
 
 def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
     """Return why the views of `wanted` are not among those of `stored`, naming both, or None where they are.
 
-    They are not where one is missing, where crops, segments or motion differ, and where a protocol takes all clips,
-    whose places depend on the video's length.
+    They are not where one is missing, where crops, segments, motion, noise or missing modalities differ, and where a
+    protocol takes all clips, whose places depend on the video's length.
     """
     if "all" in (stored.clips, wanted.clips):
         return (
@@ -49,6 +52,8 @@ def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
         (stored.crop != wanted.crop, "cropped"),
         (stored.segments != wanted.segments, "cut into segments"),
         (stored.static != wanted.static, "moving"),
+        (stored.noise != wanted.noise, "noisy"),
+        (stored.missing != wanted.missing, "of modalities that are missing"),
     ):
         if different:
             return f"views of {_name(stored)} are not {verb} like those of {_name(wanted)}"
@@ -59,8 +64,23 @@ def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
 
 def _name(protocol: ProtocolConfig) -> str:
     spacing = " to both ends" if protocol.dense_spacing == "ends" else ""
-    phase = ", middle" if protocol.phase == "middle" else ""
+    phase = {"start": "", "middle": ", middle", "ends": ", from end to end"}[protocol.phase]
     counted = f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}{phase}"
     parts = [protocol.crop, *([f"{protocol.segments} segments"] if protocol.segments else [])]
     clips = "all clips" if protocol.clips == "all" else counted
-    return f"{clips} ({', '.join([*parts, *(['static'] if protocol.static else [])])})"
+    parts += ["static"] if protocol.static else []
+    return f"{clips} ({', '.join([*parts, *disturbances(protocol)])})"
+
+
+def disturbances(protocol: ProtocolConfig) -> list[str]:
+    """Return what happens to modalities under `protocol` in words, in the order of their names."""
+    measures = {"variance": "σ²", "deviation": "σ"}
+    told = {
+        name: f"{name} with noise ({measures[noise.measure]} = {noise.level:g}"
+        + (" on colours" if noise.of == "colours" else "")
+        + (f", seed {noise.seed}" if noise.seed else "")
+        + ")"
+        for name, noise in protocol.noise.items()
+    }
+    told |= {name: f"{name} missing" for name in protocol.missing}
+    return [told[name] for name in sorted(told)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mml_core.clips import EvaluationClips, Sample, usable_videos
+from mml_core.config.depth import Colours
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
@@ -26,6 +27,20 @@ class TrainedStage(NamedTuple):
     document: StageDocument
     classes: tuple[str, ...]
     kinds: Mapping[str, Mapping[str, str]]  # of the modalities that each network was trained on
+
+    def absent(self, protocol: ProtocolConfig) -> dict[str, str]:
+        """Return the kinds of modalities that networks read in testing, but that are missing under `protocol`."""
+        kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
+        return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
+
+    def colours(self, protocol: ProtocolConfig) -> Colours:
+        """Return the colour map by which networks see what is noisy; InputError where colours are and maps differ."""
+        networks = [self.document.config.networks[name] for name in self.document.config.trained]
+        maps = {one.colours for one in networks if set(protocol.noise) & set(one.tested_modalities)}
+        if len(maps) > 1 and any(noise.of == "colours" for noise in protocol.noise.values()):
+            hint = "use `of: maps`, or give networks that are scored together one of them"
+            raise InputError("noise on colours: its networks see by several colour maps", file=self.weights, hint=hint)
+        return min(maps, default="jet")
 
 
 class TrainedNetwork(NamedTuple):
@@ -57,12 +72,13 @@ def split_clips(
     *,
     more: Mapping[str, str] | None = None,
 ) -> EvaluationClips:
-    """Return the views, under `protocol`, of the videos of `split` that all modalities have.
+    """Return the views, under `protocol`, of the videos of `split` that all modalities have that are not missing.
 
     Modalities are those that the stage's trained networks read, and `more`, names to folders of shards in `shards`.
     Raises InputError where no video is left.
     """
-    stores = open_stores(plan, shards, {**stage.document.scored_modalities(), **(more or {})}, [split])
+    read = stage.document.scored_modalities(protocol.missing)
+    stores = open_stores(plan, shards, {**read, **(more or {})}, [split])
     videos = [Sample(video.video_id, video.labels) for video in plan.videos(split)]
     samples = usable_videos(stores, videos)
     if not samples:
@@ -70,14 +86,24 @@ def split_clips(
             f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
         )
     clip, multi_label = stage.document.config.clip, plan.config.multi_label
-    return EvaluationClips(stores, samples, clip, protocol, class_count=len(stage.classes), multi_label=multi_label)
+    return EvaluationClips(
+        stores,
+        samples,
+        clip,
+        protocol,
+        class_count=len(stage.classes),
+        multi_label=multi_label,
+        absent=stage.absent(protocol),
+        colours=stage.colours(protocol),
+    )
 
 
 def load_network(stage: TrainedStage, name: str, clips: EvaluationClips) -> TrainedNetwork:
     """Return the trained network `name` of `stage`, on the CPU, with what it takes of `clips` in testing."""
     config = stage.document.config
     block = config.networks[name]
-    kinds = {**stage.kinds[name], **{one: clips.stores[one].info.kind for one in block.tested_modalities}}
+    there = [one for one in block.tested_modalities if one in clips.stores]
+    kinds = {**stage.kinds[name], **{one: clips.stores[one].info.kind for one in there}}
     shape = clip_shape(block, config.clip, kinds)
     network = build_network(block, shape, classes=len(stage.classes))
     hand_over(network, read_weights(stage.weights, name), reset_head=False, source=f"{stage.weights}: {name}")

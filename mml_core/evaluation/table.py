@@ -20,6 +20,7 @@ from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.tables import TableConfig
+from mml_core.config.views import disturbances
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, cost_bearers, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
@@ -149,9 +150,9 @@ def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
             crop = f"ten crops of {side}"
     spacing = " to both ends" if protocol.dense_spacing == "ends" else ""
     clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}"
-    clips += " at the middles" if protocol.phase == "middle" else ""
+    clips += {"start": "", "middle": " at the middles", "ends": " from end to end"}[protocol.phase]
     segments = f" of {protocol.segments} segments" if protocol.segments else ""
-    return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
+    return ", ".join([f"{clips}{segments}", crop, *["static"][: protocol.static], *disturbances(protocol)])
 
 
 def _row(
@@ -245,6 +246,11 @@ def _by_run(metric: Literal["top1", "top5", "map"], combined: Sequence[Combined]
 def percent(share: float) -> str:
     """Return `share` in percent; nothing where it is not defined (a mean over no classes, a deviation of one run)."""
     return "" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign; nothing where it is not known."""
+    return "" if math.isnan(share) else f"{100 * share:+.2f}"
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:

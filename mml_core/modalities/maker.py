@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from mml_core.config.alignment import AlignmentConfig
 from mml_core.config.dataset import FlowModality, Limits, ModalityConfig
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Making:
     threads: int
     engine: Tvl1Engine
     device: torch.device
+    alignment: AlignmentConfig | None = None  # of the sensors of frames and of depth
+    folder_frames_per_sec: float | None = None  # of videos that are folders of frames
 
 
 def modality_from_json(text: str) -> ModalityConfig:
@@ -42,7 +46,9 @@ def modality_from_json(text: str) -> ModalityConfig:
 
 def from_videos(settings: ModalityConfig) -> bool:
     """Whether a modality is made from the videos, or files beside them, and not from decoded frames alone."""
-    return isinstance(settings, FlowModality) and isinstance(settings.algorithm, MotionVectors | FlowFiles)
+    if isinstance(settings, FlowModality):
+        return isinstance(settings.algorithm, MotionVectors | FlowFiles)
+    return isinstance(settings, DepthModality)
 
 
 def maker(settings: ModalityConfig) -> str:

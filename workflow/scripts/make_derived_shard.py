@@ -49,6 +49,8 @@ def main() -> None:
             arguments.threads,
             arguments.engine,
             compute.device,
+            plan.config.alignment,
+            plan.config.folder_frames_per_sec,
         )
         with disk_faults_told(arguments.output):
             importlib.import_module(maker(settings)).make(making)

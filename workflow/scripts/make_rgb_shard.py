@@ -8,6 +8,7 @@ from pathlib import Path
 from mml_core.config.dataset import RgbModality
 from mml_core.io.files import disk_faults_told
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.modalities.sensors import sensors_of
 from mml_core.plan.data_file import read_data_plan, shard_files
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent
@@ -30,15 +31,17 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     plan = read_data_plan(arguments.plan)
+    config, root = plan.config, plan.annotations.root
     with disk_faults_told(arguments.output):
         make_rgb_shard(
             shard_files(plan, arguments.shard),
             arguments.modality,
             RgbModality.model_validate_json(arguments.settings),
-            plan.config.limits,
+            config.limits,
             arguments.output,
             arguments.threads,
-            folder_frames_per_sec=plan.config.folder_frames_per_sec,
+            folder_frames_per_sec=config.folder_frames_per_sec,
+            sensors=sensors_of(config.alignment, root, config.limits, config.folder_frames_per_sec),
         )
         write_receipt(arguments.output)
 
