@@ -215,9 +215,9 @@ def ntu_names() -> list[str]:
 def test_ntu_rgbd(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """From names alone to videos, depth and skeletons that are where the data set says: two of the videos are there."""
     monkeypatch.chdir(tmp_path)
-    root = Path("data/ntu")
+    root = Path("data/ntu/videos")
     root.mkdir(parents=True)
-    (root / "names.txt").write_text("".join(f"{one}_rgb.avi\n" for one in ntu_names()))
+    Path("data/ntu/names.txt").write_text("".join(f"{one}_rgb.avi\n" for one in ntu_names()))
     dataset = load_dataset(project / f"config/datasets/{name}.yaml")
     if "subject" not in name:
         dataset = dataset.model_copy(

@@ -36,9 +36,9 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A checkout with the list of names in its place, and no videos, as the working directory."""
     checkout = Checkout.create(tmp_path_factory.mktemp("ntu") / "checkout")
     write_yaml(checkout.root / "config/config.yaml", {"dataset": DATASETS["cs"], "recipe": [RECIPE]})
-    folder = checkout.root / "data"
-    folder.mkdir()
-    (folder / "ntu_names.txt").write_text("".join(f"{name}\n" for name in names()))
+    folder = checkout.root / "data/ntu"
+    folder.mkdir(parents=True)
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in names()))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(checkout.root)
         yield checkout
