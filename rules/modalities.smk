@@ -1,7 +1,7 @@
 """From decoded frames to the other modalities, shard by shard.
 
 REQUIRED INPUTS:
-    results/<dataset>/shards/<rgb modality>/<shard>.h5, and the videos for flow that is their motion vectors
+    results/<dataset>/shards/<rgb modality>/<shard>.h5, and the videos, or files beside them, for what is read from these
 OUTPUTS:
     results/<dataset>/shards/<derived modality>/<shard>.h5, and its receipt <shard>.json
 """

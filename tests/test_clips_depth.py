@@ -31,7 +31,7 @@ GENERATOR = torch.Generator().manual_seed(3)
 def test_jet_by_hand_and_as_opencv_has_it() -> None:
     table = colour_table("jet")
     assert table.shape == (256, 3) and table.dtype == torch.uint8
-    by_hand = {0: (0, 0, 128), 255: (128, 0, 0), 51: (0, 76, 255), 102: (26, 255, 230), 204: (255, 76, 0)}
+    by_hand = {0: (0, 0, 128), 255: (128, 0, 0), 51: (0, 77, 255), 102: (26, 255, 230), 204: (255, 77, 0)}
     assert {level: tuple(table[level].tolist()) for level in by_hand} == by_hand
     theirs = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_JET)[:, 0, ::-1]
     assert np.abs(table.numpy().astype(int) - theirs).max() <= 2, "within OpenCV's rounding"

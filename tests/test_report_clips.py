@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.report.clips import colour_wheel, diff_pictures, flow_pictures, rgb_pictures, strip
+from mml_core.report.clips import colour_wheel, depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip
 from mml_core.report.samples import PICTURES, choose, picture_numbers, strips
 
 
@@ -33,6 +33,11 @@ def test_flow_is_scaled_to_the_strip_and_still_scenes_stay_white() -> None:
     noise = torch.full((1, 2, 10, 10), 0.2)
     pictures, full = flow_pictures(flow_to_levels(noise, 20.0).numpy(), 20.0)
     assert full == 1.0 and pictures.min() > 180
+
+
+def test_depth_is_blue_near_and_red_far_and_black_where_nothing_was_read() -> None:
+    levels = np.array([[[[0, 1], [255, 128]]]], np.uint8)
+    assert depth_pictures(levels).tolist() == [[[[0, 0, 0], [0, 0, 132]], [[128, 0, 0], [130, 255, 126]]]]
 
 
 def test_differences_are_grey_where_nothing_changed() -> None:

@@ -15,16 +15,16 @@ def colour_table(colours: Colours) -> Tensor:
     """Return red, green and blue, uint8 (256, 3), of each level.
 
     jet: MATLAB's, x = level / 255 going from dark blue over cyan, yellow and red to dark red: red is
-    clamp(3/2 - |4 x - 3|), green clamp(3/2 - |4 x - 2|) and blue clamp(3/2 - |4 x - 1|), in 0 to 1. OpenCV's
-    COLORMAP_JET is the same within its rounding. grey: the level in all three.
+    clamp(3/2 - |4 x - 3|), green clamp(3/2 - |4 x - 2|) and blue clamp(3/2 - |4 x - 1|), in 0 to 1; computed in
+    integers, halves rounded upwards. OpenCV's COLORMAP_JET is the same within its rounding. grey: the level in all.
 
     Level 0, no reading, has the colour of level 0: that of the nearest distance, to which it is next.
     """
     levels = torch.arange(256)
     if colours == "grey":
         return levels[:, None].expand(-1, 3).to(torch.uint8)
-    away = (4 * levels[:, None] / 255 - torch.tensor([3, 2, 1])).abs()
-    return (255 * (1.5 - away).clamp(0, 1)).round().to(torch.uint8)
+    away = (4 * levels[:, None] - 255 * torch.tensor([3, 2, 1])).abs()
+    return (383 - away).clamp(0, 255).to(torch.uint8)
 
 
 def coloured(levels: Tensor, colours: Colours) -> Tensor:
