@@ -5,7 +5,7 @@ REQUIRED INPUTS:
     results/<dataset>/shards/<modality>/<shard>.h5 of the split to score
 OUTPUTS:
     results/<dataset>/scores/<stage>/<split>-<protocol>.h5    logits of every network, video and view
-    results/<dataset>/tables/<recipe>/<table>.csv and .md     a recipe's table, published table, or claims
+    results/<dataset>/tables/<recipe>/<table>.csv and .md     a recipe's table of any kind, or claims
     results/<table>.csv and .md                               the tables of all chosen recipes as one
 """
 

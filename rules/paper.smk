@@ -1,8 +1,8 @@
-"""What is made of published tables and claims, and files for test servers.
+"""What is made of published tables, tables of subsets and claims, and files for test servers.
 
 REQUIRED INPUTS:
     results/<dataset>/scores/<stage>/<split>-<protocol>.h5
-    results/<dataset>/tables/<recipe>/<table>.csv and .md         a published table, ours beside it, or claims
+    results/<dataset>/tables/<recipe>/<table>.csv and .md         a published table, ours beside it, subsets, or claims
 OUTPUTS:
     results/<dataset>/tables/<recipe>/<table>_matrix.csv, .png    all pairs of a table of ensembles
     results/tables/<table>.csv and .md                            the same of all chosen recipes

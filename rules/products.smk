@@ -8,7 +8,7 @@ OUTPUTS:
 
 @functools.cache
 def sources(recipe, name):
-    """Return the score files that a recipe's table, published table or claims are made from."""
+    """Return the score files that a recipe's table of any kind, or its claims, are made from."""
     return table_sources(RECIPES[recipe], RUNS[recipe], CLAIMS.get(recipe), name)
 
 

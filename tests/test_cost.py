@@ -126,6 +126,29 @@ def test_scoring_takes_the_segments_of_its_protocol() -> None:
     assert scored["second"] == pytest.approx(scored["ensemble_table"] * 25 / 3)
 
 
+def test_missing_modalities_are_scored_by_what_reads_others_and_once() -> None:
+    """Of a stage with a network of each, the one that flow is missing for is not scored; noise costs nothing."""
+    pair = {"networks": {"rgb": RGB, "flow": FLOW}, "epochs": 1, "clip": CLIP}
+    joint = {"networks": {"net": {"architecture": "multiplier", "source": "flow", "init": "random"}}, "clip": CLIP}
+    recipe = {
+        "stages": {"pair": pair, "joint": {**joint, "epochs": 1}},
+        "protocols": {"whole": {}, "noisy": {"noise": {"flow": {"level": 1}}}, "gone": {"missing": ["flow"]}},
+        "tables": {
+            "ensemble_table": {"protocol": "whole", "networks": ["pair.rgb"]},
+            "noisy": {"protocol": "noisy", "networks": ["pair.rgb"]},
+            "gone": {"protocol": "gone", "networks": ["pair.rgb"]},
+            "joint": {"protocol": "whole", "networks": ["joint.net"]},
+        },
+        "subsets": {
+            "three_lines": {"title": "x", "protocol": "whole", "networks": ["joint.net", "pair.flow", "pair.rgb"]}
+        },
+    }
+    tables, jobs = priced(recipe, gflops=lambda sketch, side: 1.0)
+    scored = {table.name: table_row("table", table, jobs, 1).scoring_h for table in tables}
+    assert scored["noisy"] == pytest.approx(scored["ensemble_table"]) == pytest.approx(2 * scored["gone"])
+    assert scored["three_lines"] == pytest.approx(scored["ensemble_table"] + 3 * scored["joint"])
+
+
 @pytest.fixture
 def absent_architecture(monkeypatch: pytest.MonkeyPatch) -> dict:
     """A recipe of which one network is of an architecture that can be planned with, and has no program."""

@@ -124,8 +124,9 @@ def stored_by(table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], n
 
 def _protocol_name(table: PublishedConfig, row: Mapping[str, str]) -> str:
     """Return the name of the protocol that a published row is about, or that has its views."""
-    own = table.row_protocols if isinstance(table, PublishedNetworks) else {}
-    return own.get(_label(table, row), table.protocol) if own else table.protocol
+    if isinstance(table, PublishedNetworks):
+        return table.row_protocols.get(_label(table, row), table.protocol)
+    return table.protocol
 
 
 def _protocol(
