@@ -16,7 +16,7 @@ from mml_core.clips.noise import noisy_item
 from mml_core.config.clips import ClipConfig
 from mml_core.config.disturbance import NoiseConfig
 from mml_core.config.protocols import ProtocolConfig
-from mml_core.errors import InputError
+from mml_core.config.stage import StageConfig
 from mml_core.evaluation.loading import TrainedStage
 
 CLIP = ClipConfig(frames=3, crop_px=32)
@@ -55,17 +55,17 @@ def test_colours_are_not_coloured_again() -> None:
         assert torch.equal(normalise(none, "depth", scale), normalise(clean, "depth", scale))
 
 
-def test_networks_that_are_scored_together_see_noisy_colours_by_one_map() -> None:
-    def stage(*maps: str) -> TrainedStage:
-        networks = {
-            f"n{number}": SimpleNamespace(colours=one, tested_modalities=("depth",)) for number, one in enumerate(maps)
-        }
-        networks["rgb"] = SimpleNamespace(colours="jet", tested_modalities=("rgb",))
-        document = SimpleNamespace(config=SimpleNamespace(networks=networks, trained=list(networks)))
-        return TrainedStage(Path("stages/s/weights.safetensors"), document, ("a", "b"), {})
-
-    on = {of: ProtocolConfig(noise={"depth": {"level": 1, "of": of}}) for of in ("maps", "colours")}
-    assert stage("grey").colours(on["colours"]) == "grey" and stage().colours(on["colours"]) == "jet"
-    stage("grey", "jet").colours(on["maps"])
-    with pytest.raises(InputError, match=r"stages/s/weights\.safetensors: noise on colours: .* several colour maps"):
-        stage("grey", "jet").colours(on["colours"])
+@pytest.mark.parametrize(
+    ("networks", "noisy", "expected"),
+    [
+        ({"net": "grey"}, "depth", "grey"),
+        ({"net": "jet"}, "depth", "jet"),
+        ({"net": "grey"}, "rgb", "jet"),
+    ],
+)
+def test_noisy_colours_are_those_that_networks_see(networks: dict[str, str], noisy: str, expected: str) -> None:
+    block = {"architecture": "tsn", "backbone": "resnet_tiny", "init": "random", "modality": "depth"}
+    blocks = {name: {**block, "colours": colours} for name, colours in networks.items()}
+    config = StageConfig(networks=blocks, epochs=1, batch_size=1)
+    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), {})
+    assert stage.colours(ProtocolConfig(noise={noisy: {"level": 1, "of": "colours"}})) == expected

@@ -272,3 +272,23 @@ def test_rows_of_a_published_table_have_noise_of_their_own(tmp_path: Path) -> No
 
 def _protocols(blocks: dict[str, dict]) -> dict[str, ProtocolConfig]:
     return {name: ProtocolConfig(**block) for name, block in blocks.items()}
+
+
+def test_noise_on_colours_needs_one_colour_map_a_stage() -> None:
+    dataset = {**DATASET["modalities"], "depth": {"kind": "depth", "files": "depth/{path}", "range_mm": [500, 4500]}}
+    block = {**NET, "modality": "depth"}
+    stages = {"deep": {"networks": {"jet": block, "grey": {**block, "colours": "grey"}}}}
+    table = {"ensemble_table": {"protocol": "noisy", "networks": ["deep.jet"]}}
+    config = validate(DatasetConfig, {**DATASET, "modalities": dataset}, FILE)
+    videos = tuple(Video(split, split, split, (0,)) for split in ("train", "validation"))
+    data = DataPlan(config, Annotations(("x", "y"), Path("videos"), videos))
+    for of in ("maps", "colours"):
+        protocols = {"noisy": {"noise": {"depth": {"level": 1, "of": of}}}}
+        document = {"name": "r", "protocols": protocols, "stages": stages, "tables": table}
+        recipe = validate(RecipeConfig, document, FILE)
+        runs = plan_runs(data, recipe, FILE)
+        if of == "maps":
+            check_tables({"d": data}, runs[0], recipe, FILE)
+        else:
+            with pytest.raises(InputError, match="networks of its stage see by several colour maps"):
+                check_tables({"d": data}, runs[0], recipe, FILE)

@@ -92,6 +92,11 @@ class ProtocolConfig(Strict):
         """Modalities that are noisy or missing."""
         return frozenset(self.noise) | frozenset(self.missing)
 
+    @property
+    def noisy_colours(self) -> list[str]:
+        """Modalities whose noise is on what a colour map makes of them."""
+        return [name for name, noise in self.noise.items() if noise.of == "colours"]
+
     def read_by(self, modalities: Collection[str]) -> ProtocolConfig:
         """Return the protocol as it is for networks that read `modalities`: what happens to others does not matter."""
         if self.disturbed <= set(modalities):

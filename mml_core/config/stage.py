@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from mml_core.config.base import Strict
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import Name
+from mml_core.config.depth import Colours
 from mml_core.config.learning import OptimizerConfig, ScheduleConfig, SgdConfig, TurnConfig
 from mml_core.config.networks import NetworkConfig
 from mml_core.config.networks.base import is_within, overlapping
@@ -86,6 +87,11 @@ class StageConfig(Strict):
     def scored(self, missing: Collection[str] = ()) -> list[str]:
         """Return the names of trained networks that read something in testing that is not `missing`."""
         return [name for name in self.trained if not set(self.networks[name].tested_modalities) <= set(missing)]
+
+    def colour_maps(self, modalities: Collection[str]) -> set[Colours]:
+        """Return the colour maps by which trained networks that read some of `modalities` in testing see depth."""
+        blocks = [self.networks[name] for name in self.trained]
+        return {block.colours for block in blocks if set(modalities) & set(block.tested_modalities)}
 
     @property
     def references(self) -> list[str]:

@@ -34,13 +34,8 @@ class TrainedStage(NamedTuple):
         return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
 
     def colours(self, protocol: ProtocolConfig) -> Colours:
-        """Return the colour map by which networks see what is noisy; InputError where colours are and maps differ."""
-        networks = [self.document.config.networks[name] for name in self.document.config.trained]
-        maps = {one.colours for one in networks if set(protocol.noise) & set(one.tested_modalities)}
-        if len(maps) > 1 and any(noise.of == "colours" for noise in protocol.noise.values()):
-            hint = "use `of: maps`, or give networks that are scored together one of them"
-            raise InputError("noise on colours: its networks see by several colour maps", file=self.weights, hint=hint)
-        return min(maps, default="jet")
+        """Return the colour map by which networks see what is noisy: one, where the noise is on colours."""
+        return min(self.document.config.colour_maps(protocol.noisy_colours), default="jet")
 
 
 class TrainedNetwork(NamedTuple):

@@ -87,6 +87,13 @@ def _check_member(where: str, member: str, stage: StageConfig, protocol: Protoco
     """Raise InputError where a network of `stage` cannot be scored by `protocol`."""
     if misfit := protocol.misfit(stage.clip):
         raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
+    if len(stage.colour_maps(protocol.noisy_colours)) > 1:
+        raise InputError(
+            f"{where}.protocol: {member} cannot be scored like this: noise is on colours, and networks of its "
+            "stage see by several colour maps",
+            file=file,
+            hint="use `of: maps`, or train them in stages of their own",
+        )
     if split_reference(member)[1] not in stage.scored(protocol.missing):
         raise InputError(
             f"{where}.protocol: {member} cannot be scored like this: all that it reads is missing",
