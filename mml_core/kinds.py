@@ -14,13 +14,23 @@ Scale = Literal["imagenet", "activitynet", "unit", "kinetics"]
 class Kind:
     """What is stored for each item (a frame, or what belongs to a frame) of a video, in levels from 0 to 255."""
 
-    channels: int  # of an item
+    channels: int  # of a stored item
     fewer: int  # how many items fewer than frames a video has
     stacked: bool  # whether an input frame takes several neighbouring items, and not one
-    codec: Literal["colour", "planes"]  # colour JPEG, or grey JPEG of the channels one below the other
+    codec: Literal["colour", "planes", "lossless"]  # colour JPEG, grey JPEG of the channels one below the other, or PNG
     zero_level: int | None  # level that stands for exactly 0; None where no level does
     mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror
     scales: Mapping[Scale, tuple[tuple[float, float], ...]]  # by channel: networks get (level - first) / second
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of an item as networks get it: those that are stored, or the three colours of a map of levels."""
+        return len(self.scales["imagenet"])
+
+    @property
+    def coloured(self) -> bool:
+        """Whether an item is a map of levels, of which neighbouring ones may not be mixed, seen by a colour map."""
+        return self.input_channels != self.channels
 
 
 def _in_levels(mean: float, deviation: float) -> tuple[float, float]:
@@ -30,6 +40,14 @@ def _in_levels(mean: float, deviation: float) -> tuple[float, float]:
 
 #: Mean of ActivityNet's red, green and blue in levels (3D-ResNets, MARS).
 _ACTIVITYNET = (114.7748, 107.7354, 99.4750)
+
+#: Of red, green and blue.
+_COLOURS: Mapping[Scale, tuple[tuple[float, float], ...]] = {
+    "imagenet": (_in_levels(0.485, 0.229), _in_levels(0.456, 0.224), _in_levels(0.406, 0.225)),
+    "activitynet": tuple((mean, 1.0) for mean in _ACTIVITYNET),
+    "unit": ((127.5, 127.5),) * 3,
+    "kinetics": (_in_levels(0.45, 0.225),) * 3,
+}
 
 #: imagenet, as TSM and MML feed them. rgb: about -2.1 … 2.6. flow (x to the right, y downwards): about ±2.2, the
 #: deviation being the mean of ImageNet's three. diff: the difference of two frames in -1 … 1.
@@ -44,6 +62,8 @@ _ACTIVITYNET = (114.7748, 107.7354, 99.4750)
 #:
 #: unit. rgb: -1 … 1. flow and diff: 1 is the bound of the flow, or the largest difference, and -1.008 the other end.
 #:
+#: depth: the three colours of its levels, as rgb in each.
+#:
 #: Zero displacement and zero difference are exactly 0, but for flow in activitynet.
 KINDS: Mapping[str, Kind] = {
     "rgb": Kind(
@@ -53,12 +73,7 @@ KINDS: Mapping[str, Kind] = {
         codec="colour",
         zero_level=None,
         mirrored_sign=(),
-        scales={
-            "imagenet": (_in_levels(0.485, 0.229), _in_levels(0.456, 0.224), _in_levels(0.406, 0.225)),
-            "activitynet": tuple((mean, 1.0) for mean in _ACTIVITYNET),
-            "unit": ((127.5, 127.5),) * 3,
-            "kinetics": (_in_levels(0.45, 0.225),) * 3,
-        },
+        scales=_COLOURS,
     ),
     "flow": Kind(
         channels=2,
@@ -87,6 +102,15 @@ KINDS: Mapping[str, Kind] = {
             "unit": ((128, 127.0),) * 3,
             "kinetics": ((128, 127.5),) * 3,
         },
+    ),
+    "depth": Kind(
+        channels=1,
+        fewer=0,
+        stacked=False,
+        codec="lossless",
+        zero_level=None,
+        mirrored_sign=(),
+        scales=_COLOURS,
     ),
 }
 

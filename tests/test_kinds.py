@@ -19,14 +19,15 @@ from mml_core.modalities.quantise import ZERO_LEVEL
 def test_every_kind_of_the_configuration_has_a_row() -> None:
     models = get_args(get_args(ModalityConfig)[0])
     assert {model.model_fields["kind"].default for model in models} == set(KINDS)
-    with pytest.raises(ValueError, match="'sonar'; there are rgb, flow, diff"):
+    with pytest.raises(ValueError, match="'sonar'; there are rgb, flow, diff, depth"):
         kind_of("sonar")
 
 
 @pytest.mark.parametrize("name", list(KINDS))
 def test_rows_are_consistent(name: str) -> None:
     row = KINDS[name]
-    assert {len(scale) for scale in row.scales.values()} == {row.channels}
+    assert {len(scale) for scale in row.scales.values()} == {row.input_channels}
+    assert row.coloured == (row.input_channels != row.channels) == (name == "depth")
     assert set(row.scales) == set(get_args(Scale))
     assert all(channel < row.channels for channel in row.mirrored_sign)
     assert row.zero_level in (None, ZERO_LEVEL)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
 from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
 
@@ -59,7 +60,7 @@ class DiffModality(Strict):
     quality: Quality = 90
 
 
-ModalityConfig = Annotated[RgbModality | FlowModality | DiffModality, Field(discriminator="kind")]
+ModalityConfig = Annotated[RgbModality | FlowModality | DiffModality | DepthModality, Field(discriminator="kind")]
 
 
 class Limits(Strict):
@@ -132,6 +133,16 @@ class DatasetConfig(Strict):
             raise ValueError(
                 f"modalities.{vectors[0]}: motion vectors are those of a video file's own frames: they go with "
                 f"neither folders of frames nor modalities.{self.rgb_name}.frames_per_sec"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _numbered_frames(self) -> DatasetConfig:
+        by_index = [n for n, m in self.modalities.items() if m.kind == "depth" and m.match == "index"]
+        if by_index and self.modalities[self.rgb_name].frames_per_sec is not None:
+            raise ValueError(
+                f"modalities.{by_index[0]}.match: maps belong to a video's own frames by their number, which "
+                f"modalities.{self.rgb_name}.frames_per_sec changes: use match: time"
             )
         return self
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict
+from mml_core.config.beside import BesidePattern
 
 
 class Tvl1(Strict):
@@ -104,23 +105,11 @@ class FlowFiles(Strict):
     """
 
     method: Literal["files"]
-    pattern: str = Field(
-        min_length=1,
-        max_length=1024,
+    pattern: BesidePattern = Field(
         description="where those of a video are, below the folder of videos: {path} is the video's own path there without "
         "its ending, {id} its id; an HDF5 file where it ends in .h5 (the dataset `flow`, float32 (T - 1, 2, H, W), as "
         "mml-flow writes it), else a folder of .flo files, in the order of their names",
     )
-
-    @field_validator("pattern")
-    @classmethod
-    def _within(cls, pattern: str) -> str:
-        rest = pattern.replace("{path}", "").replace("{id}", "")
-        if rest == pattern or "{" in rest or "}" in rest:
-            raise ValueError("expected {path} or {id}, and no other braces: each video has files of its own")
-        if pattern.startswith("/") or "\0" in pattern or ".." in pattern.split("/"):
-            raise ValueError("expected a path below the folder of videos, without '..'")
-        return pattern
 
 
 FlowAlgorithm = Annotated[Tvl1 | Dis | Farneback | MotionVectors | FlowFiles, Field(discriminator="method")]

@@ -20,7 +20,7 @@ from mml_core.config.stage import StageConfig
 from mml_core.networks import ClipShape, VideoNetwork, build_network, gflops_per_clip
 
 #: Keys of a network that make no difference to its shapes.
-_NO_SHAPE = {"init", "reset_head", "frozen", "scale"}
+_NO_SHAPE = {"init", "reset_head", "frozen", "scale", "colours"}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mml_core.config.base import Strict
+from mml_core.config.base import Strict, added
 from mml_core.config.dataset import Name
+from mml_core.config.depth import Colours
 from mml_core.config.references import weights_path
 from mml_core.kinds import Scale
 
@@ -64,6 +65,11 @@ class NetworkBase(Strict):
         description="of its inputs, or of each, {modality: scale}, with imagenet for those that are not named: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
         "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
         "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
+    )
+    colours: Colours = added(
+        "jet",
+        description="colour map of its inputs of kind depth, from levels to red, green and blue, which are then scaled as "
+        "those of frames are: jet, from blue (near) over green to red (far); or grey",
     )
 
     @field_validator("init", mode="after")
