@@ -10,7 +10,7 @@ import numpy as np
 from mml_core.demo.catalogue import ClipId
 from mml_core.demo.scene import SHAKE_PX, Scene, as_shown, clip_rng, clip_scene
 from mml_core.demo.sensor import sense
-from mml_core.demo.sprites import Pose, place
+from mml_core.demo.sprites import place
 from mml_core.errors import InputError
 
 WALL_MM = (3200, 4200)  #: the background, in the middle of the frame
@@ -43,11 +43,12 @@ def distances_of(scene: Scene, rng: np.random.Generator) -> np.ndarray:
         tilt_mm = rng.uniform(*TILT_MM)
         usual = float(np.exp(np.mean(np.log([pose.diameter for pose in poses]))))
         for map_mm, pose, (dx, dy) in zip(distances, poses, scene.shake, strict=True):
-            # centres of pixels of the half size lie between those of the whole size: 0 is over 0.5
-            half = Pose((pose.x + dx - 0.5) / 2, (pose.y + dy - 0.5) / 2, pose.diameter / 2, pose.angle)
-            inside = place(sprite, half, height, width)[..., 3] >= 128
-            turn = np.deg2rad(half.angle)
-            along = ((x - half.x) * np.cos(turn) + (y - half.y) * np.sin(turn)) / (half.diameter / 2)
+            moved = pose._replace(x=pose.x + dx, y=pose.y + dy)
+            opacity = place(sprite, moved, 2 * height, 2 * width)[..., 3]
+            inside = cv2.resize(opacity, (width, height), interpolation=cv2.INTER_AREA) >= 128
+            right, down = 2 * x + 0.5 - moved.x, 2 * y + 0.5 - moved.y
+            turn = np.deg2rad(pose.angle)
+            along = (right * np.cos(turn) + down * np.sin(turn)) / (pose.diameter / 2)
             map_mm[inside] = (middle_mm * usual / pose.diameter + tilt_mm * along)[inside]
     return distances
 
