@@ -17,7 +17,8 @@ from mml_core.config.flow import FlowFiles
 from mml_core.errors import InputError
 from mml_core.flow.files import open_fields
 from mml_core.flow_command.files import hdf5_fields, write_flo
-from mml_core.modalities.flow_files import fields_path, make_flow_file_shard
+from mml_core.modalities.beside import path_beside
+from mml_core.modalities.flow_files import make_flow_file_shard
 from mml_core.modalities.quantise import levels_to_flow
 from mml_core.shards.reader import ModalityStore
 
@@ -32,7 +33,7 @@ def some_fields(count: int = FRAMES - 1, height: int = HEIGHT, width: int = WIDT
 
 
 def write_fields(root: Path, pattern: str, video: str, fields: np.ndarray) -> Path:
-    target = fields_path(root, pattern, video, root / f"{video}.mp4")
+    target = path_beside(root, pattern, video, root / f"{video}.mp4")
     target.parent.mkdir(parents=True, exist_ok=True)
     if pattern == H5:
         with hdf5_fields(target, {}) as write:
@@ -65,8 +66,8 @@ def test_fields_are_stored_in_their_order(tmp_path: Path, pattern: str) -> None:
 
 
 def test_places_of_fields() -> None:
-    assert fields_path(Path("r"), "flow/{path}.h5", "7", Path("r/a/b.c.mp4")) == Path("r/flow/a/b.c.h5")
-    assert fields_path(Path("r"), "{id}/{id}", "{path}", Path("r/v.mp4")) == Path("r/{path}/{path}")
+    assert path_beside(Path("r"), "flow/{path}.h5", "7", Path("r/a/b.c.mp4")) == Path("r/flow/a/b.c.h5")
+    assert path_beside(Path("r"), "{id}/{id}", "{path}", Path("r/v.mp4")) == Path("r/{path}/{path}")
 
 
 def add_file(target: Path) -> None:

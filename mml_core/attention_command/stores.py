@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, Limits, ModalityConfig, RgbModality
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors
 from mml_core.errors import InputError
 from mml_core.flow.api import optical_flow
@@ -104,7 +105,7 @@ def _derived(
     match settings:
         case DiffModality():
             image = _differences(frames, settings)
-        case FlowModality(algorithm=FlowFiles()):
+        case DepthModality() | FlowModality(algorithm=FlowFiles()):
             raise InputError(
                 f"modality {name!r} of data set {dataset.name!r} is read from files beside its videos",
                 file=video,

@@ -102,8 +102,11 @@ def evaluation_side(height: int, width: int, crop_px: int, crop: EvaluationCrop)
     return min(height, width) if crop in ("full", "three") else crop_px
 
 
-def resize(levels: Tensor, side: int) -> Tensor:
+def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
     """Resize 8-bit `levels` (..., H, W) to (..., side, side): bilinear, antialiased, in 8 bits.
+
+    mixed: false where neighbouring levels may not be mixed, as those of depth at the edge of something near: each pixel
+    then has the level of the one in which its middle lies.
 
     All planes are resized alike; PyTorch's vectorised code for 8 bits takes up to four of them at a time as channels,
     so they are handed over in groups of four rather than as the 10 or 15 channels of a stack.
@@ -111,6 +114,8 @@ def resize(levels: Tensor, side: int) -> Tensor:
     height, width = levels.shape[-2:]
     if (height, width) == (side, side):
         return levels.contiguous()
+    if not mixed:
+        return functional.resize(levels, [side, side], InterpolationMode.NEAREST_EXACT)
     planes = levels.reshape(-1, height, width)
     group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
     resized = functional.resize(

@@ -18,6 +18,7 @@ from mml_core.clips.positions import draw_training_starts
 from mml_core.clips.sampler import Key
 from mml_core.clips.time_labels import clip_span, labels_between
 from mml_core.config.clips import ClipConfig
+from mml_core.kinds import kind_of
 
 if TYPE_CHECKING:
     from mml_core.shards import ModalityStore
@@ -72,8 +73,9 @@ class TrainingClips(Dataset[Clip]):
         inputs = {}
         for name, store in self.stores.items():
             levels = store.read(sample.video_id, starts[name].tolist(), self.lengths[name])
-            levels = resize(box.cut(levels), self.clip.crop_px)
-            inputs[name] = levels if mirrored is None else mirror(levels, store.info.kind)
+            kind = store.info.kind
+            levels = resize(box.cut(levels), self.clip.crop_px, mixed=not kind_of(kind).coloured)
+            inputs[name] = levels if mirrored is None else mirror(levels, kind)
         labels = labels if mirrored is None else mirrored
         return Clip(inputs, make_target(labels, self.class_count, multi_label=self.multi_label), sample.video_id)
 

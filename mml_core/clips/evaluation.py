@@ -15,11 +15,12 @@ from mml_core.clips.batches import Clip, Sample, make_target
 from mml_core.clips.checks import check_videos
 from mml_core.clips.crops import evaluation_crops, evaluation_side, resize
 from mml_core.clips.flips import mirror
-from mml_core.clips.levels import input_channels, stack_length, still_level
+from mml_core.clips.levels import stack_length, still_level
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
 from mml_core.config.clips import ClipConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
+from mml_core.kinds import kind_of
 
 if TYPE_CHECKING:
     from mml_core.shards import ModalityStore
@@ -98,8 +99,7 @@ class EvaluationClips(Dataset[Clip]):
         """Return the views (V, F, L * C, side, side) of one modality whose clips show the stacks at `starts` (K, F)."""
         store, length, crops = self.stores[name], self.lengths[name], self.protocol.crops
         clips, frames = starts.shape
-        channels = input_channels(store.info.kind, self.clip.stack)
-        shape = (clips, crops, frames, length, channels // length, self.side, self.side)
+        shape = (clips, crops, frames, length, kind_of(store.info.kind).channels, self.side, self.side)
         if self.protocol.static:
             if (still := still_level(store.info.kind)) is not None:
                 return _as_views(torch.full(shape, still, dtype=torch.uint8))
@@ -119,7 +119,7 @@ class EvaluationClips(Dataset[Clip]):
         parts = []
         for first in range(0, len(numbers), _READ_TOGETHER):
             levels = store.read(video_id, numbers[first : first + _READ_TOGETHER], 1)
-            cuts = [(box, resize(box.cut(levels), self.side)) for box in boxes]
+            cuts = [(box, resize(box.cut(levels), self.side, mixed=not kind_of(kind).coloured)) for box in boxes]
             parts.append(torch.stack([mirror(cut, kind) if box.mirrored else cut for box, cut in cuts]))
         return torch.cat(parts, dim=1)
 

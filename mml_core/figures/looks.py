@@ -24,7 +24,7 @@ from mml_core.figures.maps import middle_view, overlay
 from mml_core.figures.networks import StageViews
 from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
-from mml_core.report.clips import diff_pictures, flow_pictures, rgb_pictures
+from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures
 from mml_core.shards.schema import ShardInfo
 
 
@@ -72,7 +72,8 @@ def looks_of(
 def pictures(levels: Tensor, info: ShardInfo, length: int) -> np.ndarray:
     """Return input frames (F, L * C, P, P), uint8, of `length` L items each as pictures (F, P, P, 3) of the first item.
 
-    Flow is drawn in colours, differences around grey, three channels as they are, and any others by their mean in grey.
+    Flow and depth are drawn in colours, differences around grey, three channels as they are, and any others by their
+    mean in grey.
     """
     items = levels[:, : levels.shape[1] // length].numpy()
     match info.kind:
@@ -80,6 +81,8 @@ def pictures(levels: Tensor, info: ShardInfo, length: int) -> np.ndarray:
             return flow_pictures(items, info.bound_px).pictures
         case "diff":
             return diff_pictures(items)
+        case "depth":
+            return depth_pictures(items)
     if items.shape[1] == 3:
         return rgb_pictures(items)
     return np.repeat(items.mean(axis=1).round().astype(np.uint8)[..., None], 3, axis=3)

@@ -16,6 +16,7 @@ from mml_core.config.dataset import FlowModality
 from mml_core.errors import InputError
 from mml_core.flow.files import open_fields, read_flo
 from mml_core.io.files import disk_fault, disk_faults_told
+from mml_core.modalities.beside import check_within, path_beside
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
@@ -65,18 +66,10 @@ def make_flow_file_shard(
     info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, codec_versions())
     pattern = settings.algorithm.pattern
     wanted = {
-        name: _Video(fields_path(root, pattern, name, video.path), video.frames) for name, video in framed.items()
+        name: _Video(path_beside(root, pattern, name, video.path), video.frames) for name, video in framed.items()
     }
     encode = functools.partial(_encode, root=root, settings=settings, folder=output.parent)
     write_videos(wanted, encode, info, output, threads)
-
-
-def fields_path(root: Path, pattern: str, video_id: str, video: Path) -> Path:
-    """Return where the fields of a video below `root` are: `flow/{path}` of `root/a/b.mp4` is `root/flow/a/b`."""
-    own = video.relative_to(root).with_suffix("").as_posix()
-    # both at once, so that braces in a name stay what they are
-    head, *parts = pattern.split("{path}")
-    return root / own.join([head.replace("{id}", video_id), *(part.replace("{id}", video_id) for part in parts)])
 
 
 def _encode(video: _Video, *, root: Path, settings: FlowModality, folder: Path) -> EncodedVideo | VideoError:
@@ -84,24 +77,15 @@ def _encode(video: _Video, *, root: Path, settings: FlowModality, folder: Path) 
     if isinstance(frames, str):
         return VideoError(frames)
     try:
-        _check_within(video.fields, root)
+        check_within(video.fields, root)
         images = SpooledImages(_images(video.fields, frames, settings), folder)
     except VideoError as error:
-        return error
+        return VideoError(f"no flow: {error}")
     except InputError as error:
         if isinstance(error.__cause__, Exception) and disk_fault(error.__cause__):
             raise  # no fault of the video: quarantined, it would be missing for good
         return VideoError(f"no flow: {Path(error.file or video.fields).name} {error.message}")
     return EncodedVideo(images, frames.height, frames.width, frames.frame_rate)
-
-
-def _check_within(path: Path, root: Path) -> None:
-    """Raise VideoError where `path` is outside of `root`, by its words or through a link, or where nothing is there."""
-    with disk_faults_told(path):
-        if ".." in path.parts or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-            raise VideoError("no flow: its files lead out of the folder of videos")
-        if not path.exists():
-            raise VideoError(f"no flow: there is no {path.relative_to(root).as_posix()}")
 
 
 def _images(path: Path, frames: VideoEntry, settings: FlowModality) -> Iterator[bytes]:
@@ -110,13 +94,13 @@ def _images(path: Path, frames: VideoEntry, settings: FlowModality) -> Iterator[
     in_one_file = settings.algorithm.pattern.endswith(ONE_FILE)
     for field in _h5_fields(path, expected) if in_one_file else _flo_fields(path, expected):
         if not np.isfinite(field).all():
-            raise VideoError("no flow: a field is not finite")
+            raise VideoError("a field is not finite")
         yield encode_planes(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings.quality)
 
 
 def _h5_fields(path: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
     if not path.is_file():
-        raise VideoError("no flow: expected an HDF5 file")
+        raise VideoError("expected an HDF5 file")
     with open_fields(path) as fields:
         _check_shape(fields.shape, expected)  # before any memory is taken for what a forged file states
         for number in range(expected[0]):
@@ -125,14 +109,14 @@ def _h5_fields(path: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.flo
 
 def _flo_fields(folder: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
     if not folder.is_dir():
-        raise VideoError("no flow: expected a folder of .flo files")
+        raise VideoError("expected a folder of .flo files")
     with disk_faults_told(folder), os.scandir(folder) as entries:
         files = sorted((entry for entry in entries if entry.name.endswith(".flo")), key=lambda entry: entry.name)
     if len({len(file.name) for file in files}) > 1:
-        raise VideoError("no flow: names of .flo files differ in length, so that their order is not known")
+        raise VideoError("names of .flo files differ in length, so that their order is not known")
     for file in files:
         if not file.is_file(follow_symlinks=False):
-            raise VideoError(f"no flow: {file.name} is no regular file")
+            raise VideoError(f"{file.name} is no regular file")
         field = read_flo(Path(file.path))
         _check_shape((len(files), *field.shape), expected)
         yield field
@@ -142,8 +126,6 @@ def _flo_fields(folder: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.
 def _check_shape(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
     """Raise VideoError where fields of shape (T - 1, 2, H, W) are not of the `expected` number and size."""
     if found[0] != expected[0]:
-        raise VideoError(f"no flow: {found[0]} fields for {expected[0] + 1} frames")
+        raise VideoError(f"{found[0]} fields for {expected[0] + 1} frames")
     if found != expected:
-        raise VideoError(
-            f"no flow: fields of {found[3]} x {found[2]} pixels for frames of {expected[3]} x {expected[2]}"
-        )
+        raise VideoError(f"fields of {found[3]} x {found[2]} pixels for frames of {expected[3]} x {expected[2]}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from mml_core.config.dataset import FlowModality, Limits, ModalityConfig
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def modality_from_json(text: str) -> ModalityConfig:
 
 def from_videos(settings: ModalityConfig) -> bool:
     """Whether a modality is made from the videos, or files beside them, and not from decoded frames alone."""
-    return isinstance(settings, FlowModality) and isinstance(settings.algorithm, MotionVectors | FlowFiles)
+    if isinstance(settings, FlowModality):
+        return isinstance(settings.algorithm, MotionVectors | FlowFiles)
+    return isinstance(settings, DepthModality)
 
 
 def maker(settings: ModalityConfig) -> str:

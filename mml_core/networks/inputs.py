@@ -9,17 +9,19 @@ from torch import Tensor
 
 from mml_core.clips import input_channels, normalise
 from mml_core.config.clips import ClipConfig
+from mml_core.config.depth import Colours
 from mml_core.config.networks import NetworkBase
 from mml_core.kinds import Scale
 from mml_core.networks.interface import ClipShape
 
 
 class Input(NamedTuple):
-    """One input of a network: a modality, its kind (rgb, flow, diff) and the scale that the network wants."""
+    """One input of a network: a modality, its kind (rgb, flow, diff, depth), and how the network wants to see it."""
 
     modality: str
     kind: str
     scale: Scale
+    colours: Colours = "jet"
 
 
 def inputs_of(network: NetworkBase, kinds: Mapping[str, str], *, testing: bool = False) -> tuple[Input, ...]:
@@ -28,7 +30,7 @@ def inputs_of(network: NetworkBase, kinds: Mapping[str, str], *, testing: bool =
     `kinds` by modality.
     """
     read = network.tested_modalities if testing else network.modalities
-    return tuple(Input(name, kinds[name], network.scale_of(name)) for name in read)
+    return tuple(Input(name, kinds[name], network.scale_of(name), network.colours) for name in read)
 
 
 def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:
@@ -42,5 +44,5 @@ def normalised_inputs(
 ) -> dict[str, tuple[Tensor, ...]]:
     """Return what each of `networks` takes: 8-bit `levels` (B, T, C, H, W) by modality, normalised once a scale."""
     wanted = {one for inputs in networks.values() for one in inputs}
-    made = {one: normalise(levels[one.modality], one.kind, one.scale) for one in wanted}
+    made = {one: normalise(levels[one.modality], one.kind, one.scale, one.colours) for one in wanted}
     return {name: tuple(made[one] for one in inputs) for name, inputs in networks.items()}

@@ -22,6 +22,8 @@ def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: 
                 file=file,
                 hint=f"it has {', '.join(data.modalities)}",
             )
+    if block.colours != "jet" and all(data.modalities[name].kind != "depth" for name in block.modalities):
+        raise InputError(f"{where}.colours: it reads no depth", file=file, hint="remove the key")
     for part, init in block.starts.items():
         key = f"{where}.init" if part == WHOLE else f"{where}.init.{part}"
         if is_reference(init):

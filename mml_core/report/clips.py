@@ -1,4 +1,4 @@
-"""Sample clips as strips of pictures: frames, flow as colours, differences around grey. Pure functions.
+"""Sample clips as strips of pictures: frames, flow and depth as colours, differences around grey. Pure functions.
 
 T pictures, H and W pixels. Stored levels are uint8 (T, C, H, W), as `ModalityStore.read` returns them.
 """
@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from mml_core.clips.colours import coloured
 from mml_core.flow.picture import flow_colours, usual_largest_px
+from mml_core.modalities.depth_levels import NO_READING
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 
 GREY = 128
@@ -33,6 +35,13 @@ def diff_pictures(levels: np.ndarray) -> np.ndarray:
     """Return differences (T, 3, H, W) as pictures (T, H, W, 3): grey where nothing changed, clipped at ±127."""
     centred = levels_to_difference(levels).astype(np.int16) + GREY
     return np.clip(centred, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def depth_pictures(levels: np.ndarray) -> np.ndarray:
+    """Return levels of depth (T, 1, H, W) as pictures (T, H, W, 3) by the jet colour map, no reading in black."""
+    pictures = coloured(torch.from_numpy(levels), "jet").permute(0, 2, 3, 1).numpy()
+    pictures[levels[:, 0] == NO_READING] = 0
+    return pictures
 
 
 def flow_pictures(levels: np.ndarray, bound_px: float) -> FlowPictures:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mml_core.report.clips import diff_pictures, flow_pictures, rgb_pictures, strip
+from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip
 from mml_core.report.images import image_uri
 from mml_core.shards import ModalityStore
 
@@ -58,4 +58,8 @@ def _strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]
         case "flow":
             pictures, full = flow_pictures(levels, store.info.bound_px)
             caption = f"{name}, full colour at {full:.1f} px a frame"
+        case "depth":
+            pictures = depth_pictures(levels)
+            near, far = store.info.settings["range_mm"]
+            caption = f"{name}, from {near / 1000:g} m (blue) to {far / 1000:g} m (red), black where nothing was read"
     return Strip(caption, image_uri(strip(pictures, HEIGHT_PX)))

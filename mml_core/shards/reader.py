@@ -255,7 +255,8 @@ class ModalityStore:
         """Return stored levels, uint8 (len(starts), length * C, H, W): images starts[i] … starts[i] + length - 1.
 
         Numbers beyond the last image stand for the last. Channels are in the order of the images: RGB for frames,
-        x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
+        x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences; depth has one.
+        Raises KeyError for an unknown or quarantined video.
         """
         return self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length)
 

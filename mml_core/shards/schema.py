@@ -50,7 +50,7 @@ class ShardInfo:
 
     @property
     def channels(self) -> int:
-        """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow."""
+        """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow, 1 for depth."""
         return kind_of(self.kind).channels
 
     @property
