@@ -104,6 +104,24 @@ def test_random_crops_lie_anywhere() -> None:
     assert {row[0] for row in rows} == set(range(29))
 
 
+@pytest.mark.parametrize("side", [32, 45])
+def test_a_square_picture_is_seen_whole_in_training_and_in_testing(side: int) -> None:
+    """Without random crops, at the same frames: nothing but the flip tells training from testing."""
+    clip = CLIP.model_copy(update={"sampling": "even", "crop_scales": (1.0,)})
+    stores, samples = (
+        make_stores({"v": 19, "one": 1}, ["rgb"], noise(side, side)),
+        [Sample("v", (0,)), Sample("one", (1,))],
+    )
+    trained = training(stores, samples, clip)
+    protocol = ProtocolConfig(phase="ends", crop="scaled")
+    tested = EvaluationClips(stores, samples, clip, protocol, class_count=5, multi_label=False)
+    for index in range(len(samples)):
+        seen = [trained[epoch, index].inputs["rgb"] for epoch in range(8)]
+        assert seen[0].shape == (4, 3, 32, 32)
+        assert all(torch.equal(levels, tested[index].inputs["rgb"][0]) for levels in seen)
+    assert not torch.equal(tested[0].inputs["rgb"][0, 0], tested[0].inputs["rgb"][0, 3])
+
+
 def test_a_clip_depends_on_its_key_and_the_seed_alone() -> None:
     stores = make_stores({"a": 30, "b": 31}, KINDS, noise())
     samples = [Sample("a", (0,)), Sample("b", (1,))]

@@ -83,6 +83,16 @@ def test_the_middle_view_is_the_second_of_two() -> None:
         select_views(middle, ProtocolConfig())
 
 
+def test_a_view_from_end_to_end_is_no_other_uniform_view() -> None:
+    ends = ProtocolConfig(phase="ends")
+    assert view_places(ends) == [("uniform_ends", Fraction(0))]
+    assert select_views(ProtocolConfig(dense=2, phase="ends"), ends) == [2]
+    with pytest.raises(ValueError, match=r"lack the uniform_ends view at 0 of dense 0 \+ uniform 1, from end to end"):
+        select_views(ProtocolConfig(uniform=2), ends)
+    with pytest.raises(ValueError, match="lack the uniform view at 0"):
+        select_views(ends, ProtocolConfig())
+
+
 @given(PROTOCOL, st.integers(1, 300), st.integers(1, 6), CLIP)
 def test_selected_views_show_the_frames_of_the_wanted_protocol(
     wanted: ProtocolConfig, items: int, length: int, clip: ClipConfig

@@ -11,6 +11,7 @@ from mml_core.annotations.folders import read_folders
 from mml_core.annotations.hmdb51 import read_hmdb51
 from mml_core.annotations.kinetics import read_kinetics
 from mml_core.annotations.manifest import read_manifest
+from mml_core.annotations.ntu_rgbd import read_ntu_rgbd
 from mml_core.annotations.something import read_something_something
 from mml_core.annotations.something_v1 import read_something_something_v1
 from mml_core.annotations.types import Annotations
@@ -22,6 +23,7 @@ from mml_core.config.annotations import (
     Hmdb51Annotations,
     KineticsAnnotations,
     ManifestAnnotations,
+    NtuRgbdAnnotations,
     SomethingSomethingAnnotations,
     SomethingSomethingV1Annotations,
     Ucf101Annotations,
@@ -36,8 +38,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
-    a folder a class, the folders are the annotations; which videos of Kinetics are there is looked up always). The
-    clips of the embedded data set are never looked for.
+    a folder a class, the folders are the annotations; which videos of Kinetics and NTU RGB+D are there is looked up
+    always). The clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
     _check_given(dataset.annotations)
@@ -56,6 +58,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
             listing = read_hmdb51(config)
         case KineticsAnnotations() as config:
             listing = read_kinetics(config)
+        case NtuRgbdAnnotations() as config:
+            listing = read_ntu_rgbd(config)
         case CharadesAnnotations() as config:
             listing = read_charades(config)
         case EmbeddedAnnotations() as config:

@@ -73,6 +73,25 @@ def draw_dense(positions: int, frames: int, window: int, rng: np.random.Generato
     return _every_stride(first, positions, frames, window, loop)
 
 
+def even_starts(positions: int, frames: int) -> Starts:
+    """Return T positions from the first to the last, evenly spaced: floor(i (P - 1) / (T - 1)), or the first for T = 1.
+
+    As linspace(0, P - 1, T) cut down to integers (Garcia et al. 2018, supplement, section 2, and their program),
+    but exact. Shape (T,), values 0 to P - 1; with fewer positions than frames some occur several times.
+    """
+    return np.arange(frames, dtype=np.int64) * (positions - 1) // max(1, frames - 1)
+
+
+def draw_distinct(positions: int, frames: int, rng: np.random.Generator) -> Starts:
+    """Return T distinct positions in order, all sets of them being as likely (program of Garcia et al. 2018).
+
+    They are those of the T smallest of P numbers ~ U[0, 1). Shape (T,), values 0 to P - 1; where P < T, `even_starts`.
+    """
+    if positions < frames:
+        return even_starts(positions, frames)
+    return np.sort(np.argsort(rng.random(positions), kind="stable")[:frames])
+
+
 def draw_training_starts(
     items: Mapping[str, int], lengths: Mapping[str, int], clip: ClipConfig, draws: ClipDraws
 ) -> dict[str, Starts]:
@@ -84,26 +103,43 @@ def draw_training_starts(
     Returns shape (S * T,) each.
 
     Of S segments, uniform sampling takes T positions from T equal parts of each segment's part, which together are
-    S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML).
+    S * T equal parts of the video; dense sampling takes neighbours from each segment's part (TSN; AdaMML). Even and
+    random frames are S * T of the whole video.
 
     The numbers drawn depend on the clip alone. Positions are the same in all stages whose fewest are as many (any that
     reads flow), and those numbers applied to some positions more in a stage that reads rgb alone.
     """
     positions = min(start_positions(items[name], lengths[name]) for name in items)
-    rng = draws.stream("frames")
-    coin = rng.random()  # tossed in any case, so that what follows does not depend on the kind of sampling
-    if clip.sampling == "dense" or (clip.sampling == "both" and coin < 0.5):
-        loop = clip.short_videos == "loop"
-        parts = segment_parts(positions, clip.segments)
-        base = np.concatenate(
-            [first + draw_dense(count, clip.frames, clip.dense_window, rng, loop=loop) for first, count in parts]
-        )
-    else:
-        base = draw_uniform(positions, clip.segments * clip.frames, rng)
+    base = _draw_positions(positions, clip, draws.stream("frames"))
     if clip.aligned:
         return {name: base.copy() for name in items}
     fewest = min(items.values())
     return {name: base + draws.stream("shift", name).integers(items[name] - fewest + 1) for name in items}
+
+
+def _draw_positions(positions: int, clip: ClipConfig, rng: np.random.Generator) -> Starts:
+    """Return the positions of a clip's frames, (S * T,), in the modality with the fewest."""
+    heads = rng.random() < 0.5  # tossed in any case, so that what follows does not depend on the kind of sampling
+    frames = clip.segments * clip.frames
+    match clip.sampling:
+        case "both" if heads:
+            return _draw_dense_parts(positions, clip, rng)
+        case "dense":
+            return _draw_dense_parts(positions, clip, rng)
+        case "even_or_random" if not heads:
+            return draw_distinct(positions, frames, rng)
+        case "even" | "even_or_random":
+            return even_starts(positions, frames)
+        case "uniform" | "both":
+            return draw_uniform(positions, frames, rng)
+
+
+def _draw_dense_parts(positions: int, clip: ClipConfig, rng: np.random.Generator) -> Starts:
+    loop = clip.short_videos == "loop"
+    parts = segment_parts(positions, clip.segments)
+    return np.concatenate(
+        [first + draw_dense(count, clip.frames, clip.dense_window, rng, loop=loop) for first, count in parts]
+    )
 
 
 def uniform_views(positions: int, frames: int, views: int) -> Starts:
@@ -173,10 +209,13 @@ def _counted_starts(positions: int, clip: ClipConfig, protocol: ProtocolConfig) 
         first + dense_views(count, clip.frames, clip.dense_window, protocol.dense, ends=ends, loop=loop)
         for first, count in segment_parts(positions, segments)
     ]
-    if protocol.phase == "middle":
-        uniform = uniform_views(positions, segments * clip.frames, 2)[1:]
-    else:
-        uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
+    match protocol.phase:
+        case "start":
+            uniform = uniform_views(positions, segments * clip.frames, protocol.uniform)
+        case "middle":
+            uniform = uniform_views(positions, segments * clip.frames, 2)[1:]
+        case "ends":
+            uniform = even_starts(positions, segments * clip.frames)[None]
     return np.concatenate([np.concatenate(dense, axis=1), uniform])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from mml_core.config.base import FilePath, Strict, added
 
@@ -167,6 +167,52 @@ class KineticsAnnotations(Strict):
     extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
 
 
+class NtuRgbdAnnotations(Strict):
+    """NTU RGB+D and NTU RGB+D 120 as distributed: a folder of `SsssCcccPpppRrrrAaaa_rgb.avi`; all else is in these names.
+
+    The official test videos are the split test, on which papers report. Those for validation are taken out of the official
+    training videos as Garcia et al. 2018 do. Where the folder is there, listed videos that are missing in it are left out,
+    and listed in data_quality.csv. Videos of one subject are a group.
+    """
+
+    format: Literal["ntu_rgbd"]
+    videos: FilePath = Field(description="folder with the folders of the modalities: nturgb+d_rgb and others")
+    folder: str = Field(default="nturgb+d_rgb", min_length=1, description="folder below `videos` of the RGB videos")
+    names: FilePath | None = Field(
+        default=None,
+        description="text file of the videos' names, one a line, with `_rgb.avi` or without: `ls nturgb+d_rgb > names.txt`; "
+        "default: the files that are in the folder",
+    )
+    classes: Literal[60, 120] = Field(
+        default=60, description="60: setups 1 to 17 with their classes; 120: all; videos of other classes are left out"
+    )
+    protocol: Literal["cross_subject", "cross_view", "cross_setup"] = Field(
+        description="official protocol, by what differs between training and test: subjects, cameras (60 classes), "
+        "setups (120 classes)"
+    )
+    validation_subjects: tuple[int, ...] = Field(
+        default=(1,), min_length=1, description="cross_subject: training subjects whose videos are the split validation"
+    )
+    validation_per_class: int = Field(
+        default=31,
+        ge=1,
+        description="cross_view, cross_setup: how many training videos of each class are drawn for the split validation, by "
+        "NumPy's RandomState(0), anew for each class",
+    )
+    with_replacement: bool = Field(
+        default=False,
+        description="whether one video may be drawn several times, which leaves fewer: the paper does not say, its "
+        "authors' code draws without",
+    )
+
+    @model_validator(mode="after")
+    def _official(self) -> NtuRgbdAnnotations:
+        classes = {"cross_view": 60, "cross_setup": 120}.get(self.protocol, self.classes)
+        if classes != self.classes:
+            raise ValueError(f"protocol {self.protocol} is that of {classes} classes, got classes: {self.classes}")
+        return self
+
+
 class EmbeddedAnnotations(Strict):
     """The embedded data set: clips that the workflow renders itself, the same for the same settings."""
 
@@ -199,6 +245,7 @@ AnnotationsConfig = Annotated[
     | Ucf101Annotations
     | Hmdb51Annotations
     | KineticsAnnotations
+    | NtuRgbdAnnotations
     | EmbeddedAnnotations,
     Field(discriminator="format"),
 ]

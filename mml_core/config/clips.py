@@ -21,8 +21,11 @@ class ClipConfig(Strict):
         "networks see S * T frames",
     )
     stack: int = Field(default=5, ge=1, le=16, description="flow fields or differences an input frame (rgb: always 1)")
-    sampling: Literal["both", "uniform", "dense"] = Field(
-        default="both", description="frames in training: uniform, dense, or each with probability one half"
+    sampling: Literal["both", "uniform", "dense", "even", "even_or_random"] = Field(
+        default="both",
+        description="frames in training: uniform, dense, or (both) each with probability one half; even, the same ones always, "
+        "from the first to the last evenly spaced (protocols: phase: ends); even_or_random, these or any that are distinct, "
+        "each with probability one half",
     )
     dense_window: int = Field(
         default=32,

@@ -40,10 +40,11 @@ class ProtocolConfig(Strict):
         "the last ends before the video does; ends, from the first to the last one that there is room for (SlowFast, and "
         "the program of MML)",
     )
-    phase: Literal["start", "middle"] = added(
+    phase: Literal["start", "middle", "ends"] = added(
         "start",
         description="where in its part of the video each frame of the one uniform clip lies: start, as the formula of MML's "
-        "Appendix A; middle, as the programs of TSM and MML. Two uniform clips are these two",
+        "Appendix A; middle, as the programs of TSM and MML. Two uniform clips are these two. ends: from the first to the last "
+        "frame of the video, evenly spaced (sampling: even)",
     )
     within: Name | None = added(
         None,
@@ -61,8 +62,8 @@ class ProtocolConfig(Strict):
             raise ValueError("dense and uniform are both 0: nothing would be scored")
         if self.clips == "all" and (self.dense, self.uniform) != (0, 1):
             raise ValueError("clips: all takes every clip of a video; leave out dense and uniform")
-        if self.phase == "middle" and (self.clips, self.uniform) != ("counted", 1):
-            raise ValueError("phase: middle is about one uniform clip; two are at start and middle already")
+        if self.phase != "start" and (self.clips, self.uniform) != ("counted", 1):
+            raise ValueError(f"phase: {self.phase} is about one uniform clip; two are at start and middle")
         return self
 
     @property

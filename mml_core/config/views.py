@@ -13,8 +13,9 @@ from typing import Literal
 
 from mml_core.config.protocols import ProtocolConfig
 
-#: dense_ends: a dense view whose place is a share of the room without its last first frame, rounded.
-Place = tuple[Literal["dense", "dense_ends", "uniform"], Fraction]
+#: dense_ends: a dense view whose place is a share of the room without its last first frame, rounded; uniform_ends: the
+#: uniform view that has the first and the last frame.
+Place = tuple[Literal["dense", "dense_ends", "uniform", "uniform_ends"], Fraction]
 
 
 def view_places(protocol: ProtocolConfig) -> list[Place]:
@@ -28,10 +29,12 @@ def view_places(protocol: ProtocolConfig) -> list[Place]:
         dense = [("dense", Fraction(1, 2))]
     elif protocol.dense_spacing == "ends":
         dense = [("dense_ends", Fraction(i, protocol.dense - 1)) for i in range(protocol.dense)]
-    uniform = [Fraction(i, protocol.uniform) for i in range(protocol.uniform)]
-    if protocol.phase == "middle":  # of one clip alone
-        uniform = [Fraction(1, 2)]
-    return [*dense, *(("uniform", place) for place in uniform)]
+    uniform: list[Place] = [("uniform", Fraction(i, protocol.uniform)) for i in range(protocol.uniform)]
+    if protocol.phase == "middle":  # of one clip alone, as is the next
+        uniform = [("uniform", Fraction(1, 2))]
+    elif protocol.phase == "ends":
+        uniform = [("uniform_ends", Fraction(0))]
+    return [*dense, *uniform]
 
 
 def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
@@ -59,7 +62,7 @@ def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
 
 def _name(protocol: ProtocolConfig) -> str:
     spacing = " to both ends" if protocol.dense_spacing == "ends" else ""
-    phase = ", middle" if protocol.phase == "middle" else ""
+    phase = {"start": "", "middle": ", middle", "ends": ", from end to end"}[protocol.phase]
     counted = f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}{phase}"
     parts = [protocol.crop, *([f"{protocol.segments} segments"] if protocol.segments else [])]
     clips = "all clips" if protocol.clips == "all" else counted

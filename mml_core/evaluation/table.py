@@ -149,7 +149,7 @@ def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
             crop = f"ten crops of {side}"
     spacing = " to both ends" if protocol.dense_spacing == "ends" else ""
     clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}"
-    clips += " at the middles" if protocol.phase == "middle" else ""
+    clips += {"start": "", "middle": " at the middles", "ends": " from end to end"}[protocol.phase]
     segments = f" of {protocol.segments} segments" if protocol.segments else ""
     return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
 
