@@ -49,6 +49,7 @@ from mml_core.plan.products import (
     made_splits,
     published_names,
     read_modalities,
+    score_protocols,
     submission_sources,
     table_names,
     table_request,
@@ -65,7 +66,7 @@ from mml_core.plan.program import (
 from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.shipped import config_file
-from mml_core.plan.stages import STAGE_SPLITS, protocol_key
+from mml_core.plan.stages import STAGE_SPLITS
 
 # Snakemake takes what stands in braces for a wildcard, also in the paths of environments (conda:), which lie in the
 # checkout.
@@ -110,9 +111,9 @@ EMBEDDED = {
     if data.config.annotations.format == "embedded"
 }
 PROTOCOLS = {
-    protocol_key(name, protocol): protocol
-    for recipe in RECIPES.values()
-    for name, protocol in recipe.protocols.items()
+    key: protocol
+    for name, recipe in RECIPES.items()
+    for key, protocol in score_protocols(recipe, RUNS[name]).items()
 }
 TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables})
 PUBLISHED = sorted({name for recipe in RECIPES.values() for name in recipe.published})

@@ -23,7 +23,8 @@ def score_shards(ending):
 
     def files(wildcards):
         document = STAGE_BY_KEY[wildcards.stage].document
-        folders = document.scored_modalities().values()
+        missing = PROTOCOLS[wildcards.protocol].missing
+        folders = document.scored_modalities(missing).values()
         return shard_paths(
             DATASETS[document.dataset], folders, [wildcards.split], ending
         )

@@ -12,7 +12,7 @@ from mml_core.config.base import canonical_json
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.members import members_of
-from mml_core.evaluation.scores import NetworkScores, Scores, read_protocol, read_scores, write_scores
+from mml_core.evaluation.scores import NetworkScores, Scores, read_scores, read_scoring, write_scores
 
 ALL = ProtocolConfig(clips="all")
 
@@ -68,7 +68,7 @@ def test_ragged_round_trip_keeps_choices_and_costs(tmp_path: Path) -> None:
     scores = make_ragged()
     write_scores(tmp_path / "a.h5", scores)
     back = read_scores(tmp_path / "a.h5")
-    assert back.protocol == read_protocol(tmp_path / "a.h5") == ALL
+    assert back.protocol == read_scoring(tmp_path / "a.h5").protocol == ALL
     assert back.views.dtype == np.int64 and back.views.tolist() == [1, 3, 2]
     assert list(back.networks) == ["net", "net.streams.rgb"]
     for name, network in scores.networks.items():

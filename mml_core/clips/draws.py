@@ -1,4 +1,4 @@
-"""What is random about a training clip: a stream of numbers for each purpose, none of which another one can shift."""
+"""What is random about clips: a stream of numbers for each purpose, none of which another one can shift."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ class ClipDraws(NamedTuple):
 
     def stream(self, purpose: Purpose, modality: str = "") -> np.random.Generator:
         """Return the stream for `purpose` from its beginning; of the shift, each modality has one of its own."""
-        # JSON keeps the parts of a key apart, and a digest is as good as independent seeds for similar keys.
-        key = json.dumps([self.seed, self.epoch, self.video_id, purpose, modality]).encode()
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))
+        return _stream(self.seed, self.epoch, self.video_id, purpose, modality)
+
+
+def noise_stream(seed: int, video_id: str, modality: str, item: int) -> np.random.Generator:
+    """Return the stream for the noise on an item of a video in testing, from its beginning."""
+    return _stream(seed, video_id, "noise", modality, item)
+
+
+def _stream(*parts: int | str) -> np.random.Generator:
+    # JSON keeps the parts of a key apart, and a digest is as good as independent seeds for similar keys.
+    key = json.dumps(parts).encode()
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))

@@ -16,6 +16,7 @@ from mml_core.clips.checks import check_videos
 from mml_core.clips.crops import evaluation_crops, evaluation_side, resize
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import stack_length, still_level
+from mml_core.clips.noise import noisy_item
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
 from mml_core.config.clips import ClipConfig
 from mml_core.config.protocols import ProtocolConfig
@@ -35,6 +36,9 @@ class EvaluationClips(Dataset[Clip]):
     A video's views are ordered by clip (dense ones first, then uniform ones, or all in their order), then by crop.
     `view_counts` holds the number V of views of each video, `frames` the input frames F = S * T of a view, `side` the
     side of crops in pixels. None of them needs a video to be read.
+
+    Modalities that the protocol calls missing have no store and no views; `absent` are those that networks would read,
+    by name with their kinds, so that the views of all others are those that they would have beside them.
     """
 
     def __init__(
@@ -46,13 +50,16 @@ class EvaluationClips(Dataset[Clip]):
         *,
         class_count: int,
         multi_label: bool,
+        absent: Mapping[str, str] | None = None,
     ) -> None:
         if misfit := protocol.misfit(clip):
             raise InputError(f"protocol: {misfit}")
         check_videos(stores, samples)
         self.stores, self.samples, self.clip, self.protocol = dict(stores), list(samples), clip, protocol
         self.class_count, self.multi_label = class_count, multi_label
-        self.lengths = {name: stack_length(store.info.kind, clip.stack) for name, store in stores.items()}
+        self.absent = dict(absent or {})
+        kinds = {**self.absent, **{name: store.info.kind for name, store in stores.items()}}
+        self.lengths = {name: stack_length(kind, clip.stack) for name, kind in kinds.items()}
         self.frames = protocol.segments_of(clip) * clip.frames
         self.side = self._one_side()
         self.view_counts = [self._count_views(sample.video_id) for sample in self.samples]
@@ -70,16 +77,20 @@ class EvaluationClips(Dataset[Clip]):
     def __getitem__(self, index: int) -> Clip:
         """Return the views of sample `index`, uint8 (V, F, C, side, side)."""
         sample = self.samples[index]
-        items = {name: store.videos[sample.video_id].count for name, store in self.stores.items()}
-        starts = evaluation_starts(items, self.lengths, self.clip, self.protocol)
+        starts = evaluation_starts(self._items(sample.video_id), self.lengths, self.clip, self.protocol)
         inputs = {name: self._views(name, sample.video_id, starts[name]) for name in self.stores}
         target = make_target(sample.labels, self.class_count, multi_label=self.multi_label)
         return Clip(inputs, target, sample.video_id)
 
+    def _items(self, video_id: str) -> dict[str, int]:
+        """Return how many items a video has of each modality, or would have of those that are absent."""
+        counts = {name: store.videos[video_id].count for name, store in self.stores.items()}
+        name, store = next(iter(self.stores.items()))
+        frames = counts[name] + kind_of(store.info.kind).fewer
+        return counts | {name: frames - kind_of(kind).fewer for name, kind in self.absent.items()}
+
     def _count_views(self, video_id: str) -> int:
-        positions = min(
-            start_positions(store.videos[video_id].count, self.lengths[name]) for name, store in self.stores.items()
-        )
+        positions = min(start_positions(items, self.lengths[name]) for name, items in self._items(video_id).items())
         return clip_count(positions, self.clip, self.protocol) * self.protocol.crops
 
     def _one_side(self) -> int:
@@ -106,22 +117,33 @@ class EvaluationClips(Dataset[Clip]):
             starts = starts[:, [frames // 2]]
         items = np.minimum(starts[..., None] + np.arange(length), store.videos[video_id].count - 1)
         numbers, places = np.unique(items, return_inverse=True)
-        pictures = self._crops(store, video_id, numbers.tolist())
+        pictures = self._crops(name, video_id, numbers.tolist())
         views = torch.empty(shape, dtype=torch.uint8)
         for number, cut in enumerate(pictures):
             views[:, number] = cut[torch.from_numpy(places.reshape(items.shape))]  # a static clip's frame fills all F
         return _as_views(views)
 
-    def _crops(self, store: ModalityStore, video_id: str, numbers: Sequence[int]) -> Tensor:
+    def _crops(self, name: str, video_id: str, numbers: Sequence[int]) -> Tensor:
         """Return all crops (crops, U, C, side, side) of the U items `numbers`, each of which is read once."""
+        store = self.stores[name]
         entry, kind = store.videos[video_id], store.info.kind
         boxes = evaluation_crops(entry.height, entry.width, self.clip.crop_px, self.protocol.crop)
         parts = []
         for first in range(0, len(numbers), _READ_TOGETHER):
-            levels = store.read(video_id, numbers[first : first + _READ_TOGETHER], 1)
+            levels = self._read(name, video_id, numbers[first : first + _READ_TOGETHER])
             cuts = [(box, resize(box.cut(levels), self.side, mixed=not kind_of(kind).coloured)) for box in boxes]
             parts.append(torch.stack([mirror(cut, kind) if box.mirrored else cut for box, cut in cuts]))
         return torch.cat(parts, dim=1)
+
+    def _read(self, name: str, video_id: str, numbers: Sequence[int]) -> Tensor:
+        """Return the items `numbers` of a video, (U, C, H, W), with the protocol's noise where it has some."""
+        store, noise = self.stores[name], self.protocol.noise.get(name)
+        levels = store.read(video_id, numbers, 1)
+        if noise is None:
+            return levels
+        zero = still_level(store.info.kind) or 0
+        items = zip(numbers, levels, strict=True)
+        return torch.stack([noisy_item(item, noise, name, video_id, number, zero) for number, item in items])
 
 
 def _as_views(levels: Tensor) -> Tensor:

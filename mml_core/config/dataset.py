@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from mml_core.config.alignment import AlignmentConfig
 from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
 from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
@@ -102,6 +103,11 @@ class DatasetConfig(Strict):
         default={"rgb": RgbModality(), "flow": FlowModality(), "diff": DiffModality()},
         description="what is made of every video; the one of kind rgb is what the others are made from",
     )
+    alignment: AlignmentConfig | None = added(
+        None,
+        description="how the pictures of two sensors lie on each other: what both show is cut out of the frames and of the "
+        "depth maps; null: they are taken as they are",
+    )
     videos_per_shard: int = Field(default=256, ge=1, le=4096, description="how many videos a shard holds on average")
     limits: Limits = Field(default=Limits(), description="quarantine")
 
@@ -134,6 +140,8 @@ class DatasetConfig(Strict):
                 f"modalities.{vectors[0]}: motion vectors are those of a video file's own frames: they go with "
                 f"neither folders of frames nor modalities.{self.rgb_name}.frames_per_sec"
             )
+        if vectors and self.alignment is not None:
+            raise ValueError(f"modalities.{vectors[0]}: motion vectors are those of whole frames, without `alignment`")
         return self
 
     @model_validator(mode="after")
@@ -165,6 +173,8 @@ class DatasetConfig(Strict):
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})
         if self.folder_frames_per_sec is not None:
             content.append({"folder_frames_per_sec": self.folder_frames_per_sec})
+        if self.alignment is not None:
+            content.append({"alignment": self.alignment.model_dump(mode="json")})
         return f"{name}-{digest(content)}"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mml_core.config.base import Strict, added
+from mml_core.config.base import Strict, added, canonical_json
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import Name
+from mml_core.config.disturbance import NoiseConfig
 
 
 class ProtocolConfig(Strict):
@@ -55,6 +57,20 @@ class ProtocolConfig(Strict):
         False,
         description="clips without motion: the middle frame of each is repeated, flow and differences are zero (MARS, Fig. 6)",
     )
+    noise: dict[Name, NoiseConfig] = added(
+        {},
+        description="noise on modalities by name; networks that do not read them are scored without (docs/robustness.md)",
+    )
+    missing: tuple[Name, ...] = added(
+        (),
+        description="modalities that are not there: networks that read others too get zeros, after normalisation, in their "
+        "place; those that read nothing else cannot be scored",
+    )
+
+    @field_validator("missing")
+    @classmethod
+    def _in_one_order(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(names)))
 
     @model_validator(mode="after")
     def _some_clip(self) -> ProtocolConfig:
@@ -64,7 +80,31 @@ class ProtocolConfig(Strict):
             raise ValueError("clips: all takes every clip of a video; leave out dense and uniform")
         if self.phase != "start" and (self.clips, self.uniform) != ("counted", 1):
             raise ValueError(f"phase: {self.phase} is about one uniform clip; two are at start and middle")
+        if both := sorted(set(self.noise) & set(self.missing)):
+            raise ValueError(f"{both[0]} is missing, and cannot be noisy as well")
         return self
+
+    def __hash__(self) -> int:  # a mapping has none of its own
+        return hash(canonical_json(self.model_dump(mode="json")))
+
+    @property
+    def disturbed(self) -> frozenset[str]:
+        """Modalities that are noisy or missing."""
+        return frozenset(self.noise) | frozenset(self.missing)
+
+    def read_by(self, modalities: Collection[str]) -> ProtocolConfig:
+        """Return the protocol as it is for networks that read `modalities`: what happens to others does not matter."""
+        if self.disturbed <= set(modalities):
+            return self
+        noise = {name: one for name, one in self.noise.items() if name in modalities}
+        return self.model_copy(
+            update={"noise": noise, "missing": tuple(name for name in self.missing if name in modalities)}
+        )
+
+    def without(self, modalities: Collection[str]) -> ProtocolConfig:
+        """Return the protocol with `modalities` missing as well."""
+        noise = {name: one for name, one in self.noise.items() if name not in modalities}
+        return self.model_copy(update={"noise": noise, "missing": tuple(sorted({*self.missing, *modalities}))})
 
     @property
     def crops(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -81,6 +82,10 @@ class StageConfig(Strict):
     def trained(self) -> list[str]:
         """Names of the networks that are trained, without frozen teachers."""
         return [name for name, network in self.networks.items() if not network.is_teacher]
+
+    def scored(self, missing: Collection[str] = ()) -> list[str]:
+        """Return the names of trained networks that read something in testing that is not `missing`."""
+        return [name for name in self.trained if not set(self.networks[name].tested_modalities) <= set(missing)]
 
     @property
     def references(self) -> list[str]:

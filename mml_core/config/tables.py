@@ -67,6 +67,10 @@ class PublishedTable(Strict):
         """Return the networks that the table needs."""
         return list(dict.fromkeys(reference for row in self.rows() for reference in row))
 
+    def by_protocol(self) -> dict[str, list[list[str]]]:
+        """Return the networks of each row that is made of scores, by the name of the protocol that it is about."""
+        return {self.protocol: self.rows()}
+
 
 class PublishedNetworks(PublishedTable):
     """A row a network or ensemble; published rows that have no model here are printed without a value of ours."""
@@ -81,12 +85,22 @@ class PublishedNetworks(PublishedTable):
         "(official splits)",
     )
     row_protocols: dict[str, Name] = Field(
-        default={}, description="label of a row that is about fewer views: a protocol that is part of the table's"
+        default={},
+        description="label of a row that is about other views: a protocol that is part of the table's, or one with noise or "
+        "missing modalities, which networks are scored by besides",
     )
 
     def rows(self) -> list[list[str]]:
         """Return the networks of each of its rows; of a mean, those of what it is over."""
-        return [split_members(one) for members in self.models.values() for one in averaged(members)]
+        return [row for rows in self.by_protocol().values() for row in rows]
+
+    def by_protocol(self) -> dict[str, list[list[str]]]:
+        """Return the networks of each row as `rows` does, by the row's own protocol where it has one."""
+        found: dict[str, list[list[str]]] = {}
+        for label, members in self.models.items():
+            rows = found.setdefault(self.row_protocols.get(label, self.protocol), [])
+            rows += [split_members(one) for one in averaged(members)]
+        return found
 
 
 class PublishedSampling(PublishedTable):

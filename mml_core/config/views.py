@@ -40,8 +40,8 @@ def view_places(protocol: ProtocolConfig) -> list[Place]:
 def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
     """Return why the views of `wanted` are not among those of `stored`, naming both, or None where they are.
 
-    They are not where one is missing, where crops, segments or motion differ, and where a protocol takes all clips,
-    whose places depend on the video's length.
+    They are not where one is missing, where crops, segments, motion, noise or missing modalities differ, and where a
+    protocol takes all clips, whose places depend on the video's length.
     """
     if "all" in (stored.clips, wanted.clips):
         return (
@@ -52,6 +52,8 @@ def lacking_views(stored: ProtocolConfig, wanted: ProtocolConfig) -> str | None:
         (stored.crop != wanted.crop, "cropped"),
         (stored.segments != wanted.segments, "cut into segments"),
         (stored.static != wanted.static, "moving"),
+        (stored.noise != wanted.noise, "noisy"),
+        (stored.missing != wanted.missing, "of modalities that are missing"),
     ):
         if different:
             return f"views of {_name(stored)} are not {verb} like those of {_name(wanted)}"
@@ -66,4 +68,19 @@ def _name(protocol: ProtocolConfig) -> str:
     counted = f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}{phase}"
     parts = [protocol.crop, *([f"{protocol.segments} segments"] if protocol.segments else [])]
     clips = "all clips" if protocol.clips == "all" else counted
-    return f"{clips} ({', '.join([*parts, *(['static'] if protocol.static else [])])})"
+    parts += ["static"] if protocol.static else []
+    return f"{clips} ({', '.join([*parts, *disturbances(protocol)])})"
+
+
+def disturbances(protocol: ProtocolConfig) -> list[str]:
+    """Return what happens to modalities under `protocol` in words, in the order of their names."""
+    measures = {"variance": "σ²", "deviation": "σ"}
+    told = {
+        name: f"{name} with noise ({measures[noise.measure]} = {noise.level:g}"
+        + (" on colours" if noise.of == "colours" else "")
+        + (f", seed {noise.seed}" if noise.seed else "")
+        + ")"
+        for name, noise in protocol.noise.items()
+    }
+    told |= {name: f"{name} missing" for name in protocol.missing}
+    return [told[name] for name in sorted(told)]

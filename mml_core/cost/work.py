@@ -70,11 +70,11 @@ def training_work(config: StageConfig, data: Counted, gflops: Gflops) -> Iterato
 def scoring_work(
     config: StageConfig, data: Counted, split: str, protocol: ProtocolConfig, gflops: Gflops
 ) -> Iterator[Work]:
-    """Yield what it takes to score a split with all trained networks of a stage."""
+    """Yield what it takes to score a split with all trained networks of a stage for which there is something to see."""
     stored_px = data.config.modalities[data.config.rgb_name].short_side_px
     side = evaluation_side(stored_px, stored_px, config.clip.crop_px, protocol.crop)
     clip, segments = config.clip, protocol.segments_of(config.clip)
-    for name in config.trained:
+    for name in config.scored(protocol.missing):
         sketch = make_sketch(config.networks[name], clip, segments, data.config, data.counts.classes)
         views = _views(clip, protocol) * data.counts.videos[split]
         yield Work(_setting(sketch, config, side, "forward", gflops), views)

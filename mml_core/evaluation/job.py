@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mml_core.clips import EvaluationClips, Sample
+from mml_core.clips import EvaluationClips, Sample, input_channels
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
@@ -40,11 +40,14 @@ def score_stage(
     device: torch.device,
     workers: int,
 ) -> None:
-    """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`."""
+    """Score `split` with all networks of the stage whose weights are at `weights`, and write the scores to `output`.
+
+    Networks of which all inputs are missing under `protocol` are left out.
+    """
     stage = open_stage(weights)
     clips = split_clips(stage, plan, shards, split, protocol)
     config, samples = stage.document.config, clips.samples
-    scored = {name: _load(stage, name, clips) for name in config.trained}
+    scored = {name: _load(stage, name, clips) for name in config.scored(protocol.missing)}
     said = score_videos(
         {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
         {name: one.inputs for name, one in scored.items()},
@@ -52,6 +55,7 @@ def score_stage(
         device=device,
         workers=workers,
         mixed=config.precision == "mixed",
+        missing={name: input_channels(kind, config.clip.stack) for name, kind in clips.absent.items()},
     )
     scores = Scores(
         split=split,
@@ -63,6 +67,7 @@ def score_stage(
         views=np.array(clips.view_counts),
         quarantined=len(plan.videos(split)) - len(samples),
         networks=_network_scores(said, scored, weights),
+        modalities=tuple(stage.document.scored_modalities()),
     )
     write_scores(output, scores)
 

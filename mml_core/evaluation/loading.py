@@ -27,6 +27,11 @@ class TrainedStage(NamedTuple):
     classes: tuple[str, ...]
     kinds: Mapping[str, Mapping[str, str]]  # of the modalities that each network was trained on
 
+    def absent(self, protocol: ProtocolConfig) -> dict[str, str]:
+        """Return the kinds of modalities that networks read in testing, but that are missing under `protocol`."""
+        kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
+        return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
+
 
 class TrainedNetwork(NamedTuple):
     """A network with its weights, and what it takes."""
@@ -57,12 +62,13 @@ def split_clips(
     *,
     more: Mapping[str, str] | None = None,
 ) -> EvaluationClips:
-    """Return the views, under `protocol`, of the videos of `split` that all modalities have.
+    """Return the views, under `protocol`, of the videos of `split` that all modalities have that are not missing.
 
     Modalities are those that the stage's trained networks read, and `more`, names to folders of shards in `shards`.
     Raises InputError where no video is left.
     """
-    stores = open_stores(plan, shards, {**stage.document.scored_modalities(), **(more or {})}, [split])
+    read = stage.document.scored_modalities(protocol.missing)
+    stores = open_stores(plan, shards, {**read, **(more or {})}, [split])
     videos = [Sample(video.video_id, video.labels) for video in plan.videos(split)]
     samples = usable_videos(stores, videos)
     if not samples:
@@ -70,14 +76,23 @@ def split_clips(
             f"no usable video of split {split!r} in data set {plan.config.name!r}", hint="see data_quality.csv"
         )
     clip, multi_label = stage.document.config.clip, plan.config.multi_label
-    return EvaluationClips(stores, samples, clip, protocol, class_count=len(stage.classes), multi_label=multi_label)
+    return EvaluationClips(
+        stores,
+        samples,
+        clip,
+        protocol,
+        class_count=len(stage.classes),
+        multi_label=multi_label,
+        absent=stage.absent(protocol),
+    )
 
 
 def load_network(stage: TrainedStage, name: str, clips: EvaluationClips) -> TrainedNetwork:
     """Return the trained network `name` of `stage`, on the CPU, with what it takes of `clips` in testing."""
     config = stage.document.config
     block = config.networks[name]
-    kinds = {**stage.kinds[name], **{one: clips.stores[one].info.kind for one in block.tested_modalities}}
+    there = [one for one in block.tested_modalities if one in clips.stores]
+    kinds = {**stage.kinds[name], **{one: clips.stores[one].info.kind for one in there}}
     shape = clip_shape(block, config.clip, kinds)
     network = build_network(block, shape, classes=len(stage.classes))
     hand_over(network, read_weights(stage.weights, name), reset_head=False, source=f"{stage.weights}: {name}")

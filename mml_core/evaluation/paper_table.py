@@ -24,7 +24,7 @@ from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member, cost_bearers, pick
 from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
-from mml_core.evaluation.scores import read_protocol
+from mml_core.evaluation.scores import read_scoring
 from mml_core.evaluation.table import JOINT, mean_values, metric_values
 from mml_core.plan.published import METRICS, POSITIONS, PublishedRow, join_models
 
@@ -141,16 +141,19 @@ def load_rows(
 
     Raises InputError where there are no scores of one, or they lack views of a protocol.
     """
-    stored: dict[ProtocolConfig, dict[str, Path]] = {}
-    for key, path in files:
-        stored.setdefault(read_protocol(path), {})[key] = path
+    scorings = [(key, path, read_scoring(path)) for key, path in files]
     needed: dict[tuple[str, ProtocolConfig], set[str]] = {}
     for row in rows:
         members = [name for ensemble in (row.members, *row.others) for name in ensemble]
         # whole networks too: what several parts of one cost together
         needed.setdefault((row.stored, row.protocol), set()).update(members, map(whole_network, members))
     return {
-        (name, protocol): load_runs(stored.get(protocols[name], {}), groups, references=references, protocol=protocol)
+        (name, protocol): load_runs(
+            {key: path for key, path, scoring in scorings if scoring.serves(protocols[name])},
+            groups,
+            references=references,
+            protocol=protocol,
+        )
         for (name, protocol), references in needed.items()
         if references
     }

@@ -88,10 +88,11 @@ def hits_of_runs(combined: Sequence[Combined], k: int) -> np.ndarray:
 
 def _under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
     """Return `scores` with those views alone that make up `protocol`."""
-    if protocol == scores.protocol:
-        return scores
+    wanted = protocol.read_by(scores.modalities) if scores.modalities else protocol
+    if wanted == scores.protocol:
+        return dataclasses.replace(scores, protocol=protocol)
     try:
-        views = select_views(scores.protocol, protocol)
+        views = select_views(scores.protocol, wanted)
     except ValueError as error:
         raise InputError(
             str(error), file=path, hint="score with a protocol that has all the views, such as dense 2 + uniform 2"

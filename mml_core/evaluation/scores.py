@@ -2,7 +2,8 @@
 
 They are kept, so that any ensemble, and any new metric, is a matter of seconds. Layout of the HDF5 file:
 
-    attributes        format, schema_version, split, protocol (JSON), crop_px, classes (JSON), quarantined, sha256
+    attributes        format, schema_version, split, protocol (JSON), crop_px, classes (JSON), quarantined, sha256,
+                      modalities (JSON), which files of before do not have
     /video_ids        (V,) text of fixed length
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /views            (V,) int64, how many views each video has
@@ -22,6 +23,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -68,6 +70,7 @@ class Scores:
     views: np.ndarray  # (V,) int64, how many views each video has, at least one; R in all
     quarantined: int  # videos of the split that have no scores because they could not be read
     networks: Mapping[str, NetworkScores]  # by `network` or `network.part`
+    modalities: tuple[str, ...] = ()  # that the stage's networks read in testing; none where it is not known
 
     def __post_init__(self) -> None:
         if not self.video_ids or not self.networks:
@@ -130,12 +133,23 @@ def write_scores(path: Path, scores: Scores) -> None:
         _fill(file, scores)
 
 
-def read_protocol(path: Path) -> ProtocolConfig:
-    """Return the protocol of the scores at `path`; raises InputError as `read_scores` does."""
+class Scoring(NamedTuple):
+    """How the networks of a score file were scored."""
+
+    protocol: ProtocolConfig
+    modalities: tuple[str, ...]  # as `Scores.modalities`
+
+    def serves(self, protocol: ProtocolConfig) -> bool:
+        """Return whether these are scores by `protocol`, whatever it says of modalities that are not read."""
+        return self.protocol == (protocol.read_by(self.modalities) if self.modalities else protocol)
+
+
+def read_scoring(path: Path) -> Scoring:
+    """Return how the networks were scored whose scores are at `path`; raises InputError as `read_scores` does."""
     try:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
-            return ProtocolConfig.model_validate_json(read_attribute(file, "protocol"))
+            return Scoring(ProtocolConfig.model_validate_json(read_attribute(file, "protocol")), _modalities(file))
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
@@ -171,6 +185,7 @@ def _fill(file: h5py.File, scores: Scores) -> None:
         "crop_px": scores.crop_px,
         "classes": json.dumps(scores.classes),
         "quarantined": scores.quarantined,
+        **({"modalities": json.dumps(scores.modalities)} if scores.modalities else {}),
     }
     write_attributes(file, about)
     write_texts(file, "video_ids", scores.video_ids)
@@ -211,6 +226,7 @@ def _digest(scores: Scores) -> str:
         scores.video_ids,
         list(networks),
         networks,
+        *([scores.modalities] if scores.modalities else []),
     ]
     content = hashlib.sha256(canonical_json([*texts, scores.protocol.model_dump(mode="json")]).encode())
     content.update(scores.labels.astype(np.uint8 if scores.multi_label else np.int64).tobytes())
@@ -245,7 +261,12 @@ def _parse(file: h5py.File) -> Scores:
         views=file["views"][:],
         quarantined=int(read_attribute(file, "quarantined")),
         networks={name: _parse_network(group) for name, group in file["networks"].items()},
+        modalities=_modalities(file),
     )
+
+
+def _modalities(file: h5py.File) -> tuple[str, ...]:
+    return tuple(json.loads(read_attribute(file, "modalities"))) if "modalities" in file.attrs else ()
 
 
 def _parse_network(group: h5py.Group) -> NetworkScores:

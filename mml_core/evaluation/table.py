@@ -20,6 +20,7 @@ from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.tables import TableConfig
+from mml_core.config.views import disturbances
 from mml_core.errors import InputError
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, cost_bearers, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
@@ -151,7 +152,7 @@ def describe_protocol(protocol: ProtocolConfig, crops_px: Sequence[int]) -> str:
     clips = "all clips" if protocol.clips == "all" else f"dense {protocol.dense}{spacing} + uniform {protocol.uniform}"
     clips += {"start": "", "middle": " at the middles", "ends": " from end to end"}[protocol.phase]
     segments = f" of {protocol.segments} segments" if protocol.segments else ""
-    return f"{clips}{segments}, {crop}" + (", static" if protocol.static else "")
+    return ", ".join([f"{clips}{segments}", crop, *["static"][: protocol.static], *disturbances(protocol)])
 
 
 def _row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import PIL
 
@@ -15,6 +16,7 @@ from mml_core.shards.images import encode_rgb
 from mml_core.shards.schema import ShardInfo
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.ffmpeg import ffmpeg_version
+from mml_core.video.sensors import Sensors
 from mml_core.video.sources import VideoError
 
 
@@ -27,32 +29,55 @@ def make_rgb_shard(
     threads: int,
     *,
     folder_frames_per_sec: float | None = None,
+    sensors: Sensors | None = None,
 ) -> None:
     """Decode `videos` (id to file), `threads` at a time, into the shard `output`.
 
     folder_frames_per_sec: given, the videos are folders of frames `00001.jpg`, …, of so many a second.
+    sensors: given, frames are cut to what both sensors show.
 
     A video that cannot be used is quarantined with the reason and does not affect the others.
     """
     software = {"mml_core": __version__, "pillow": PIL.__version__, "ffmpeg": ffmpeg_version()}
     info = ShardInfo("rgb", modality, settings.model_dump(mode="json"), software=software)
     encode = functools.partial(
-        _encode, settings=settings, limits=limits, folder=output.parent, folder_frames_per_sec=folder_frames_per_sec
+        _encode,
+        settings=settings,
+        limits=limits,
+        folder=output.parent,
+        folder_frames_per_sec=folder_frames_per_sec,
+        sensors=sensors,
     )
-    write_videos(videos, encode, info, output, threads)
+    write_videos({name: _Video(name, path) for name, path in videos.items()}, encode, info, output, threads)
+
+
+class _Video(NamedTuple):
+    video_id: str
+    path: Path
 
 
 def _encode(
-    path: Path, *, settings: RgbModality, limits: Limits, folder: Path, folder_frames_per_sec: float | None
+    source: _Video,
+    *,
+    settings: RgbModality,
+    limits: Limits,
+    folder: Path,
+    folder_frames_per_sec: float | None,
+    sensors: Sensors | None,
 ) -> EncodedVideo | VideoError:
     """Decode and encode one video; what is wrong with it is returned, not raised."""
+    try:
+        box = sensors.boxes(*source).rgb if sensors else None
+    except VideoError as error:
+        return error
     video = DecodedVideo(
-        path,
+        source.path,
         settings.short_side_px,
         limits,
         square=settings.square,
         frames_per_sec=settings.frames_per_sec,
         folder_frames_per_sec=folder_frames_per_sec,
+        box=box,
     )
     height = width = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from mml_core.clips import input_channels, normalise
@@ -40,9 +41,27 @@ def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str])
 
 
 def normalised_inputs(
-    levels: Mapping[str, Tensor], networks: Mapping[str, Sequence[Input]]
+    levels: Mapping[str, Tensor],
+    networks: Mapping[str, Sequence[Input]],
+    missing: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[Tensor, ...]]:
-    """Return what each of `networks` takes: 8-bit `levels` (B, T, C, H, W) by modality, normalised once a scale."""
+    """Return what each of `networks` takes: 8-bit `levels` (B, T, C, H, W) by modality, normalised once a scale.
+
+    `missing` are modalities without levels, by name with the channels C of an input frame: networks get zeros.
+    """
+    absent = missing or {}
     wanted = {one for inputs in networks.values() for one in inputs}
-    made = {one: normalise(levels[one.modality], one.kind, one.scale, one.colours) for one in wanted}
+    made = {
+        one: _zeros(levels, absent[one.modality])
+        if one.modality in absent
+        else normalise(levels[one.modality], one.kind, one.scale, one.colours)
+        for one in wanted
+    }
     return {name: tuple(made[one] for one in inputs) for name, inputs in networks.items()}
+
+
+def _zeros(levels: Mapping[str, Tensor], channels: int) -> Tensor:
+    """Return zeros (B, T, `channels`, H, W), float32, like the others of a batch."""
+    other = next(iter(levels.values()))
+    batch, frames, _, height, width = other.shape
+    return torch.zeros((batch, frames, channels, height, width), device=other.device)

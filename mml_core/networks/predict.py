@@ -39,11 +39,13 @@ def score_videos(
     device: torch.device,
     workers: int,
     mixed: bool,
+    missing: Mapping[str, int] | None = None,
     progress: bool = True,
 ) -> ViewScores:
     """Return what each of `networks`, by name, says about all views of `clips`, `clips.view_counts` of each video.
 
-    `inputs` tells what a network takes, in the order of its `forward`. Videos are scored in their order, each once.
+    `inputs` tells what a network takes, in the order of its `forward`, `missing` those of which `clips` has nothing, as
+    `normalised_inputs` has it. Videos are scored in their order, each once.
     `mixed` uses float16 where it is safe, on a GPU. At most VIEWS_PER_BATCH views are on the device at a time, however
     many a video has.
     """
@@ -55,7 +57,7 @@ def score_videos(
     with bar, torch.autocast(device.type, dtype=torch.float16, enabled=mixed and device.type == "cuda"):
         for batch in evaluation_loader(clips, VIEWS_PER_BATCH, workers):
             for levels in view_chunks(batch.inputs, device):
-                taken = normalised_inputs(levels, inputs)
+                taken = normalised_inputs(levels, inputs, missing)
                 for name, network in networks.items():
                     _collect(name, network(*taken[name]), logits, choices)
             bar.update(len(batch.video_ids))

@@ -87,6 +87,12 @@ def check_figures(
                 file=file,
                 hint="networks that are run for a figure see the same videos",
             )
+        if figure.runs_networks and recipe.protocols[figure.protocol].missing:
+            raise InputError(
+                f"figures.{name}: it runs networks on what protocol {figure.protocol!r} says is missing",
+                file=file,
+                hint="choose a protocol without missing modalities",
+            )
         if isinstance(figure, HistoryFigure):
             _check_columns(name, figure, all_data, stages, file)
         if isinstance(figure, ConfusionsFigure):

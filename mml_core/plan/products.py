@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
-from mml_core.config.tables import split_members
+from mml_core.config.tables import PublishedConfig, split_members
 from mml_core.plan.claims import Pair, claimed_networks
+from mml_core.plan.published import stored_by
 from mml_core.plan.stages import (
     STAGE_SPLITS,
     DataPlan,
@@ -72,11 +74,11 @@ def table_sources(
         table = recipe.tables[name]
         return score_sources(recipe, runs, table_references(table, runs[0]), table.split, table.protocol)
     if name in recipe.published:
-        published = recipe.published[name]
-        return score_sources(recipe, runs, published.references(), published.split, published.protocol)
+        return _published_sources(recipe, runs, recipe.published[name])
     needed = claimed_networks(claims or {})
     split = recipe.claims.split if recipe.claims else "validation"
-    return [one for protocol, refs in needed.items() for one in score_sources(recipe, runs, refs, split, protocol)]
+    found = [one for protocol, refs in needed.items() for one in score_sources(recipe, runs, refs, split, protocol)]
+    return _each_once(found)
 
 
 def trained_on(sources: Iterable[Source], stages: Mapping[str, Stage]) -> list[str]:
@@ -132,7 +134,7 @@ def made_splits(data: DataPlan, stages: Iterable[Stage], scored: Iterable[Source
     read = [(stage.document, stage.document.modalities, STAGE_SPLITS) for stage in stages]
     for source in scored:
         document = source.stage.document
-        read.append((document, document.scored_modalities(), (source.file.split,)))
+        read.append((document, document.scored_modalities(source.settings.missing), (source.file.split,)))
     made = {data.config.rgb_name: {video.split for video in data.annotations.videos}}
     for document, modalities, splits in read:
         for name in modalities if document.dataset == data.config.name else ():
@@ -140,15 +142,48 @@ def made_splits(data: DataPlan, stages: Iterable[Stage], scored: Iterable[Source
     return {name: sorted(splits) for name, splits in sorted(made.items())}
 
 
+def scored_by(recipe: RecipeConfig, name: str, stage: Stage) -> dict[str, ProtocolConfig]:
+    """Return the protocol that a stage is scored by for the recipe's protocol `name`, which is stored, by its key.
+
+    It says nothing of noise on modalities that the stage's networks do not read, nor of such that are missing. Where
+    another protocol of the recipe is just that, the score file is the same.
+    """
+    settings = recipe.protocols[name].read_by(stage.document.scored_modalities())
+    alike = [other for other, block in recipe.protocols.items() if block == settings]
+    return {protocol_key(name if name in alike or not alike else alike[0], settings): settings}
+
+
+def score_protocols(recipe: RecipeConfig, runs: Runs) -> dict[str, ProtocolConfig]:
+    """Return all protocols by which stages of `runs` may be scored, by key."""
+    own = {protocol_key(name, settings): settings for name, settings in recipe.protocols.items()}
+    of_stages = [
+        scored_by(recipe, name, stage) for stages in runs for stage in stages.values() for name in recipe.protocols
+    ]
+    return own | {key: settings for found in of_stages for key, settings in found.items()}
+
+
 def score_sources(
     recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str
 ) -> list[Source]:
     """Return the score files of the networks `references` in each of `runs`: of `protocol`, or of what it is within."""
-    stored = recipe.protocols[protocol].stored_as(protocol)
-    references, settings = list(references), recipe.protocols[stored]
-    key = protocol_key(stored, settings)
+    stored, references = recipe.protocols[protocol].stored_as(protocol), list(references)
     return [
         Source(run, stages[name], ScoreFile(stages[name].document.dataset, stages[name].key, split, key), settings)
         for run, stages in enumerate(runs)
         for name in stages_of(references, stages)
+        for key, settings in scored_by(recipe, stored, stages[name]).items()
     ]
+
+
+def _published_sources(recipe: RecipeConfig, runs: Runs, table: PublishedConfig) -> list[Source]:
+    """Return the score files of the networks of a published table, each once."""
+    needed: dict[str, list[str]] = {}
+    for name, rows in table.by_protocol().items():
+        needed.setdefault(stored_by(table, recipe.protocols, name), []).extend(itertools.chain(*rows))
+    found = [one for name, refs in needed.items() for one in score_sources(recipe, runs, refs, table.split, name)]
+    return _each_once(found)
+
+
+def _each_once(sources: Iterable[Source]) -> list[Source]:
+    """Return `sources` without those that are there already."""
+    return list({(one.run, one.file): one for one in sources}.values())

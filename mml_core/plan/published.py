@@ -71,8 +71,8 @@ def join_models(
     networks lack views that it is about, or middles are asked for that no row has.
     """
     joined, unused = [], _labels(table)
-    stored = protocols[table.protocol].stored_as(table.protocol)
     for row in rows:
+        stored = stored_by(table, protocols, _protocol_name(table, row))
         ensembles, used = _ensembles(table, row)
         unused -= used
         values = {name: float(row[name]) if row[name] else None for name in (*METRICS, POSITIONS) if name in row}
@@ -111,18 +111,33 @@ def published_rows(
     return rows
 
 
+def stored_by(table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], name: str) -> str:
+    """Return the name of the protocol by which the networks of rows about protocol `name` are scored.
+
+    It is what the table's is stored as, whose views those of the row are among, unless noise or missing modalities are
+    others.
+    """
+    own, whole = protocols[name], protocols[table.protocol]
+    alike = (own.noise, own.missing) == (whole.noise, whole.missing)
+    return whole.stored_as(table.protocol) if alike else own.stored_as(name)
+
+
+def _protocol_name(table: PublishedConfig, row: Mapping[str, str]) -> str:
+    """Return the name of the protocol that a published row is about, or that has its views."""
+    own = table.row_protocols if isinstance(table, PublishedNetworks) else {}
+    return own.get(_label(table, row), table.protocol) if own else table.protocol
+
+
 def _protocol(
     table: PublishedConfig, protocols: Mapping[str, ProtocolConfig], row: Mapping[str, str]
 ) -> ProtocolConfig:
     """Return the protocol that a published row is about: the table's, unless the row or its columns name another."""
     match table:
-        case PublishedNetworks():
-            return protocols[table.row_protocols.get(_label(table, row), table.protocol)]
         case PublishedSampling():
             counts = {"dense": int(row["test_dense"]), "uniform": int(row["test_uniform"])}
             return ProtocolConfig.model_validate(protocols[table.protocol].model_dump() | counts)
         case _:
-            return protocols[table.protocol]
+            return protocols[_protocol_name(table, row)]
 
 
 def _check_views(row: PublishedRow, stored: ProtocolConfig, *, middle: bool) -> None:

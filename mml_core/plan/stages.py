@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,13 +59,13 @@ class StageDocument(Strict):
         """Parse what `to_json` wrote."""
         return cls.model_validate_json(text)
 
-    def scored_modalities(self) -> dict[str, str]:
-        """Return the folder names of the modalities that trained networks take in testing.
+    def scored_modalities(self, missing: Collection[str] = ()) -> dict[str, str]:
+        """Return the folder names of the modalities that trained networks take in testing, unless they are `missing`.
 
         Those of a teacher may not be among them, nor those that are there in training only.
         """
         read = {modality for name in self.config.trained for modality in self.config.networks[name].tested_modalities}
-        return {name: folder for name, folder in self.modalities.items() if name in read}
+        return {name: folder for name, folder in self.modalities.items() if name in read and name not in missing}
 
     def to_json(self) -> str:
         """Return the document as canonical JSON."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
 from mml_core.config.scored_figures import ScoredFigure
+from mml_core.config.stage import StageConfig
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.stages import DataPlan, Stage, table_networks
@@ -20,8 +22,9 @@ def check_tables(
 
     A network is scored on the data set that its stage was trained on, one of `all_data` by name.
     """
-    for where, block, with_labels, rows in _rows(recipe, stages):
-        split, protocol = block.split, recipe.protocols[block.protocol]
+    _check_disturbed(all_data, recipe, file)
+    for where, block, name, with_labels, rows in _rows(recipe, stages):
+        split, protocol = block.split, recipe.protocols[name]
         for members in rows:
             names = sorted({stages[split_reference(member)[0]].document.dataset for member in members})
             if len(names) > 1:
@@ -30,33 +33,63 @@ def check_tables(
                     file=file,
                     hint="a row is about the videos of one data set",
                 )
-            for name in names:
-                _check_split(where, all_data[name], split, file, with_labels=with_labels)
+            for dataset in names:
+                _check_split(where, all_data[dataset], split, file, with_labels=with_labels)
             for member in members:
-                clip = stages[split_reference(member)[0]].document.config.clip
-                if misfit := protocol.misfit(clip):
-                    raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
+                _check_member(where, member, stages[split_reference(member)[0]].document.config, protocol, file)
 
 
 _Scored = TableConfig | PublishedConfig | SubmissionConfig | ScoredFigure | ClaimsConfig
 
 
-def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[tuple[str, _Scored, bool, list[list[str]]]]:
-    """Yield (key, block, whether it needs labels, networks of each row) for all that is made of scores."""
+#: Key, block, name of the protocol, whether it needs labels, networks of each row.
+_Scoring = tuple[str, _Scored, str, bool, list[list[str]]]
+
+
+def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[_Scoring]:
+    """Yield what is scored for all that is made of scores."""
     for name, table in recipe.tables.items():
         rows = [[reference] for reference in table_networks(table, stages)]
-        yield f"tables.{name}", table, True, rows + [list(row.members) for row in table.ensembles.values()]
+        rows += [list(row.members) for row in table.ensembles.values()]
+        yield f"tables.{name}", table, table.protocol, True, rows
     for name, published in recipe.published.items():
-        yield f"published.{name}", published, True, published.rows()
+        for protocol, rows in published.by_protocol().items():
+            yield f"published.{name}", published, protocol, True, rows
     for name, block in recipe.submissions.items():
-        yield f"submissions.{name}", block, False, [split_members(block.members)]
+        yield f"submissions.{name}", block, block.protocol, False, [split_members(block.members)]
     for name, figure in recipe.figures.items():
         if isinstance(figure, ScoredFigure):
-            yield f"figures.{name}", figure, True, [split_members(members) for members in figure.members()]
+            rows = [split_members(members) for members in figure.members()]
+            yield f"figures.{name}", figure, figure.protocol, True, rows
     if recipe.claims:
         pairs = [pair for claim in recipe.claims.tested for pair in claim.comparisons]
         sides = [side for pair in pairs for side in (pair.better, pair.worse)]
-        yield "claims", recipe.claims, True, [split_members(side) for side in sides if isinstance(side, str)]
+        rows = [split_members(side) for side in sides if isinstance(side, str)]
+        yield "claims", recipe.claims, recipe.claims.protocol, True, rows
+
+
+def _check_disturbed(all_data: Mapping[str, DataPlan], recipe: RecipeConfig, file: Path) -> None:
+    """Raise InputError for noise on, or the lack of, a modality that no data set has."""
+    known = sorted({name for data in all_data.values() for name in data.config.modalities})
+    for name, protocol in recipe.protocols.items():
+        if unknown := sorted(protocol.disturbed - set(known)):
+            raise InputError(
+                f"protocols.{name}: no data set has a modality {unknown[0]!r}",
+                file=file,
+                hint=f"there are {', '.join(known)}",
+            )
+
+
+def _check_member(where: str, member: str, stage: StageConfig, protocol: ProtocolConfig, file: Path) -> None:
+    """Raise InputError where a network of `stage` cannot be scored by `protocol`."""
+    if misfit := protocol.misfit(stage.clip):
+        raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
+    if split_reference(member)[1] not in stage.scored(protocol.missing):
+        raise InputError(
+            f"{where}.protocol: {member} cannot be scored like this: all that it reads is missing",
+            file=file,
+            hint="list the networks that read something else; a table of subsets leaves such members out by itself",
+        )
 
 
 def _check_split(where: str, data: DataPlan, split: str, file: Path, *, with_labels: bool) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,11 +28,14 @@ from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.coded_shapes import check_coded_shapes, may_change
 from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.messages import Messages, Stated
+from mml_core.video.shapes import Box, Shape
 from mml_core.video.sources import MOST_CODED_PIXELS, Source, VideoError, frame_folder, video_file
 
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
+#: Shorter side of a frame that is only decoded to see how large it is.
+_PROBED_PX = 16
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
 _LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
@@ -47,6 +51,7 @@ class DecodedVideo:
     square: frames are of `short_side_px` a side, whatever the video's aspect.
     frames_per_sec: given, frames are left out or repeated so that there are so many a second; limits hold for these.
     folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
+    box: given, frames are this part of the picture, in pixels before they are scaled; sizes are then those of the part.
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
 
     Iterating yields uint8 arrays (H, W, 3), RGB, all of one size. Rotation flags and the sample aspect ratio are
@@ -67,15 +72,17 @@ class DecodedVideo:
         square: bool = False,
         frames_per_sec: float | None = None,
         folder_frames_per_sec: float | None = None,
+        box: Box | None = None,
         end: int | None = None,
     ) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
         self._least_px = short_side_px if least_px is None else least_px
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
-        self._end = end
-        #: Known from the first frame on.
+        self._box, self._end = box, end
+        #: Known from the first frame on: what the container states, and the picture that was scaled, upright.
         self.stated = Stated()
+        self.shape: Shape | None = None
 
     @property
     def frame_rate(self) -> float:
@@ -95,7 +102,7 @@ class DecodedVideo:
                     raise VideoError(f"too long: more than {self._limits.max_frames} frames")
                 if not count:  # ffmpeg has said all about the file before it writes a frame
                     messages.complete.wait(_HEADER_SEC)
-                    self.stated = messages.stated
+                    self.stated, self.shape = messages.stated, messages.shape
                 yield frame
                 count += 1
             status = child.wait()
@@ -121,6 +128,8 @@ class DecodedVideo:
             raise VideoError("the shape of the picture changes")
         if not messages.size_kept and messages.codec in _LOSE_A_FRAME:
             raise VideoError("the size of the picture changes, at which its decoder loses a frame")
+        if messages.configurations > 1 and self._box is not None:
+            raise VideoError("the size or kind of its pixels changes, so that it is not known what to cut out of them")
         if messages.configurations > 1 and self._frames_per_sec is not None:  # a new filter does not know what waits
             raise VideoError("the size or kind of its pixels changes, at which ffmpeg loses a frame at another rate")
         if status != 0 or messages.error is not None:
@@ -146,6 +155,9 @@ class DecodedVideo:
         video = ffmpeg.input(source.address, **limits, **source.options)["V:0"]  # capital V: no cover pictures
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
+        if self._box is not None:
+            left, top, width, height = self._box
+            video = video.filter("crop", w=width, h=height, x=left, y=top, exact=1)
         side = str(self._short_side_px)
         size = {"w": side, "h": side} if self._square else _size(self._least_px, self._short_side_px)
         scaled = video.filter("scale", **size, flags=_SCALING)
@@ -161,6 +173,19 @@ class DecodedVideo:
         )
         quiet = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+verbose")
         return images.global_args(*quiet, "-xerror", "-filter_complex_threads", "1").compile(cmd=ffmpeg_binary())
+
+
+def picture_size(path: Path, limits: Limits, folder_frames_per_sec: float | None = None) -> tuple[int, int]:
+    """Return width and height of a video's first frame, upright and before it is scaled; raises as `DecodedVideo` does.
+
+    folder_frames_per_sec: given, `path` is a folder of frames.
+    """
+    video = DecodedVideo(path, _PROBED_PX, limits, folder_frames_per_sec=folder_frames_per_sec, end=1)
+    with closing(iter(video)) as frames:
+        next(frames)
+    if video.shape is None:
+        raise VideoError("its size is not known")
+    return video.shape[:2]
 
 
 def _size(least_px: int, most_px: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The shape of a picture as it is shown, whatever its size."""
+"""The shape of a picture as it is shown, whatever its size, and parts of pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ class Shape(NamedTuple):
     width: int
     height: int
     pixel_aspect: float = 1.0
+
+
+class Box(NamedTuple):
+    """A part of a picture, in whole pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 def pixel_aspect(above: int, below: int) -> float:

@@ -12,6 +12,7 @@ from mml_core.plan.data_file import read_data_plan, shard_files
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent
 from mml_core.shards.receipt import write_receipt
+from mml_core.video.sensors import sensors_of
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,6 +40,7 @@ def main() -> None:
             arguments.output,
             arguments.threads,
             folder_frames_per_sec=plan.config.folder_frames_per_sec,
+            sensors=sensors_of(plan.config, plan.annotations.root),
         )
         write_receipt(arguments.output)
 
