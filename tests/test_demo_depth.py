@@ -219,3 +219,16 @@ def test_data_sets_without_depth_keep_their_names_and_their_frames() -> None:
         own = scene.draw_scene(np.random.default_rng([0, 1, label, 2]), label // 2)
         frames = scene.frames_of(own)
         assert np.array_equal(draw_clip(0, ClipId("validation", label, 2))[0], frames[::-1] if label % 2 else frames)
+
+
+def test_nothing_is_behind_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is drawn: objects are nearer than all of the wall, and within the range of the shipped data sets."""
+    for seed, label in [(seed, label) for seed in range(40) for label in (1, 2)]:
+        own = scene.draw_scene(rng(seed), pair=label)
+        maps = depth.distances_of(own, rng(seed))
+        with monkeypatch.context() as patch:
+            patch.setattr(depth, "place", lambda _, pose, height, width: np.zeros((height, width, 4), np.uint8))
+            wall = depth.distances_of(own, rng(seed))
+        objects = maps != wall
+        assert maps[objects].max() < wall.min()
+        assert maps[objects].min() > 500 and wall.max() < 4500

@@ -13,10 +13,12 @@ from mml_core.demo.sensor import sense
 from mml_core.demo.sprites import place
 from mml_core.errors import InputError
 
-WALL_MM = (3200, 4200)  #: the background, in the middle of the frame
-OBJECT_MM = (1100, 1600)  #: the object in front, on average over its way
+# What recedes gets 1.9 times as far as it is on average, and stays in front of the wall.
+WALL_MM = (3300, 4100)  #: the background, in the middle of the frame
+SLOPE_MM = 400  #: most that one side of it is nearer than the other
+OBJECT_MM = (1250, 1450)  #: the object in front, on average over its way
 BEHIND_MM = (700, 1000)  #: how much further the object behind it is
-TILT_MM = (100, 250)  #: how much nearer one end of an object is than its middle
+TILT_MM = (80, 160)  #: how much nearer one end of an object is than its middle
 
 
 def draw_depth(seed: int, clip: ClipId, noise: float) -> np.ndarray:
@@ -35,7 +37,7 @@ def distances_of(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """
     height, width = ((side - 2 * SHAKE_PX) // 2 for side in scene.backdrop.shape[:2])
     y, x = np.mgrid[:height, :width]
-    slope = rng.uniform(-400, 400, size=2)
+    slope = rng.uniform(-SLOPE_MM, SLOPE_MM, size=2)
     wall = rng.uniform(*WALL_MM) + slope[0] * (y / height - 0.5) + slope[1] * (x / width - 0.5)
     distances = np.tile(wall, (len(scene.shake), 1, 1))
     middles = np.cumsum([rng.uniform(*OBJECT_MM), *rng.uniform(*BEHIND_MM, size=len(scene.objects) - 1)])[::-1]
