@@ -117,6 +117,7 @@ PROTOCOLS = {
 }
 TABLES = sorted({table for recipe in RECIPES.values() for table in recipe.tables})
 PUBLISHED = sorted({name for recipe in RECIPES.values() for name in recipe.published})
+SUBSETS = sorted({name for recipe in RECIPES.values() for name in recipe.subsets})
 #: The recipe that has each submission.
 SUBMISSIONS = {
     name: key for key, recipe in RECIPES.items() for name in recipe.submissions

@@ -58,7 +58,7 @@ rule score_stage:
 
 
 rule recipe_table:
-    """Make a table of a recipe from scores: networks and ensembles, a published one beside ours, or claims tested."""
+    """Make a table of a recipe from scores: networks and ensembles, published ones, subsets, or claims tested."""
     input:
         scores=score_files,
         published=published_values,
@@ -74,7 +74,7 @@ rule recipe_table:
     wildcard_constraints:
         dataset=DATASET,
         recipe=alternatives(RECIPES),
-        table=alternatives([*TABLES, *PUBLISHED, "claims"]),
+        table=alternatives([*TABLES, *PUBLISHED, *SUBSETS, "claims"]),
     conda:
         "../envs/mml.yaml"
     threads: 2

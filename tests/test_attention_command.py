@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import attentive
 import numpy as np
@@ -119,9 +120,13 @@ def test_levels_are_those_of_shards(trained: Trained, tmp_path: Path) -> None:
             assert torch.equal(store.read(VIDEO, starts, length), shard.read(VIDEO, starts, length)), name
 
 
-def test_flow_from_files_is_refused(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "from_files",
+    [{"kind": "flow", "algorithm": {"method": "files", "pattern": "{id}.h5"}}, {"kind": "depth", "files": "{id}"}],
+)
+def test_what_comes_from_files_is_refused(trained: Trained, tmp_path: Path, from_files: dict[str, Any]) -> None:
     document = json.loads(trained.dataset.model_dump_json())
-    document["modalities"]["flow"]["algorithm"] = {"method": "files", "pattern": "{id}.h5"}
+    document["modalities"]["flow"] = from_files
     video = write_video(tmp_path / "in.mp4", FRAMES)
     with pytest.raises(InputError, match=r"modality 'flow' of data set 'toy' is read from files beside its videos"):
         video_stores(video, DatasetConfig.model_validate(document), ["rgb", "flow"], CPU, 1)

@@ -10,6 +10,7 @@ import torch
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import normalise
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
 from mml_core.kinds import KINDS, Scale, kind_of, kind_rows
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker, maker_roots
@@ -50,6 +51,9 @@ def test_which_maker_computes_a_modality_follows_from_its_settings() -> None:
         FlowModality(algorithm=MotionVectors(method="motion_vectors")),
         FlowModality(algorithm=FlowFiles(method="files", pattern="flow/{id}")),
     )
+    depth = DepthModality(files="depth/{id}")
+    assert (maker(depth), maker_roots(depth)) == ("mml_core.modalities.depth", ["mml_core.modalities.depth"])
+    assert from_videos(depth) and not can_use_gpu(depth, "auto")
     makers = [maker(settings) for settings in (flow, dis, vectors, files, DiffModality())]
     assert makers == [
         f"mml_core.modalities.{name}" for name in ("flow", "flow", "motion_vectors", "flow_files", "diff")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mml_core.config.dataset import DiffModality, FlowModality
+from mml_core.config.depth import DepthModality
 from mml_core.config.flow import Dis, Farneback, FlowFiles, MotionVectors
 from mml_core.modalities.maker import maker_roots
 from mml_core.plan.code_digest import code_digest, counted
@@ -30,7 +31,7 @@ FLOWS = {
 #: Roots of each product: of scripts that load more by name, one for each choice.
 PRODUCTS = {name: script_roots(name) for name in SCRIPTS} | {
     f"make_derived_shard {name}": script_roots("make_derived_shard", maker_roots(settings))
-    for name, settings in [*FLOWS.items(), ("diff", DiffModality())]
+    for name, settings in [*FLOWS.items(), ("diff", DiffModality()), ("depth", DepthModality(files="depth/{id}"))]
 }
 
 
@@ -84,6 +85,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
         ("make_derived_shard dis", "flow.opencv flow.api", "flow.numba.sweep flow.torch.reference flow.triton.engine"),
         ("make_derived_shard motion_vectors", "flow.codec.motion_vectors video.sources", "flow.opencv flow.api"),
         ("make_derived_shard files", "flow.files modalities.flow_files", "flow.opencv flow.api modalities.flow"),
+        ("make_derived_shard depth", "modalities.depth shards.lossless video.decode", "flow.api modalities.flow"),
         (
             "train_stage",
             "training.engine training.schedule clips.crops shards.reader",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from synthetic import synthetic_data
-from test_cost_memory import data
 from test_recipes_to_come import origins, read
 
 from mml_core.config.recipe import load_recipe
 from mml_core.config.references import split_reference
+from mml_core.cost.counts import Given, count_videos
 from mml_core.cost.memory import stage_memory
 from mml_core.cost.work import stage_sketches
 from mml_core.plan.claims import check_claims, resolve_claims
@@ -120,8 +120,8 @@ def test_stages_learn_and_look_as_the_paper_says() -> None:
             assert objective.distance in (0, 0.5, 1)
             if objective.distance:
                 assert (objective.factor, objective.reduction, objective.layers) == (0.05, "sum", {"layer4": 1})
-    (protocol,) = (RECIPE.protocols[name] for name in ("five_frames",))
-    assert (protocol.phase, protocol.crop, protocol.views_per_video) == ("ends", "scaled", 1)
+    for protocol in RECIPE.protocols.values():
+        assert (protocol.phase, protocol.crop, protocol.views_per_video) == ("ends", "scaled", 1)
 
 
 @pytest.mark.parametrize("table", ["garcia_table_1", "garcia_table_2", "garcia_supp_table_1"])
@@ -159,6 +159,23 @@ def test_rows_have_the_networks_that_their_labels_name(table: str) -> None:
             assert {*block.frozen_parts} == taught
 
 
+def test_rows_of_table_3_are_step_2_with_the_noise_that_their_labels_name() -> None:
+    rows = TABLES["garcia_table_3"]
+    assert len(rows) == 7 and {row.members for row in rows} == {("joint_cv.net",)}
+    assert len({row.stored for row in rows}) == 7, "noise is scored by itself"
+    for row in rows:
+        protocol, power = row.protocol, row.about["log10_variance"]
+        assert protocol == RECIPE.protocols[row.stored]
+        if power:
+            (noise,) = protocol.noise.values()
+            assert noise.deviation == pytest.approx(10 ** (int(power) / 2)) and {*protocol.noise} == {"depth"}
+            assert noise.of == "colours" and not protocol.missing
+        else:
+            assert protocol.noise == {} and protocol.missing == (
+                ("depth",) if row.about["depth_input"] == "void" else ()
+            )
+
+
 def test_the_same_row_is_the_same_network_in_all_tables() -> None:
     def networks(table: str, label: str) -> dict[tuple[str, str], tuple[str, ...]]:
         return {(row.about[label], row.about["protocol"]): row.members for row in TABLES[table] if row.members}
@@ -180,7 +197,7 @@ def test_everything_is_made_of_test_videos_and_published_differences_are_as_clai
     pairs = resolve_claims(RECIPE.claims, RECIPE.protocols, TABLES, file=FILE)
     check_claims(pairs, STAGES, FILE)
     assert all(one.better.values["top1"] > one.worse.values["top1"] for each in pairs.values() for one in each)
-    for name, ((pair),) in pairs.items():
+    for name, (pair,) in pairs.items():
         ends = {member(row)[0].document.dataset for row in pair}
         assert ends == {PROTOCOLS[name[-2:]][0]}, name
 
@@ -197,6 +214,7 @@ def test_figure_4_is_the_distance_with_and_without_connections() -> None:
 
 
 def test_stages_fit_a_gpu_of_8_gb() -> None:
-    config = STAGES["joint_cs"].document.config
-    estimate = stage_memory("joint_cs", config, stage_sketches(config, data(60)))
+    config, dataset = STAGES["joint_cs"].document.config, DATA["ntu_cross_subject"].config
+    counted = count_videos(dataset, Given(38_304, 16_560, 60), "--count")
+    estimate = stage_memory("joint_cs", config, stage_sketches(config, counted))
     assert estimate.saved > 1e9 and estimate.gb < 8

@@ -15,7 +15,7 @@ from mml_core.plan.run import RunPlan, plan_run
 pytestmark = pytest.mark.workflow
 
 RECIPE = "paper_hallucination"
-TABLES = [f"results/tables/{name}.csv" for name in ("garcia_table_1", "garcia_table_2", "garcia_supp_table_1")]
+TABLES = [f"results/tables/{name}.csv" for name in (*(f"garcia_table_{n}" for n in (1, 2, 3)), "garcia_supp_table_1")]
 DATASETS = {"cs": "ntu_cross_subject", "cv": "ntu_cross_view"}
 #: Of the 56,880 videos: 60 classes, each in 316 pairs of setup and subject as seen by three cameras.
 PAIRS, CAMERAS, CLASSES = 316, 3, 60
@@ -73,10 +73,12 @@ def test_all_tables_plan_from_names_alone(listed: Checkout, plan: RunPlan) -> No
     assert sorted(trained) == sorted(stages) and len(trained) == 26
     assert jobs.count("combined_published_table") == len(TABLES) + 1, "claims, too"
     assert jobs.count("history_figure") == 1
-    scores = set(re.findall(r"results/(\w+)/scores/(\w+)-\w+/(\w+)-(\w+)-\w+\.h5", output))
+    scores = set(re.findall(r"results/(\w+)/scores/(\w+)-\w+/([a-z]+)-(\w+)-\w+\.h5", output))
     assert {split for _, _, split, _ in scores} == {"test"}
     assert {name for _, name, _, _ in scores} == set(stages)
     assert all(dataset == DATASETS[name[-2:]] for dataset, name, _, _ in scores)
+    noisy = {(name, protocol) for _, name, _, protocol in scores if protocol != "five_frames"}
+    assert noisy == {("joint_cv", name) for name in plan.recipes[RECIPE].protocols if name != "five_frames"}
     for name in DATASETS.values():
         made = set(re.findall(rf"results/{name}/shards/(\w+)-\w+/(\w+)-\w+\.h5", output))
         assert made == {(kind, split) for kind in ("rgb", "depth") for split in ("train", "validation", "test")}

@@ -13,12 +13,14 @@ from torch.utils.data import Dataset
 
 from mml_core.clips.batches import Clip, Sample, make_target
 from mml_core.clips.checks import check_videos
+from mml_core.clips.colours import coloured
 from mml_core.clips.crops import evaluation_crops, evaluation_side, resize
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import stack_length, still_level
 from mml_core.clips.noise import noisy_item
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
 from mml_core.config.clips import ClipConfig
+from mml_core.config.depth import Colours
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.kinds import kind_of
@@ -38,7 +40,8 @@ class EvaluationClips(Dataset[Clip]):
     side of crops in pixels. None of them needs a video to be read.
 
     Modalities that the protocol calls missing have no store and no views; `absent` are those that networks would read,
-    by name with their kinds, so that the views of all others are those that they would have beside them.
+    by name with their kinds, so that the views of all others are those that they would have beside them. `colours` is
+    the colour map of those that have noise on their colours: their views are colours, and not levels.
     """
 
     def __init__(
@@ -51,13 +54,14 @@ class EvaluationClips(Dataset[Clip]):
         class_count: int,
         multi_label: bool,
         absent: Mapping[str, str] | None = None,
+        colours: Colours = "jet",
     ) -> None:
         if misfit := protocol.misfit(clip):
             raise InputError(f"protocol: {misfit}")
         check_videos(stores, samples)
         self.stores, self.samples, self.clip, self.protocol = dict(stores), list(samples), clip, protocol
         self.class_count, self.multi_label = class_count, multi_label
-        self.absent = dict(absent or {})
+        self.absent, self.colours = dict(absent or {}), colours
         kinds = {**self.absent, **{name: store.info.kind for name, store in stores.items()}}
         self.lengths = {name: stack_length(kind, clip.stack) for name, kind in kinds.items()}
         self.frames = protocol.segments_of(clip) * clip.frames
@@ -110,7 +114,9 @@ class EvaluationClips(Dataset[Clip]):
         """Return the views (V, F, L * C, side, side) of one modality whose clips show the stacks at `starts` (K, F)."""
         store, length, crops = self.stores[name], self.lengths[name], self.protocol.crops
         clips, frames = starts.shape
-        shape = (clips, crops, frames, length, kind_of(store.info.kind).channels, self.side, self.side)
+        kind = kind_of(store.info.kind)
+        channels = kind.input_channels if self._as_colours(name) else kind.channels
+        shape = (clips, crops, frames, length, channels, self.side, self.side)
         if self.protocol.static:
             if (still := still_level(store.info.kind)) is not None:
                 return _as_views(torch.full(shape, still, dtype=torch.uint8))
@@ -141,9 +147,16 @@ class EvaluationClips(Dataset[Clip]):
         levels = store.read(video_id, numbers, 1)
         if noise is None:
             return levels
+        if self._as_colours(name):
+            levels = coloured(levels, self.colours)
         zero = still_level(store.info.kind) or 0
         items = zip(numbers, levels, strict=True)
         return torch.stack([noisy_item(item, noise, name, video_id, number, zero) for number, item in items])
+
+    def _as_colours(self, name: str) -> bool:
+        """Whether a modality that networks see by a colour map is noisy behind it."""
+        noise = self.protocol.noise.get(name)
+        return noise is not None and noise.of == "colours" and kind_of(self.stores[name].info.kind).coloured
 
 
 def _as_views(levels: Tensor) -> Tensor:

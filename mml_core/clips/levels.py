@@ -29,9 +29,9 @@ def normalise(levels: Tensor, kind: str, scale: Scale = "imagenet", colours: Col
     """Return uint8 `levels` (..., C, H, W) as float32 on the same device, in a network's `scale`.
 
     Each channel of an item is scaled as its kind says (`mml_core.kinds`). The shape stays, but for kinds that are seen
-    by a colour map, `colours`, which makes three channels of one.
+    by a colour map, `colours`, which makes three channels of one; three of them are colours already.
     """
-    if kind_of(kind).coloured:
+    if kind_of(kind).coloured and levels.shape[-3] == kind_of(kind).channels:
         levels = coloured(levels, colours)
     values = levels.to(torch.float32)
     # Channel by channel with plain numbers: a tensor of means would have to be copied to the device first.

@@ -17,6 +17,7 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
 from mml_core.config.scored_figures import ScoredFigure
 from mml_core.config.stage import StageConfig
+from mml_core.config.subsets import MOST_MODALITIES, SubsetsTable
 from mml_core.config.tables import (
     ClaimsConfig,
     PublishedConfig,
@@ -49,6 +50,10 @@ class RecipeConfig(Strict):
     published: dict[TableName, PublishedConfig] = Field(
         default={}, description="tables of a paper by name: results/tables/NAME.csv"
     )
+    subsets: dict[TableName, SubsetsTable] = Field(
+        default={},
+        description="tables over subsets of modalities by name: results/tables/NAME.csv (docs/robustness.md)",
+    )
     claims: ClaimsConfig | None = Field(
         default=None, description="statements that are tested: results/tables/claims.csv"
     )
@@ -75,6 +80,8 @@ class RecipeConfig(Strict):
             raise ValueError(f"tables: {min(taken)} is the name of another file of results")
         if taken := {"claims", *matrices, *self.tables} & set(self.published):
             raise ValueError(f"published: {min(taken)} is the name of another file of results")
+        if taken := {"claims", *matrices, *self.tables, *self.published} & set(self.subsets):
+            raise ValueError(f"subsets: {min(taken)} is the name of another file of results")
         for name, table in self.tables.items():
             named = set() if table.networks == "all" else set(table.networks)
             for label, ensemble in table.ensembles.items():
@@ -88,9 +95,18 @@ class RecipeConfig(Strict):
                 self._check(f"published.{name}", protocol, published.references())
         for name, submission in self.submissions.items():
             self._check(f"submissions.{name}", submission.protocol, split_members(submission.members))
+        self._check_subsets()
         self._check_figures()
         self._check_claims()
         return self
+
+    def reads(self, references: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the modalities that networks take in testing, by reference; a part takes those of its network."""
+        named = {reference: split_reference(reference)[:2] for reference in references}
+        return {
+            reference: self.stages[stage].networks[network].tested_modalities
+            for reference, (stage, network) in named.items()
+        }
 
     def _check_protocols(self) -> None:
         for name, protocol in self.protocols.items():
@@ -100,6 +116,18 @@ class RecipeConfig(Strict):
             stored = self.protocols[protocol.within]
             if reason := ("which is within another one itself" if stored.within else lacking_views(stored, protocol)):
                 raise ValueError(f"protocols.{name}: not within {protocol.within}: {reason}")
+
+    def _check_subsets(self) -> None:
+        for name, table in self.subsets.items():
+            for label, row in table.rows.items():
+                self._check(f"subsets.{name}", table.protocol, row.members)
+                read = {modality for names in self.reads(row.members).values() for modality in names}
+                if len(read) > MOST_MODALITIES:
+                    raise ValueError(
+                        f"subsets.{name}: {label} reads {len(read)} modalities, at most {MOST_MODALITIES} are possible"
+                    )
+            if self.protocols[table.protocol].missing:
+                raise ValueError(f"subsets.{name}.protocol: {table.protocol} has missing modalities already")
 
     def _check_figures(self) -> None:
         for name, figure in self.figures.items():

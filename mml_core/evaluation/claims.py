@@ -19,7 +19,7 @@ from mml_core.evaluation.markdown import pad_columns
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.paper_table import Files, RunsByViews, load_rows, row_scores
 from mml_core.evaluation.runs import hits_of_runs
-from mml_core.evaluation.table import percent
+from mml_core.evaluation.table import percent, points
 from mml_core.evaluation.uncertainty import CONFIDENCE
 from mml_core.evaluation.verdicts import MEANINGS, Verdict, holm, verdict
 from mml_core.plan.claims import Pair
@@ -131,10 +131,10 @@ def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> _Test:
 def _values(test: _Test) -> dict[str, str]:
     result = test.result
     return {
-        "difference": _points(result.value),
+        "difference": points(result.value),
         "std": percent(result.std),
-        "low": _points(result.low),
-        "high": _points(result.high),
+        "low": points(result.low),
+        "high": points(result.high),
         "comparisons_won": str(sum(value > 0 for value in test.each)),
         "seeds_won": f"{result.share_of_runs * result.seeds:.0f}",
         "seeds": str(result.seeds),
@@ -168,11 +168,6 @@ def _map_difference(
     scores = ([one.scores for one in side] for side in (better, worse))
     result = map_difference(*scores, better[0].labels, better[0].groups)
     return result, [result.value]
-
-
-def _points(share: float) -> str:
-    """Return a difference of shares in percentage points, with its sign; nothing where it is not known."""
-    return "" if np.isnan(share) else f"{100 * share:+.2f}"
 
 
 def _probability(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mml_core.clips import EvaluationClips, Sample, usable_videos
+from mml_core.config.depth import Colours
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
@@ -31,6 +32,15 @@ class TrainedStage(NamedTuple):
         """Return the kinds of modalities that networks read in testing, but that are missing under `protocol`."""
         kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
         return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
+
+    def colours(self, protocol: ProtocolConfig) -> Colours:
+        """Return the colour map by which networks see what is noisy; InputError where colours are and maps differ."""
+        networks = [self.document.config.networks[name] for name in self.document.config.trained]
+        maps = {one.colours for one in networks if set(protocol.noise) & set(one.tested_modalities)}
+        if len(maps) > 1 and any(noise.of == "colours" for noise in protocol.noise.values()):
+            hint = "use `of: maps`, or give networks that are scored together one of them"
+            raise InputError("noise on colours: its networks see by several colour maps", file=self.weights, hint=hint)
+        return min(maps, default="jet")
 
 
 class TrainedNetwork(NamedTuple):
@@ -84,6 +94,7 @@ def split_clips(
         class_count=len(stage.classes),
         multi_label=multi_label,
         absent=stage.absent(protocol),
+        colours=stage.colours(protocol),
     )
 
 

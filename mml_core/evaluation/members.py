@@ -6,7 +6,7 @@ A name is `stage.network`, or `stage.network.part` for a part that predicts by i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -92,6 +92,15 @@ def pick(members: Mapping[str, Member], reference: str) -> Member:
             f"there are no scores of network {reference!r}", hint=f"the score files hold {', '.join(members)}"
         )
     return members[reference]
+
+
+def restricted(member: Member, video_ids: Sequence[str]) -> Member:
+    """Return `member` with the videos `video_ids` alone, of which it has to have all, in that order."""
+    place = {video: index for index, video in enumerate(member.video_ids)}
+    order = np.array([place[video] for video in video_ids])
+    groups = None if member.groups is None else np.unique(member.groups[order], return_inverse=True)[1]
+    kept = {"labels": member.labels[order], "logits": member.logits[order], "groups": groups}
+    return replace(member, video_ids=tuple(video_ids), **kept)
 
 
 def cost_bearers(chosen: Sequence[Member], members: Mapping[str, Member]) -> list[Member]:

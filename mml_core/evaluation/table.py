@@ -248,6 +248,11 @@ def percent(share: float) -> str:
     return "" if math.isnan(share) else f"{100 * share:.2f}"
 
 
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign; nothing where it is not known."""
+    return "" if math.isnan(share) else f"{100 * share:+.2f}"
+
+
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` with its columns in the published order; columns that no row fills stay empty."""
     columns = [*COLUMNS, *MULTI_LABEL_COLUMNS] if MULTI_LABEL_COLUMN in table.columns else list(COLUMNS)

@@ -20,16 +20,20 @@ from mml_core.modalities.depth_levels import RawMap, level_table, map_levels, ne
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
+from mml_core.modalities.sensors import Sensors
 from mml_core.modalities.software import codec_versions
 from mml_core.shards.lossless import encode_levels
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.ffmpeg import ffmpeg_version
+from mml_core.video.shapes import Box
 from mml_core.video.sources import VideoError
 
 
 class _Video(NamedTuple):
-    """The files of a video's maps, and its frames in the rgb shard, or the reason why these are missing."""
+    """A video and the files of its maps, and its frames in the rgb shard, or the reason why these are missing."""
 
+    video_id: str
+    path: Path
     maps: Path
     frames: VideoEntry | str
 
@@ -41,6 +45,7 @@ class _Steps(NamedTuple):
     settings: DepthModality
     table: NDArray[np.uint8]
     limits: Limits
+    sensors: Sensors | None
     folder: Path  # where encoded maps wait
 
 
@@ -55,6 +60,7 @@ def make(making: Making) -> None:
         making.limits,
         making.output,
         making.threads,
+        making.sensors,
     )
 
 
@@ -67,24 +73,26 @@ def make_depth_shard(
     limits: Limits,
     output: Path,
     threads: int,
+    sensors: Sensors | None = None,
 ) -> None:
     """Write the shard `output` of the maps of `videos` (id to file), one for each frame in shard `rgb`, of its size.
 
     root: folder that the videos, and what `settings.files` names, are in.
+    sensors: given, maps are cut to what both sensors show, as the frames were.
 
     Videos that are quarantined in `rgb` stay so; further ones are whose maps are missing, cannot be read, lie outside
-    of `root` (links are followed to find out), are of several sizes, or do not belong to the frames as `settings.match`
-    says.
+    of `root` (links are followed to find out), are of several sizes or, with `sensors`, of another one than stated, or
+    do not belong to the frames as `settings.match` says.
     """
     with open_rgb_shard(rgb) as reader:
         framed, source = framed_videos(reader, videos), source_of(reader)
     software = codec_versions() | ({"ffmpeg": ffmpeg_version()} if settings.in_videos else {})
     info = ShardInfo("depth", modality, settings.model_dump(mode="json"), source, software)
     wanted = {
-        name: _Video(path_beside(root, settings.files, name, video.path), video.frames)
+        name: _Video(name, video.path, path_beside(root, settings.files, name, video.path), video.frames)
         for name, video in framed.items()
     }
-    steps = _Steps(root, settings, level_table(settings), limits, output.parent)
+    steps = _Steps(root, settings, level_table(settings), limits, sensors, output.parent)
     write_videos(wanted, functools.partial(_encode, steps=steps), info, output, threads)
 
 
@@ -94,19 +102,25 @@ def _encode(video: _Video, *, steps: _Steps) -> EncodedVideo | VideoError:
         return VideoError(frames)
     try:
         check_within(video.maps, steps.root)
+        box = steps.sensors.boxes(video.video_id, video.path).depth if steps.sensors else None
     except VideoError as error:
         return VideoError(f"no depth: {error}")
     try:
-        images = SpooledImages(_images(video.maps, frames, steps), steps.folder)
+        images = SpooledImages(_images(video.maps, frames, box, steps), steps.folder)
     except VideoError as error:
         return VideoError(f"no depth in {video.maps.relative_to(steps.root).as_posix()}: {error}")
     return EncodedVideo(images, frames.height, frames.width, frames.frame_rate)
 
 
-def _images(path: Path, frames: VideoEntry, steps: _Steps) -> Iterator[bytes]:
-    """Yield the encoded map of each frame; raises VideoError where the maps at `path` are not those of `frames`."""
+def _images(path: Path, frames: VideoEntry, box: Box | None, steps: _Steps) -> Iterator[bytes]:
+    """Yield the encoded map, or what is in `box`, of each frame.
+
+    Raises VideoError where the maps at `path` are not those of `frames`, or not of the size that the box is for.
+    """
     for raw in _framed_maps(path, frames, steps.settings, steps.limits):
-        yield encode_levels(map_levels(raw, steps.table, frames.height, frames.width))
+        if steps.sensors:
+            steps.sensors.check_depth_size(*raw.shape)
+        yield encode_levels(map_levels(raw, steps.table, frames.height, frames.width, box))
 
 
 def _framed_maps(path: Path, frames: VideoEntry, settings: DepthModality, limits: Limits) -> Iterator[RawMap]:

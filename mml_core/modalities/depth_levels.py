@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mml_core.config.depth import DepthModality
+from mml_core.video.shapes import Box
 
 RawMap = NDArray[np.uint8] | NDArray[np.uint16]
 #: Levels that a file of 16 bits can have.
 _RAW_LEVELS = 1 << 16
 #: Level of no reading, in files and in shards.
 NO_READING = 0
-
-
-class MapBox(NamedTuple):
-    """A rectangle of a recorded map, in its pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 def level_table(settings: DepthModality) -> NDArray[np.uint8]:
@@ -40,7 +31,7 @@ def level_table(settings: DepthModality) -> NDArray[np.uint8]:
 
 
 def map_levels(
-    raw: RawMap, table: NDArray[np.uint8], height: int, width: int, box: MapBox | None = None
+    raw: RawMap, table: NDArray[np.uint8], height: int, width: int, box: Box | None = None
 ) -> NDArray[np.uint8]:
     """Return a recorded map, or the part of it in `box`, as stored levels (height, width), by `level_table`.
 

@@ -16,6 +16,8 @@ from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
 if TYPE_CHECKING:
     import torch
 
+    from mml_core.modalities.sensors import Sensors
+
 #: What computes TV-L1, all of which define it: which one does is known when it computes.
 _TVL1 = ("mml_core.flow.numba", "mml_core.flow.opencv", "mml_core.flow.torch", "mml_core.flow.triton")
 
@@ -34,6 +36,7 @@ class Making:
     threads: int
     engine: Tvl1Engine
     device: torch.device
+    sensors: Sensors | None = None  # how those of frames and of depth are aligned, where they are
 
 
 def modality_from_json(text: str) -> ModalityConfig:

@@ -12,11 +12,11 @@ import PIL
 from mml_core import __version__
 from mml_core.config.dataset import Limits, RgbModality
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, write_videos
+from mml_core.modalities.sensors import Sensors
 from mml_core.shards.images import encode_rgb
 from mml_core.shards.schema import ShardInfo
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.ffmpeg import ffmpeg_version
-from mml_core.video.sensors import Sensors
 from mml_core.video.sources import VideoError
 
 

@@ -36,7 +36,7 @@ def _check_tables(recipes: Mapping[str, RecipeConfig]) -> None:
     """Raise InputError where a name is that of an own table in one recipe and of a published one in another."""
     own = {name: recipe for recipe, block in recipes.items() for name in block.tables}
     for recipe, block in recipes.items():
-        for name in (*block.published, *([CLAIMS] if block.claims else [])):
+        for name in (*block.published, *block.subsets, *([CLAIMS] if block.claims else [])):
             if name in own:
                 raise InputError(
                     f"recipe {own[name]} has a table {name!r}, and recipe {recipe} a published one of that name",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
+from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import PublishedConfig, split_members
 from mml_core.plan.claims import Pair, claimed_networks
 from mml_core.plan.published import stored_by
@@ -20,6 +21,7 @@ from mml_core.plan.stages import (
     table_references,
     with_ancestors,
 )
+from mml_core.plan.subsets import subset_rows
 
 #: Name of the table of a recipe's claims.
 CLAIMS = "claims"
@@ -55,14 +57,16 @@ def run_label(stage: str, run: int) -> str:
 
 
 def table_names(recipe: RecipeConfig) -> list[str]:
-    """Return the names of all that `recipe` makes in a folder of its own: tables, published tables, and claims."""
-    return [*recipe.tables, *recipe.published, *([CLAIMS] if recipe.claims else [])]
+    """Return the names of all that `recipe` makes in a folder of its own: tables of all kinds, and claims."""
+    return [*recipe.tables, *recipe.published, *recipe.subsets, *([CLAIMS] if recipe.claims else [])]
 
 
 def table_script(recipe: RecipeConfig, name: str) -> str:
     """Return the name of the script that makes the table `name`."""
     if name in recipe.tables:
         return "ensemble_table"
+    if name in recipe.subsets:
+        return "subsets_table"
     return "published_table" if name in recipe.published else "claims_table"
 
 
@@ -75,6 +79,8 @@ def table_sources(
         return score_sources(recipe, runs, table_references(table, runs[0]), table.split, table.protocol)
     if name in recipe.published:
         return _published_sources(recipe, runs, recipe.published[name])
+    if name in recipe.subsets:
+        return _subset_sources(recipe, runs, recipe.subsets[name])
     needed = claimed_networks(claims or {})
     split = recipe.claims.split if recipe.claims else "validation"
     found = [one for protocol, refs in needed.items() for one in score_sources(recipe, runs, refs, split, protocol)]
@@ -101,7 +107,7 @@ def submission_sources(recipe: RecipeConfig, runs: Runs, name: str) -> list[Sour
 
 def table_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, Any]:
     """Return what the script of the table `name` is asked: the recipe's blocks with their defaults, as plain data."""
-    content = recipe.model_dump(mode="json", include={"protocols", "tables", "published", "claims"})
+    content = recipe.model_dump(mode="json", include={"protocols", "tables", "published", "subsets", "claims"})
     about = {"recipe": recipe.name, "dataset": dataset}
     if name in recipe.tables:
         protocol = content["protocols"][recipe.tables[name].protocol]
@@ -110,6 +116,12 @@ def table_request(dataset: str, recipe: RecipeConfig, name: str) -> dict[str, An
         return {**about, "name": name, "datasets": elsewhere, **table}
     if name in recipe.published:
         return {**about, "name": name, "table": content["published"][name], "protocols": content["protocols"]}
+    if name in recipe.subsets:
+        table = recipe.subsets[name]
+        stored = recipe.protocols[table.protocol].stored_as(table.protocol)
+        protocols = {"protocol": content["protocols"][table.protocol], "stored": content["protocols"][stored]}
+        rows = [row.model_dump(mode="json") for row in subset_rows(recipe, table)]
+        return {**about, "name": name, "table": content["subsets"][name], **protocols, "rows": rows}
     return {**about, **{key: content[key] for key in ("claims", "published", "protocols")}}
 
 
@@ -142,13 +154,15 @@ def made_splits(data: DataPlan, stages: Iterable[Stage], scored: Iterable[Source
     return {name: sorted(splits) for name, splits in sorted(made.items())}
 
 
-def scored_by(recipe: RecipeConfig, name: str, stage: Stage) -> dict[str, ProtocolConfig]:
+def scored_by(
+    recipe: RecipeConfig, name: str, stage: Stage, missing: Collection[str] = ()
+) -> dict[str, ProtocolConfig]:
     """Return the protocol that a stage is scored by for the recipe's protocol `name`, which is stored, by its key.
 
-    It says nothing of noise on modalities that the stage's networks do not read, nor of such that are missing. Where
-    another protocol of the recipe is just that, the score file is the same.
+    Modalities that are `missing` are so besides. It says nothing of modalities that the stage's networks do not read.
+    Where another protocol of the recipe is just that, the score file is the same.
     """
-    settings = recipe.protocols[name].read_by(stage.document.scored_modalities())
+    settings = recipe.protocols[name].without(missing).read_by(stage.document.scored_modalities())
     alike = [other for other, block in recipe.protocols.items() if block == settings]
     return {protocol_key(name if name in alike or not alike else alike[0], settings): settings}
 
@@ -159,19 +173,29 @@ def score_protocols(recipe: RecipeConfig, runs: Runs) -> dict[str, ProtocolConfi
     of_stages = [
         scored_by(recipe, name, stage) for stages in runs for stage in stages.values() for name in recipe.protocols
     ]
+    of_subsets = [one for table in recipe.subsets.values() for one in _subset_sources(recipe, runs, table)]
+    own |= {one.file.protocol: one.settings for one in of_subsets}
     return own | {key: settings for found in of_stages for key, settings in found.items()}
 
 
 def score_sources(
-    recipe: RecipeConfig, runs: Runs, references: Iterable[str], split: str, protocol: str
+    recipe: RecipeConfig,
+    runs: Runs,
+    references: Iterable[str],
+    split: str,
+    protocol: str,
+    missing: Collection[str] = (),
 ) -> list[Source]:
-    """Return the score files of the networks `references` in each of `runs`: of `protocol`, or of what it is within."""
+    """Return the score files of the networks `references` in each of `runs`: of `protocol`, or of what it is within.
+
+    Modalities that are `missing` are so besides.
+    """
     stored, references = recipe.protocols[protocol].stored_as(protocol), list(references)
     return [
         Source(run, stages[name], ScoreFile(stages[name].document.dataset, stages[name].key, split, key), settings)
         for run, stages in enumerate(runs)
         for name in stages_of(references, stages)
-        for key, settings in scored_by(recipe, stored, stages[name]).items()
+        for key, settings in scored_by(recipe, stored, stages[name], missing).items()
     ]
 
 
@@ -182,6 +206,19 @@ def _published_sources(recipe: RecipeConfig, runs: Runs, table: PublishedConfig)
         needed.setdefault(stored_by(table, recipe.protocols, name), []).extend(itertools.chain(*rows))
     found = [one for name, refs in needed.items() for one in score_sources(recipe, runs, refs, table.split, name)]
     return _each_once(found)
+
+
+def _subset_sources(recipe: RecipeConfig, runs: Runs, table: SubsetsTable) -> list[Source]:
+    """Return the score files of the networks of a table of subsets, each once."""
+    needed: dict[tuple[str, ...], list[str]] = {}
+    for row in subset_rows(recipe, table):
+        for member, missing in row.missing.items():
+            needed.setdefault(missing, []).append(member)
+    return _each_once(
+        source
+        for missing, members in needed.items()
+        for source in score_sources(recipe, runs, members, table.split, table.protocol, missing)
+    )
 
 
 def _each_once(sources: Iterable[Source]) -> list[Source]:

@@ -69,6 +69,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "score_stage": ("mml_core.networks.cost",),
     "speed_figure": ("mml_core.config.views",),
     "submission": ("mml_core.config.views",),
+    "subsets_table": ("mml_core.config.views", "mml_core.plan.subsets"),
 }
 
 

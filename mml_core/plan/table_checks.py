@@ -10,6 +10,7 @@ from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
 from mml_core.config.scored_figures import ScoredFigure
 from mml_core.config.stage import StageConfig
+from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
 from mml_core.errors import InputError
 from mml_core.plan.stages import DataPlan, Stage, table_networks
@@ -39,7 +40,7 @@ def check_tables(
                 _check_member(where, member, stages[split_reference(member)[0]].document.config, protocol, file)
 
 
-_Scored = TableConfig | PublishedConfig | SubmissionConfig | ScoredFigure | ClaimsConfig
+_Scored = TableConfig | PublishedConfig | SubsetsTable | SubmissionConfig | ScoredFigure | ClaimsConfig
 
 
 #: Key, block, name of the protocol, whether it needs labels, networks of each row.
@@ -55,6 +56,8 @@ def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[_Scorin
     for name, published in recipe.published.items():
         for protocol, rows in published.by_protocol().items():
             yield f"published.{name}", published, protocol, True, rows
+    for name, table in recipe.subsets.items():
+        yield f"subsets.{name}", table, table.protocol, True, [list(row.members) for row in table.rows.values()]
     for name, block in recipe.submissions.items():
         yield f"submissions.{name}", block, block.protocol, False, [split_members(block.members)]
     for name, figure in recipe.figures.items():

@@ -19,9 +19,7 @@ class FakeStore:
         height, width = self.picture.shape
         self.info = SimpleNamespace(kind=kind, modality=kind)
         self.videos = {
-            video: SimpleNamespace(
-                count=count if kind == "rgb" else count - 1, height=height, width=width, frame_rate=12.0
-            )
+            video: SimpleNamespace(count=count - KINDS[kind].fewer, height=height, width=width, frame_rate=12.0)
             for video, count in frames.items()
         }
 

@@ -21,7 +21,7 @@ MODALITIES = {
     "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback"}},
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
     "flow_pwc": {"kind": "flow", "algorithm": {"method": "files", "pattern": "pwc_net/{path}.h5"}},
-    "depth": {"kind": "diff"},
+    "depth": {"kind": "depth", "files": "depth/{path}"},
     "audio": {"kind": "diff", "quality": 80},
 }
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from mml_core.config.dataset import RgbModality
 from mml_core.io.files import disk_faults_told
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.modalities.sensors import sensors_of
 from mml_core.plan.data_file import read_data_plan, shard_files
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent
 from mml_core.shards.receipt import write_receipt
-from mml_core.video.sensors import sensors_of
 
 
 def _arguments() -> argparse.Namespace:

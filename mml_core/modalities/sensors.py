@@ -9,8 +9,8 @@ from mml_core.config.alignment import AlignmentConfig, GivenAlignment, SkeletonA
 from mml_core.config.dataset import DatasetConfig, Limits
 from mml_core.errors import InputError
 from mml_core.io.files import disk_fault
+from mml_core.modalities.beside import check_within, path_beside
 from mml_core.video.alignment import Alignment, Boxes, align, common_boxes
-from mml_core.video.beside import check_beside, path_beside
 from mml_core.video.decode import picture_size
 from mml_core.video.skeletons import FrameJoints, read_skeletons
 from mml_core.video.sources import VideoError
@@ -38,13 +38,19 @@ class Sensors:
         except VideoError as error:
             raise VideoError(f"no alignment: {error}") from error
 
+    def check_depth_size(self, height: int, width: int) -> None:
+        """Raise VideoError where a depth map of this size is none of those that are aligned."""
+        if (width, height) != self.alignment.depth_size_px:
+            stated = " x ".join(map(str, self.alignment.depth_size_px))
+            raise VideoError(f"maps of {width} x {height} pixels, and alignment.depth_size_px is {stated}")
+
     def _alignment(self, video_id: str, video: Path) -> Alignment:
         match self.alignment:
             case GivenAlignment(scale=scale, offset_px=offset):
                 return Alignment(scale, offset)
             case SkeletonAlignment(files=pattern):
                 path = path_beside(self.root, pattern, video_id, video)
-                check_beside(path, self.root)
+                check_within(path, self.root)
                 return align(_skeletons(path))
 
 

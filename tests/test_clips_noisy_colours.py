@@ -1,0 +1,71 @@
+"""Noise behind the colour map of depth: on its three channels, as if the pictures had been coloured before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from clips_store import make_stores
+from torch import Tensor
+
+from mml_core.clips import EvaluationClips, Sample, normalise
+from mml_core.clips.colours import coloured
+from mml_core.clips.noise import noisy_item
+from mml_core.config.clips import ClipConfig
+from mml_core.config.disturbance import NoiseConfig
+from mml_core.config.protocols import ProtocolConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.loading import TrainedStage
+
+CLIP = ClipConfig(frames=3, crop_px=32)
+PICTURE = torch.randint(0, 200, (32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+SEEN = (0, 4, 8)
+
+
+def views(colours: str = "jet", **noise: object) -> dict[str, Tensor]:
+    """Return the one view of nine frames, from end to end, with noise on depth and rgb."""
+    protocol = ProtocolConfig(phase="ends", noise=dict.fromkeys(("depth", "rgb"), noise) if noise else {})
+    stores = make_stores({"v": 9, "w": 10}, ["depth", "rgb"], PICTURE)
+    stores["depth"].videos["v"].count = 9  # as many maps as frames
+    samples = [Sample("v", (0,))]
+    clips = EvaluationClips(stores, samples, CLIP, protocol, class_count=2, multi_label=False, colours=colours)
+    return {name: levels[0] for name, levels in clips[0].inputs.items()}
+
+
+@pytest.mark.parametrize("colours", ["jet", "grey"])
+def test_noise_on_colours_is_on_the_picture_that_a_network_sees(colours: str) -> None:
+    noise = NoiseConfig(level=0.1, of="colours")
+    found, clean = views(colours, level=0.1, of="colours"), views(colours)
+    assert found["depth"].shape == (3, 3, 32, 32) and clean["depth"].shape == (3, 1, 32, 32)
+    for place, item in enumerate(SEEN):
+        seen = coloured(clean["depth"][place], colours)
+        assert torch.equal(found["depth"][place], noisy_item(seen, noise, "depth", "v", item, 0))
+    maps = views(colours, level=0.1)
+    assert not torch.equal(found["depth"], coloured(maps["depth"], colours))
+    # what has no colour map has the same noise in both cases
+    assert torch.equal(found["rgb"], maps["rgb"]) and not torch.equal(found["rgb"], clean["rgb"])
+
+
+def test_colours_are_not_coloured_again() -> None:
+    none, clean = views(level=0, of="colours")["depth"], views()["depth"]
+    assert torch.equal(none, coloured(clean, "jet"))
+    for scale in ("imagenet", "unit"):
+        assert torch.equal(normalise(none, "depth", scale), normalise(clean, "depth", scale))
+
+
+def test_networks_that_are_scored_together_see_noisy_colours_by_one_map() -> None:
+    def stage(*maps: str) -> TrainedStage:
+        networks = {
+            f"n{number}": SimpleNamespace(colours=one, tested_modalities=("depth",)) for number, one in enumerate(maps)
+        }
+        networks["rgb"] = SimpleNamespace(colours="jet", tested_modalities=("rgb",))
+        document = SimpleNamespace(config=SimpleNamespace(networks=networks, trained=list(networks)))
+        return TrainedStage(Path("stages/s/weights.safetensors"), document, ("a", "b"), {})
+
+    on = {of: ProtocolConfig(noise={"depth": {"level": 1, "of": of}}) for of in ("maps", "colours")}
+    assert stage("grey").colours(on["colours"]) == "grey" and stage().colours(on["colours"]) == "jet"
+    stage("grey", "jet").colours(on["maps"])
+    with pytest.raises(InputError, match=r"stages/s/weights\.safetensors: noise on colours: .* several colour maps"):
+        stage("grey", "jet").colours(on["colours"])
