@@ -33,8 +33,21 @@ def test_the_demo_is_made_without_the_clip_whose_depth_is_damaged(tmp_path: Path
     file = checkout.one("results/embedded/*/depth/train/covering_001/00000003.png")
     file.write_bytes(file.read_bytes()[:-40])
     side_by_side = ["--set-threads", "train_stage=1", "score_stage=1"]
-    tables = ["results/tables/garcia_table_2.csv", "results/tables/claims.csv"]
-    checkout.run(*side_by_side, "--", "all", *tables)
+    names = ("garcia_table_2", "garcia_table_3", "missing_modalities", "claims")
+    checkout.run(*side_by_side, "--", "results/report.html", *(f"results/tables/{name}.csv" for name in names))
+    steps, noise, subsets, claims = (read_rows(checkout.root / f"results/tables/{name}.csv") for name in names)
     (fault,) = read_rows(checkout.root / "results/tiny/tables/hallucination_small/data_quality.csv")
     assert (fault["modality"], fault["path"]) == ("depth", "train/covering_001.mp4")
     assert "00000003.png" in fault["reason"]
+    assert {row["row"] for row in steps if row["top1"]} == {"1", "2", "6", "7", "8", "13", "15"}
+    assert [bool(row["top1"]) for row in noise] == [True] * 7
+    assert {row["modalities"] for row in subsets} == {"rgb", "depth", "rgb + depth"}
+    assert len(claims) == 12
+    page = (checkout.root / "results/tiny/tables/hallucination_small/report.html").read_text()
+    assert "Both streams of step 2 with noisy depth" in page
+    sensor = checkout.root / "mml_core/demo/sensor.py"
+    sensor.write_text(sensor.read_text().replace("DEVIATION_STEPS = 0.5", "DEVIATION_STEPS = 0.6"))
+    checkout.run("--until", "render_embedded")
+    assert "make_derived_shard" in checkout.planned(), (
+        "depth of another sensor is another modality's, whatever its receipt"
+    )
