@@ -79,7 +79,7 @@ def test_frames_and_maps_belong_together(prepared: tuple[DatasetConfig, Annotati
     for name in paths:
         seen = frames.read(name, range(FRAMES), 1).permute(0, 2, 3, 1).numpy()
         levels = maps.read(name, range(FRAMES), 1).numpy()
-        assert seen.shape == (FRAMES, 80, 80, 3) and levels.shape == (FRAMES, 1, 80, 80)
+        assert seen.shape == (FRAMES, 96, 96, 3) and levels.shape == (FRAMES, 1, 96, 96)
         assert [read_number(frame) for frame in seen] == list(range(FRAMES))
         expected = 1 + (1000 + 100 * np.arange(FRAMES) - 500) / 4000 * 254
         assert np.abs(levels - expected[:, None, None, None]).max() <= 0.5
