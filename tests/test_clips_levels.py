@@ -49,10 +49,10 @@ def test_shape_is_kept_and_the_levels_untouched(kind: str) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ValueError, match="depth"):
-        input_channels("depth", 5)
-    with pytest.raises(ValueError, match="depth"):
-        normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "depth")
+    with pytest.raises(ValueError, match="sonar"):
+        input_channels("sonar", 5)
+    with pytest.raises(ValueError, match="sonar"):
+        normalise(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "sonar")
 
 
 LEVELS = torch.arange(256, dtype=torch.uint8)

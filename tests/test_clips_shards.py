@@ -14,6 +14,7 @@ from mml_core.config.clips import ClipConfig
 from mml_core.kinds import KINDS
 from mml_core.shards import ModalityStore
 from mml_core.shards.images import encode_planes, encode_rgb
+from mml_core.shards.lossless import encode_levels
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 
@@ -22,14 +23,23 @@ FRAMES = {"a": 14, "b": 25, "c": 3}
 STEP = 8
 
 
+def encoded(levels: np.ndarray, kind: str) -> bytes:
+    match KINDS[kind].codec:
+        case "colour":
+            return encode_rgb(levels.transpose(1, 2, 0), 90)
+        case "planes":
+            return encode_planes(levels, 90)
+        case "lossless":
+            return encode_levels(levels[0])
+
+
 def write_shard(path: Path, kind: str) -> Path:
     with ShardWriter(path, ShardInfo(kind=kind, modality=kind, settings={"quality": 90, "bound_px": 20.0})) as writer:
         for video, frames in FRAMES.items():
             images = []
-            for number in range(frames if kind == "rgb" else frames - 1):
+            for number in range(frames - KINDS[kind].fewer):
                 levels = np.full((KINDS[kind].channels, 34, 45), 16 + STEP * number, np.uint8)
-                encoded = encode_rgb(levels.transpose(1, 2, 0), 90) if kind == "rgb" else encode_planes(levels, 90)
-                images.append(encoded)
+                images.append(encoded(levels, kind))
             writer.add(video, images, height=34, width=45, frame_rate=12.0)
     return path
 
@@ -55,12 +65,13 @@ def numbers(levels: torch.Tensor) -> torch.Tensor:
 def test_stacks_belong_to_their_frames(clips: TrainingClips, index: int) -> None:
     last = FRAMES[clips.samples[index].video_id] - 2
     for epoch in range(10):
-        rgb, flow, diff = (numbers(clips[epoch, index].inputs[kind]) for kind in KINDS)
+        rgb, flow, diff, depth = (numbers(clips[epoch, index].inputs[kind]) for kind in KINDS)
         expected = (flow[:, :1] + torch.arange(5)).clamp(max=last)
         assert torch.equal(flow, expected.repeat_interleave(2, dim=1))
         assert torch.equal(diff, expected.repeat_interleave(3, dim=1))
-        shift = rgb - flow[:, :1]
-        assert shift.unique().tolist() in ([0], [1])
+        for whole in (rgb, depth):
+            shift = whole - flow[:, :1]
+            assert shift.unique().tolist() in ([0], [1])
 
 
 def test_workers_read_the_same_from_shards(clips: TrainingClips) -> None:

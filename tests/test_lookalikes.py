@@ -10,13 +10,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from skeleton_files import body, skeleton_lines, spread, write_lines
 from video_files import ffmpeg, numbered_frames, read_number, write_video
 
 from mml_core.annotations import load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import write_quality_table
+from mml_core.modalities.depth import make_depth_shard
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.modalities.sensors import sensors_of
 from mml_core.plan.products import made_splits
 from mml_core.plan.stages import DataPlan
 from mml_core.shards import ModalityStore
@@ -197,3 +202,46 @@ def test_frames_are_those_of_the_paper(project: Path) -> None:
         assert (rgb.short_side_px, rgb.frames_per_sec) == ((100, None) if name == "something_v1" else (256, 25))
         assert (flow.bound_px, flow.algorithm.method) == (20, "tvl1")
         assert dataset.horizontal_flip == ("swap_direction" if name == "something_v1" else "plain")
+
+
+def ntu_names() -> list[str]:
+    """Videos of all classes by two subjects for training, the first of them for validation, and one for testing."""
+    return [
+        f"S00{s}C00{c}P{p:03}R001A{a:03}" for a in range(1, 121) for s in (1, 2) for c in (1, 2, 3) for p in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("name", ["ntu_cross_subject", "ntu_cross_view", "ntu120_cross_subject", "ntu120_cross_setup"])
+def test_ntu_rgbd(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From names alone to videos, depth and skeletons that are where the data set says: two of the videos are there."""
+    monkeypatch.chdir(tmp_path)
+    root = Path("data/ntu")
+    root.mkdir(parents=True)
+    (root / "names.txt").write_text("".join(f"{one}_rgb.avi\n" for one in ntu_names()))
+    dataset = load_dataset(project / f"config/datasets/{name}.yaml")
+    if "subject" not in name:
+        dataset = dataset.model_copy(
+            update={"annotations": dataset.annotations.model_copy(update={"validation_per_class": 2})}
+        )
+    annotations = load_annotations(dataset, check_files=False)
+    assert len(annotations.classes) == dataset.annotations.classes
+    assert {video.split for video in annotations.videos} == {"train", "validation", "test"}
+    chosen = {video.video_id: root / video.path for video in annotations.videos[:2]}
+    joints = spread(0)
+    for video_id, path in chosen.items():
+        write_video(path, numbered_frames(3, 1080, 1920), "-q:v", "5", codec="mpeg4")
+        for number in range(1, 4):
+            file = root / f"nturgb+d_depth_masked/{video_id}/MDepth-{number:08d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((424, 512), 1000 * number, np.uint16)).save(file)
+        lines = skeleton_lines([[body(2.95 * joints + (206.5, -88.5), joints)]])
+        write_lines(root / f"nturgb+d_skeletons/{video_id}.skeleton", lines)
+    modalities, limits = dataset.modalities, dataset.limits
+    sensors = sensors_of(dataset.alignment, annotations.root, limits)
+    make_rgb_shard(chosen, "rgb", modalities["rgb"], limits, tmp_path / "rgb.h5", 1, sensors=sensors)
+    rgb, depth, settings = tmp_path / "rgb.h5", tmp_path / "depth.h5", modalities["depth"]
+    make_depth_shard(rgb, chosen, root, "depth", settings, limits, depth, 1, sensors)
+    levels = ModalityStore([depth]).read(next(iter(chosen)), range(3), 1)
+    assert levels.shape == (3, 1, 224, 224)
+    assert [int(level) for level in levels[:, 0, 0, 0]] == [33, 96, 160]  # of 500 to 4500 mm in 255 levels
+    assert set(ModalityStore([rgb]).videos) == set(ModalityStore([depth]).videos) == set(chosen)

@@ -24,9 +24,10 @@ from mml_core.config.depth import DepthModality
 from mml_core.errors import InputError
 from mml_core.modalities import depth_files
 from mml_core.modalities.depth import make_depth_shard, maps_by_time
-from mml_core.modalities.depth_levels import MapBox, level_table, map_levels, nearest_maps, nearest_pixels
+from mml_core.modalities.depth_levels import level_table, map_levels, nearest_maps, nearest_pixels
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards.reader import ModalityStore
+from mml_core.video.shapes import Box
 from mml_core.video.sources import VideoError
 
 HEIGHT, WIDTH, FRAMES = 17, 23, 6
@@ -81,7 +82,7 @@ def test_the_nearest_map_by_trying_all(frames: int, frame_rate: float, maps_per_
 def test_a_box_of_a_map_is_scaled_for_itself() -> None:
     raw = np.arange(12, dtype=np.uint16).reshape(3, 4) * 1000
     assert map_levels(raw, TABLE, 3, 4).tolist() == TABLE[raw].tolist()
-    assert map_levels(raw, TABLE, 2, 4, MapBox(1, 2, 1, 2)).tolist() == [TABLE[[6000, 6000, 7000, 7000]].tolist()] * 2
+    assert map_levels(raw, TABLE, 2, 4, Box(2, 1, 2, 1)).tolist() == [TABLE[[6000, 6000, 7000, 7000]].tolist()] * 2
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -64,7 +64,7 @@ def shards(
     root: Path, videos: dict[str, Path], alignment: AlignmentConfig | None, **settings: Any
 ) -> tuple[ShardReader, ShardReader]:
     """Make and open the shards of frames and of depth."""
-    sensors = alignment and Sensors(alignment, root, Limits())
+    sensors = sensors_of(alignment, root, Limits())
     rgb = RgbModality(**({"short_side_px": 160, "quality": 100} | settings))
     make_rgb_shard(videos, "rgb", rgb, Limits(), root / "rgb.h5", 1, sensors=sensors)
     make_depth_shard(root / "rgb.h5", videos, root, "depth", DEPTH, Limits(), root / "depth.h5", 1, sensors)
@@ -173,11 +173,11 @@ def test_an_alignment_gives_names_of_their_own() -> None:
     modalities = {"rgb": {"kind": "rgb"}, "flow": {"kind": "flow"}, "depth": {"kind": "depth", "files": "d/{id}"}}
     document = {"name": "a", "annotations": annotations, "modalities": modalities}
     plain = DatasetConfig.model_validate(document)
-    assert "alignment" not in plain.model_dump() and sensors_of(plain, Path()) is None
+    assert "alignment" not in plain.model_dump() and sensors_of(plain.alignment, Path(), Limits()) is None
     aligned = [DatasetConfig.model_validate(document | {"alignment": one.model_dump()}) for one in (SKELETONS, GIVEN)]
     for name in modalities:
         assert len({one.modality_key(name) for one in (plain, *aligned)}) == 3
-    assert sensors_of(aligned[0], Path("v")) == Sensors(SKELETONS, Path("v"), Limits())
+    assert sensors_of(aligned[0].alignment, Path("v"), Limits(), 12) == Sensors(SKELETONS, Path("v"), Limits(), 12)
     assert DatasetConfig.model_validate_json(aligned[1].model_dump_json()) == aligned[1]
 
 

@@ -73,7 +73,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
     [
         (
             "make_rgb_shard",
-            "video.decode shards.images shards.writer modalities.rgb",
+            "video.decode video.alignment shards.images shards.writer modalities.rgb",
             "errors demo.render modalities.flow",
         ),
         ("make_derived_shard diff", "modalities.diff shards.reader", "modalities.flow flow.opencv video.decode"),
@@ -85,7 +85,11 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
         ("make_derived_shard dis", "flow.opencv flow.api", "flow.numba.sweep flow.torch.reference flow.triton.engine"),
         ("make_derived_shard motion_vectors", "flow.codec.motion_vectors video.sources", "flow.opencv flow.api"),
         ("make_derived_shard files", "flow.files modalities.flow_files", "flow.opencv flow.api modalities.flow"),
-        ("make_derived_shard depth", "modalities.depth shards.lossless video.decode", "flow.api modalities.flow"),
+        (
+            "make_derived_shard depth",
+            "modalities.depth shards.lossless video.decode video.skeletons video.alignment",
+            "flow.api modalities.flow",
+        ),
         (
             "train_stage",
             "training.engine training.schedule clips.crops shards.reader",

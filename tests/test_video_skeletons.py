@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from skeleton_files import JOINTS, body, skeleton_lines, spread, write_lines
 
 from mml_core.errors import InputError
@@ -97,3 +99,18 @@ def test_what_is_no_file_or_too_long(tmp_path: Path) -> None:
         file.truncate((1 << 26) + 1)
     with pytest.raises(InputError, match="is longer than 67108864 bytes"):
         read_skeletons(tmp_path / "long")
+
+
+@given(at=st.integers(0, 6000), by=st.binary(max_size=40), keep=st.integers(0, 40))
+def test_damaged_bytes_are_read_or_told(
+    at: int, by: bytes, keep: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write_lines(tmp_path_factory.getbasetemp() / "damaged.skeleton", lines())
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + by + content[at + keep :])
+    try:
+        frames = read_skeletons(path)
+    except InputError as error:
+        assert "damaged.skeleton, line " in str(error) and error.hint
+    else:
+        assert len(frames) <= 20_000 and all(len(frame.state) % JOINTS == 0 for frame in frames)

@@ -33,16 +33,12 @@ def names() -> list[str]:
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A checkout with the list of names and no videos, as the working directory."""
+    """A checkout with the list of names in its place, and no videos, as the working directory."""
     checkout = Checkout.create(tmp_path_factory.mktemp("ntu") / "checkout")
     write_yaml(checkout.root / "config/config.yaml", {"dataset": DATASETS["cs"], "recipe": [RECIPE]})
-    (checkout.root / "names.txt").write_text("".join(f"{name}\n" for name in names()))
-    for name in DATASETS.values():
-        annotations = {"format": "ntu_rgbd", "videos": "videos", "names": "names.txt", "protocol": name[4:]}
-        depth = {"kind": "depth", "files": "nturgb+d_depth_masked/{id}"}
-        modalities = {"rgb": {"kind": "rgb", "short_side_px": 224, "square": True}, "depth": depth}
-        document = {"annotations": annotations, "horizontal_flip": "plain", "modalities": modalities}
-        write_yaml(checkout.root / f"config/datasets/{name}.yaml", document)
+    folder = checkout.root / "data"
+    folder.mkdir()
+    (folder / "ntu_names.txt").write_text("".join(f"{name}\n" for name in names()))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(checkout.root)
         yield checkout

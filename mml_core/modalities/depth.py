@@ -20,7 +20,7 @@ from mml_core.modalities.depth_levels import RawMap, level_table, map_levels, ne
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
-from mml_core.modalities.sensors import Sensors
+from mml_core.modalities.sensors import Sensors, sensors_of
 from mml_core.modalities.software import codec_versions
 from mml_core.shards.lossless import encode_levels
 from mml_core.shards.schema import ShardInfo, VideoEntry
@@ -60,7 +60,7 @@ def make(making: Making) -> None:
         making.limits,
         making.output,
         making.threads,
-        making.sensors,
+        sensors_of(making.alignment, making.root, making.limits, making.folder_frames_per_sec),
     )
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from mml_core.config.alignment import AlignmentConfig
 from mml_core.config.dataset import FlowModality, Limits, ModalityConfig
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
 
 if TYPE_CHECKING:
     import torch
-
-    from mml_core.modalities.sensors import Sensors
 
 #: What computes TV-L1, all of which define it: which one does is known when it computes.
 _TVL1 = ("mml_core.flow.numba", "mml_core.flow.opencv", "mml_core.flow.torch", "mml_core.flow.triton")
@@ -36,7 +35,8 @@ class Making:
     threads: int
     engine: Tvl1Engine
     device: torch.device
-    sensors: Sensors | None = None  # how those of frames and of depth are aligned, where they are
+    alignment: AlignmentConfig | None = None  # of the sensors of frames and of depth
+    folder_frames_per_sec: float | None = None  # of videos that are folders of frames
 
 
 def modality_from_json(text: str) -> ModalityConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mml_core.config.alignment import AlignmentConfig, GivenAlignment, SkeletonAlignment
-from mml_core.config.dataset import DatasetConfig, Limits
+from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.io.files import disk_fault
 from mml_core.modalities.beside import check_within, path_beside
@@ -54,11 +54,11 @@ class Sensors:
                 return align(_skeletons(path))
 
 
-def sensors_of(dataset: DatasetConfig, root: Path) -> Sensors | None:
-    """Return how the sensors of a data set with its videos below `root` are aligned; None where they are not."""
-    if dataset.alignment is None:
-        return None
-    return Sensors(dataset.alignment, root, dataset.limits, dataset.folder_frames_per_sec)
+def sensors_of(
+    alignment: AlignmentConfig | None, root: Path, limits: Limits, folder_frames_per_sec: float | None = None
+) -> Sensors | None:
+    """Return the sensors of a data set with this alignment; None where it has none."""
+    return None if alignment is None else Sensors(alignment, root, limits, folder_frames_per_sec)
 
 
 def _skeletons(path: Path) -> list[FrameJoints]:

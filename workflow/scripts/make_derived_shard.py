@@ -36,7 +36,6 @@ def main() -> None:
     plan, settings = read_data_plan(arguments.plan), modality_from_json(arguments.settings)
     device = arguments.device if can_use_gpu(settings, arguments.engine) else "cpu"
     with prepare_compute(arguments.threads, device, may_fall_back=False) as compute:
-        from mml_core.modalities.sensors import sensors_of
         from mml_core.shards.receipt import write_receipt
 
         making = Making(
@@ -50,7 +49,8 @@ def main() -> None:
             arguments.threads,
             arguments.engine,
             compute.device,
-            sensors_of(plan.config, plan.annotations.root),
+            plan.config.alignment,
+            plan.config.folder_frames_per_sec,
         )
         with disk_faults_told(arguments.output):
             importlib.import_module(maker(settings)).make(making)

@@ -31,16 +31,17 @@ def main() -> None:
     arguments = _arguments()
     end_with_parent()
     plan = read_data_plan(arguments.plan)
+    config, root = plan.config, plan.annotations.root
     with disk_faults_told(arguments.output):
         make_rgb_shard(
             shard_files(plan, arguments.shard),
             arguments.modality,
             RgbModality.model_validate_json(arguments.settings),
-            plan.config.limits,
+            config.limits,
             arguments.output,
             arguments.threads,
-            folder_frames_per_sec=plan.config.folder_frames_per_sec,
-            sensors=sensors_of(plan.config, plan.annotations.root),
+            folder_frames_per_sec=config.folder_frames_per_sec,
+            sensors=sensors_of(config.alignment, root, config.limits, config.folder_frames_per_sec),
         )
         write_receipt(arguments.output)
 
