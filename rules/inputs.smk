@@ -73,16 +73,22 @@ def modality_settings(wildcards):
     return canonical_json(modality(wildcards).model_dump(mode="json"))
 
 
+def renderer(wildcards):
+    """Return the package that renders a data set's videos, and what lies beside them, where one does."""
+    root = DATASETS[wildcards.dataset].annotations.root.as_posix()
+    return ["mml_core.demo"] if root in EMBEDDED else []
+
+
 def rgb_code(wildcards):
     """Return a digest of the program text that defines decoded frames."""
-    root = DATASETS[wildcards.dataset].annotations.root.as_posix()
-    return code("make_rgb_shard", ["mml_core.demo"] * (root in EMBEDDED), ["rgb"])
+    return code("make_rgb_shard", renderer(wildcards), ["rgb"])
 
 
 def derived_code(wildcards):
     """Return a digest of the program text that defines a derived modality."""
     settings = modality(wildcards)
-    return code("make_derived_shard", maker_roots(settings), ["rgb", settings.kind])
+    roots = maker_roots(settings) + of_videos(renderer)(wildcards)
+    return code("make_derived_shard", roots, ["rgb", settings.kind])
 
 
 def gpus(number):

@@ -221,6 +221,19 @@ class EmbeddedAnnotations(Strict):
     seed: int = Field(default=0, ge=0, description="seed of everything that is drawn")
     train_clips: int = Field(default=30, ge=1, le=10_000, description="clips a class for training")
     validation_clips: int = Field(default=20, ge=1, le=10_000, description="clips a class for validation")
+    clutter: int = added(
+        0,
+        ge=0,
+        le=64,
+        description="still pictures of such objects on the wall behind, in colours only: depth does not see them",
+    )
+    depth_noise: float | None = added(
+        None,
+        ge=0,
+        le=100,
+        description="depth too, a folder `depth/{path}` of PNGs a clip, of 16 bits, in millimetres: 1: with the noise, steps "
+        "and holes of a Kinect; others: so many times as much; 0: exact; null: no depth",
+    )
 
 
 AnnotationsConfig = Annotated[

@@ -51,6 +51,11 @@ class ClipId(NamedTuple):
         name = CLASSES[self.label].replace(" ", "_").replace("-", "_")
         return f"{self.split}/{name}_{self.number:03d}.{self.container}"
 
+    @property
+    def depth_path(self) -> str:
+        """Path of the folder of its depth, e.g. `depth/train/moving_left_000`."""
+        return f"depth/{self.path.removesuffix(f'.{self.container}')}"
+
 
 def clips(config: EmbeddedAnnotations) -> list[ClipId]:
     """Return all clips that `config` asks for: of every class as many as of any other."""

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo.catalogue import RENDERER_VERSION, SPLITS, ClipId, clips
+from mml_core.demo.depth import draw_depth, write_depth
 from mml_core.demo.encode import encode
 from mml_core.demo.scene import draw_clip
 from mml_core.errors import InputError
@@ -24,10 +25,12 @@ SETTINGS_FILE = "settings.json"
 
 
 def render_clip(config: EmbeddedAnnotations, folder: Path, clip: ClipId) -> None:
-    """Draw `clip` and write it to its path below `folder`."""
+    """Draw `clip` and write it to its path below `folder`, and its depth, where `config` asks for that, beside it."""
     cv2.setNumThreads(1)
-    frames, frame_rate = draw_clip(config.seed, clip)
+    frames, frame_rate = draw_clip(config.seed, clip, config.clutter)
     encode(frames, frame_rate, folder / clip.path, rotated=clip.rotated)
+    if config.depth_noise is not None:
+        write_depth(draw_depth(config.seed, clip, config.depth_noise), folder / clip.depth_path)
 
 
 def render_dataset(config: EmbeddedAnnotations, out: Path, workers: int) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
 from mml_core.demo.catalogue import SPLITS, ClipId
 from mml_core.demo.motions import MOTIONS, Track
-from mml_core.demo.sprites import Pose, Sprite, background, draw_sprite, paste
+from mml_core.demo.sprites import Pose, Sprite, background, draw_sprite, paste, with_pictures
 
 SHORT_SIDES_PX = (96, 112, 128, 144, 160)
 #: Width : height.
@@ -37,12 +38,33 @@ class Scene:
     objects: tuple[tuple[Sprite, list[Pose]], ...]  #: from back to front, each with a pose a frame
 
 
-def draw_clip(seed: int, clip: ClipId) -> tuple[np.ndarray, Fraction]:
-    """Return the frames of `clip` (T, H, W, 3), uint8, RGB, and its frame rate in frames a second."""
+def draw_clip(seed: int, clip: ClipId, clutter: int = 0) -> tuple[np.ndarray, Fraction]:
+    """Return the frames of `clip` (T, H, W, 3), uint8, RGB, and its frame rate in frames a second.
+
+    clutter: still pictures of objects on the background, which change nothing else.
+    """
+    scene = clip_scene(seed, clip)
+    if clutter:
+        backdrop = with_pictures(clip_rng(seed, clip, "clutter"), scene.backdrop, clutter)
+        scene = replace(scene, backdrop=backdrop)
+    return as_shown(clip, frames_of(scene)), scene.frame_rate
+
+
+def clip_scene(seed: int, clip: ClipId) -> Scene:
+    """Return what happens in `clip`, or in its mirror in time where it is of the second class of a pair."""
+    return draw_scene(clip_rng(seed, clip), pair=clip.label // 2)
+
+
+def clip_rng(seed: int, clip: ClipId, *purpose: Literal["clutter", "distances", "sensor"]) -> np.random.Generator:
+    """Return the generator of all that is drawn of `clip`, or one of its own for each `purpose` that came later."""
+    numbers = {"clutter": 1, "distances": 2, "sensor": 3}
     split = SPLITS.index(clip.split)
-    scene = draw_scene(np.random.default_rng([seed, split, clip.label, clip.number]), pair=clip.label // 2)
-    frames = frames_of(scene)
-    return (frames[::-1] if clip.label % 2 else frames), scene.frame_rate
+    return np.random.default_rng([seed, split, clip.label, clip.number, *(numbers[one] for one in purpose)])
+
+
+def as_shown(clip: ClipId, frames: np.ndarray) -> np.ndarray:
+    """Return the frames of a scene (T, …) in the order of `clip`: backwards for the second class of a pair."""
+    return frames[::-1] if clip.label % 2 else frames
 
 
 def frames_of(scene: Scene) -> np.ndarray:

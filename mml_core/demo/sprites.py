@@ -44,6 +44,16 @@ def background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return _to_bytes(colour + texture(rng, height, width, cell_px=height / 4, contrast=18))
 
 
+def with_pictures(rng: np.random.Generator, backdrop: np.ndarray, count: int) -> np.ndarray:
+    """Return `backdrop` (H, W, 3), uint8, with `count` pictures of random objects of any size, anywhere."""
+    height, width = backdrop.shape[:2]
+    pictured = backdrop.copy()
+    for _ in range(count):
+        x, y, angle = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0, 360)
+        paste(pictured, draw_sprite(rng), Pose(x, y, min(height, width) * rng.uniform(0.25, 0.6), angle))
+    return pictured
+
+
 def draw_sprite(rng: np.random.Generator) -> Sprite:
     """Return a random object.
 
@@ -72,15 +82,20 @@ def _shape(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> None:
     """Draw `sprite` over `frame` (H, W, 3), uint8, in place; what lies outside the frame is cut off."""
+    layer = place(sprite, pose, *frame.shape[:2])
+    below = frame.astype(np.uint16) * (255 - layer[..., 3:].astype(np.uint16))
+    frame[:] = np.minimum(layer[..., :3] + (below + 127) // 255, 255)
+
+
+def place(sprite: Sprite, pose: Pose, height: int, width: int) -> np.ndarray:
+    """Return `sprite` at `pose` alone in a frame (height, width, 4), uint8: colours times opacity, and opacity."""
     level = sum(pose.diameter <= SPRITE_PX / 2 ** (n + 1) for n in range(len(sprite) - 1))
     image = sprite[level]
     side = image.shape[0]
     # OpenCV counts angles counter-clockwise, and the centre of the first pixel is 0.
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), -pose.angle, pose.diameter / side)
     matrix[:, 2] += np.array([pose.x, pose.y]) - (side - 1) / 2
-    layer = cv2.warpAffine(image, matrix, (frame.shape[1], frame.shape[0]), flags=cv2.INTER_LINEAR)
-    below = frame.astype(np.uint16) * (255 - layer[..., 3:].astype(np.uint16))
-    frame[:] = np.minimum(layer[..., :3] + (below + 127) // 255, 255)
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
