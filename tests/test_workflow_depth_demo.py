@@ -39,10 +39,10 @@ def test_the_demo_is_made_without_the_clip_whose_depth_is_damaged(tmp_path: Path
     (fault,) = read_rows(checkout.root / "results/tiny/tables/hallucination_small/data_quality.csv")
     assert (fault["modality"], fault["path"]) == ("depth", "train/covering_001.mp4")
     assert "00000003.png" in fault["reason"]
-    assert {row["row"] for row in steps if row["top1"]} == {"1", "2", "6", "7", "8", "13", "15"}
+    assert {row["row"] for row in steps if row["top1"]} == {"1", "2", "6", "7", "8", "13", "14", "15"}
     assert [bool(row["top1"]) for row in noise] == [True] * 7
     assert {row["modalities"] for row in subsets} == {"rgb", "depth", "rgb + depth"}
-    assert len(claims) == 12
+    assert len(claims) == 15
     page = (checkout.root / "results/tiny/tables/hallucination_small/report.html").read_text()
     assert "Both streams of step 2 with noisy depth" in page
     sensor = checkout.root / "mml_core/demo/sensor.py"
