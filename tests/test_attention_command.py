@@ -60,7 +60,9 @@ def test_a_picture_and_what_it_says(
     run(trained, video, output, "--network", network, "--query", "0.25,1")
     said = capsys.readouterr().out.splitlines()
     start = said.index(head)
-    assert [line.partition(":")[0] for line in said[start + 1 : start + 3]] == ["frame 1", "frame 5"]
+    assert [line.partition(":")[0] for line in said[start + 1 : start + 3]] == ["frame 1", "frame 3"], (
+        "of 5 positions with two fields"
+    )
     assert all(line.count("% at (") == 3 and "; evenness " in line for line in said[start + 1 : start + 3])
     assert said[-1] == f"wrote {output}"
     with Image.open(output) as picture:
