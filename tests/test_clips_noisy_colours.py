@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from clips_store import make_stores
@@ -18,6 +19,7 @@ from mml_core.config.disturbance import NoiseConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.stage import StageConfig
 from mml_core.evaluation.loading import TrainedStage
+from mml_core.figures.looks import pictures
 
 CLIP = ClipConfig(frames=3, crop_px=32)
 PICTURE = torch.randint(0, 200, (32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -67,5 +69,27 @@ def test_noisy_colours_are_those_that_networks_see(networks: dict[str, str], noi
     block = {"architecture": "tsn", "backbone": "resnet_tiny", "init": "random", "modality": "depth"}
     blocks = {name: {**block, "colours": colours} for name, colours in networks.items()}
     config = StageConfig(networks=blocks, epochs=1, batch_size=1)
-    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), {})
+    kinds = {name: {"depth": "depth"} for name in networks}
+    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), kinds)
     assert stage.colours(ProtocolConfig(noise={noisy: {"level": 1, "of": "colours"}})) == expected
+
+
+def test_colour_maps_of_networks_that_see_other_depth_do_not_count() -> None:
+    """Frames are noisy as well, and a network of another colour map, for depth that is not noisy, reads them."""
+    joint = {"architecture": "multiplier", "backbone": "resnet_tiny", "init": "random"}
+    blocks = {
+        "net": {"architecture": "tsn", "backbone": "resnet_tiny", "init": "random", "modality": "depth"},
+        "other": {**joint, "source": "second", "colours": "grey"},
+    }
+    config = StageConfig(networks=blocks, epochs=1, batch_size=1)
+    kinds = {"net": {"depth": "depth"}, "other": {"rgb": "rgb", "second": "depth"}}
+    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), kinds)
+    noise = {name: NoiseConfig(level=1, of="colours") for name in ("depth", "rgb")}
+    assert stage.colours(ProtocolConfig(noise=noise)) == "jet"
+
+
+def test_pictures_of_noisy_colours_are_these_colours() -> None:
+    info = SimpleNamespace(kind="depth")
+    found = views(level=0.1, of="colours")["depth"]
+    assert np.array_equal(pictures(found, info, 1), found.permute(0, 2, 3, 1).numpy())
+    assert pictures(views()["depth"], info, 1).shape == (3, 32, 32, 3)

@@ -189,12 +189,12 @@ def test_a_figure_from_files(trained: Trained, tmp_path: Path) -> None:
     assert table.columns.tolist()[:9] == (
         ["recipe", "dataset", "row", "members", "video_id", "class", "frame", "query_row", "query_column"]
     )
-    # uniform frames 0 and 3 of 7 frames, of which stacks of two fields leave 5 positions: frames 0 and 2 of the flow
+    # uniform frames of the 5 positions that stacks of two fields leave of 7 frames, which are aligned: 0 and 2
     assert table[["row", "video_id", "class", "frame"]].to_numpy().tolist() == [
         [row, video, name, frame]
         for row in ("CMA", "Flow", "Alone")
         for video, name in (("v0.mp4", "a"), ("v1.mp4", "b"))
-        for frame in ("0", "3")
+        for frame in ("0", "2")
     ]
     shares = table[[f"place_{number}_share" for number in (1, 2, 3)]].astype(float).to_numpy()
     assert (shares[:, 0] > 1 / 16).all() and (np.diff(shares) <= 0).all() and (shares.sum(axis=1) < 1).all()
@@ -230,14 +230,14 @@ def test_arrows_point_to_places_that_count() -> None:
 
 def test_the_clip_in_the_middle_is_in_its_central_crop(trained: Trained) -> None:
     request, attention = made(trained, "ten")
-    assert attention.table["frame"].tolist() == ["0", "2", "4"] * 2 and request.figure.query == (0, 1)
+    assert attention.table["frame"].tolist() == ["0", "1", "3"] * 2 and request.figure.query == (0, 1)
     assert attention.table["query_column"].eq("1").all() and attention.table["query_row"].eq("0").all()
     assert len(attention_picture(attention, request.figure).axes) == 2
 
 
 def test_clips_without_motion_show_one_frame(trained: Trained) -> None:
     _, attention = made(trained, "still")
-    assert attention.table["frame"].tolist() == ["3", "3"]
+    assert attention.table["frame"].tolist() == ["2", "2"]
     (looks,) = attention.looks.values()
     assert (looks[0].other == 255).all(), "flow is zero, which is white"
 

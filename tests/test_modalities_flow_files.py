@@ -65,6 +65,11 @@ def test_fields_are_stored_in_their_order(tmp_path: Path, pattern: str) -> None:
     assert np.abs(stored - some_fields()).max() < 0.15, "a level is 0.06 px, and JPEG adds little"
 
 
+def test_hidden_files_do_not_count(tmp_path: Path) -> None:
+    (write_fields(tmp_path, FLO, "v", some_fields()) / "._00000.flo").write_bytes(b"of macOS")
+    assert made(tmp_path, FLO, "v").videos["v"].count == FRAMES - 1
+
+
 def test_places_of_fields() -> None:
     assert path_beside(Path("r"), "flow/{path}.h5", "7", Path("r/a/b.c.mp4")) == Path("r/flow/a/b.c.h5")
     assert path_beside(Path("r"), "{id}/{id}", "{path}", Path("r/v.mp4")) == Path("r/{path}/{path}")

@@ -274,8 +274,26 @@ def _protocols(blocks: dict[str, dict]) -> dict[str, ProtocolConfig]:
     return {name: ProtocolConfig(**block) for name, block in blocks.items()}
 
 
+DEEP = {**DATASET["modalities"], "depth": {"kind": "depth", "files": "depth/{path}", "range_mm": [500, 4500]}}
+
+
+def test_noise_on_colours_of_frames_does_not_ask_for_colour_maps() -> None:
+    joint = {**NET, "architecture": "multiplier", "source": "depth", "colours": "grey"}
+    config = validate(DatasetConfig, {**DATASET, "modalities": DEEP}, FILE)
+    videos = tuple(Video(split, split, split, (0,)) for split in ("train", "validation"))
+    data = DataPlan(config, Annotations(("x", "y"), Path("videos"), videos))
+    document = {
+        "name": "r",
+        "protocols": {"noisy": {"noise": {"rgb": {"level": 1, "of": "colours"}}}},
+        "stages": {"both": {"networks": {"rgb": {**NET, "modality": "rgb"}, "joint": joint}}},
+        "tables": {"ensemble_table": {"protocol": "noisy"}},
+    }
+    recipe = validate(RecipeConfig, document, FILE)
+    check_tables({"d": data}, plan_runs(data, recipe, FILE)[0], recipe, FILE)
+
+
 def test_noise_on_colours_needs_one_colour_map_a_stage() -> None:
-    dataset = {**DATASET["modalities"], "depth": {"kind": "depth", "files": "depth/{path}", "range_mm": [500, 4500]}}
+    dataset = DEEP
     block = {**NET, "modality": "depth"}
     stages = {"deep": {"networks": {"jet": block, "grey": {**block, "colours": "grey"}}}}
     table = {"ensemble_table": {"protocol": "noisy", "networks": ["deep.jet"]}}

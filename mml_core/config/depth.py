@@ -51,6 +51,12 @@ class DepthModality(Strict):
     )
 
     @property
+    def fault_of_8_bits(self) -> str | None:
+        """Why maps of 8 bits tell nothing, all of their levels being nearer than the range; None where they do."""
+        end, near = 255 * self.unit_mm, self.range_mm[0]
+        return None if end > near else f"levels of 8 bits end at {end:g} mm, and range_mm begins at {near:g}"
+
+    @property
     def in_videos(self) -> bool:
         """Whether the maps of a video are a video of depth, and not a folder of PNGs."""
         return PurePosixPath(self.files).suffix.lower() in VIDEO_ENDINGS
@@ -65,4 +71,12 @@ class DepthModality(Strict):
         if not needed and self.frames_per_sec is not None:
             why = "a video of depth states its own rate" if self.in_videos else "maps that match by index need no rate"
             raise ValueError(f"frames_per_sec: {why}")
+        return self
+
+    @model_validator(mode="after")
+    def _levels_within_range(self) -> DepthModality:
+        if self.unit_mm >= self.range_mm[1]:
+            raise ValueError(f"unit_mm: one level is {self.unit_mm:g} mm, no nearer than the end of range_mm")
+        if self.in_videos and self.fault_of_8_bits:
+            raise ValueError(f"unit_mm: {self.fault_of_8_bits}")
         return self

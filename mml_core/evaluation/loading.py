@@ -13,6 +13,7 @@ from mml_core.config.depth import Colours
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
+from mml_core.kinds import kind_of
 from mml_core.networks import VideoNetwork, build_network, hand_over
 from mml_core.networks.inputs import Input, clip_shape, inputs_of
 from mml_core.networks.interface import ClipShape
@@ -30,12 +31,18 @@ class TrainedStage(NamedTuple):
 
     def absent(self, protocol: ProtocolConfig) -> dict[str, str]:
         """Return the kinds of modalities that networks read in testing, but that are missing under `protocol`."""
-        kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
+        kinds = self._kinds()
         return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
 
     def colours(self, protocol: ProtocolConfig) -> Colours:
         """Return the colour map by which networks see what is noisy: one, where the noise is on colours."""
-        return min(self.document.config.colour_maps(protocol.noisy_colours), default="jet")
+        noisy = [
+            name for name, kind in self._kinds().items() if name in protocol.noisy_colours and kind_of(kind).coloured
+        ]
+        return min(self.document.config.colour_maps(noisy), default="jet")
+
+    def _kinds(self) -> dict[str, str]:
+        return {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
 
 
 class TrainedNetwork(NamedTuple):

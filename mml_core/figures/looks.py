@@ -81,7 +81,7 @@ def pictures(levels: Tensor, info: ShardInfo, length: int) -> np.ndarray:
             return flow_pictures(items, info.bound_px).pictures
         case "diff":
             return diff_pictures(items)
-        case "depth":
+        case "depth" if items.shape[1] == 1:  # three channels are colours, on which there is noise
             return depth_pictures(items)
     if items.shape[1] == 3:
         return rgb_pictures(items)

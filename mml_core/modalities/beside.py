@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -25,5 +26,14 @@ def check_within(path: Path, root: Path) -> None:
     with disk_faults_told(path):
         if ".." in path.parts or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
             raise VideoError("its files lead out of the folder of videos")
-        if not path.exists():
+        if not _exists(path):
             raise VideoError(f"there is no {path.relative_to(root).as_posix()}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # a video's name may be so long that no name with more to it can be
+            raise
+        return False

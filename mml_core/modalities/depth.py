@@ -115,9 +115,13 @@ def _encode(video: _Video, *, steps: _Steps) -> EncodedVideo | VideoError:
 def _images(path: Path, frames: VideoEntry, box: Box | None, steps: _Steps) -> Iterator[bytes]:
     """Yield the encoded map, or what is in `box`, of each frame.
 
-    Raises VideoError where the maps at `path` are not those of `frames`, or not of the size that the box is for.
+    Raises VideoError where the maps at `path` are not those of `frames`, not of the size that the box is for, or of 8
+    bits of which none is within the range.
     """
-    for raw in _framed_maps(path, frames, steps.settings, steps.limits):
+    settings = steps.settings
+    for raw in _framed_maps(path, frames, settings, steps.limits):
+        if raw.dtype == np.uint8 and (fault := settings.fault_of_8_bits):
+            raise VideoError(f"{fault}: see unit_mm")
         if steps.sensors:
             steps.sensors.check_depth_size(*raw.shape)
         yield encode_levels(map_levels(raw, steps.table, frames.height, frames.width, box))
@@ -125,7 +129,7 @@ def _images(path: Path, frames: VideoEntry, box: Box | None, steps: _Steps) -> I
 
 def _framed_maps(path: Path, frames: VideoEntry, settings: DepthModality, limits: Limits) -> Iterator[RawMap]:
     video = VideoMaps(path, limits) if settings.in_videos else None
-    maps = folder_maps(path) if video is None else iter(video)
+    maps = folder_maps(path, limits) if video is None else iter(video)
     if settings.match == "index":
         return maps_by_index(maps, frames.count)
     rate = settings.frames_per_sec

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 from mml_core.config.dataset import Limits
 from mml_core.io.files import disk_faults_told
 from mml_core.modalities.depth_levels import RawMap
+from mml_core.modalities.png_pixels import fault_of_pixels
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import MOST_CODED_PIXELS, VideoError
 
@@ -30,6 +33,8 @@ _MOST_BESIDE = 1 << 20
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*\.png)", re.DOTALL)
 #: Levels by which colours of a grey video may differ where its codec rounds.
 _MOST_COLOUR = 16
+#: ffmpeg's formats whose pixels do not have 8 bits a channel end in the order of their bytes.
+_MORE_BITS = re.compile(r"(le|be)$")
 #: Videos are decoded in their own size up to this shorter side.
 _MOST_SIDE_PX = 4320
 
@@ -52,17 +57,21 @@ class _Header(NamedTuple):
         return 2 * self.height * (1 + self.width * self.bits // 8) + _MOST_BESIDE
 
 
-def folder_maps(folder: Path) -> Iterator[RawMap]:
+def folder_maps(folder: Path, limits: Limits) -> Iterator[RawMap]:
     """Yield the maps (H, W), uint8 or uint16, of the PNGs in `folder` in the order of their numbers.
 
     Raises VideoError where there are none, one is missing, is no regular file (a link may lead anywhere), cannot be
-    read, is not of one channel of 8 or 16 bits, or has another size or number of bits than the first. Sizes are looked
-    at before memory is taken. Raises InputError where the file system refuses.
+    read, is not of one channel of 8 or 16 bits, or has another size or number of bits than the first, and where they
+    are more, or take longer, than videos may by `limits`. Sizes are looked at before memory is taken. Raises InputError
+    where the file system refuses.
     """
+    end = time.monotonic() + limits.decode_timeout_sec
     if not folder.is_dir():
         raise VideoError("expected a folder of PNGs")
     first = None
-    for path in numbered_pngs(folder):
+    for path in numbered_pngs(folder, limits.max_frames):
+        if time.monotonic() > end:
+            raise VideoError(f"timed out: not decoded within {limits.decode_timeout_sec:g} s")
         with disk_faults_told(path), path.open("rb") as file:
             header = _header(file.read(len(_BEGINNING) + _ABOUT.size), path.name)
             first = first or header
@@ -75,12 +84,18 @@ def folder_maps(folder: Path) -> Iterator[RawMap]:
         yield _decoded(data, header, path.name)
 
 
-def numbered_pngs(folder: Path) -> list[Path]:
-    """Return the PNGs in `folder` in the order of their numbers; errors as `folder_maps` has them for names."""
+def numbered_pngs(folder: Path, most: int) -> list[Path]:
+    """Return the PNGs in `folder`, `most` of them, in the order of their numbers; errors as `folder_maps` has them.
+
+    Hidden ones do not count: archives made on macOS have one beside each file, which is none.
+    """
     with disk_faults_told(folder), os.scandir(folder) as entries:
-        files = sorted((entry for entry in entries if entry.name.endswith(".png")), key=lambda entry: entry.name)
+        pngs = (entry for entry in entries if entry.name.endswith(".png") and not entry.name.startswith("."))
+        files = sorted(itertools.islice(pngs, most + 1), key=lambda entry: entry.name)
     if not files:
         raise VideoError("the folder holds no PNGs")
+    if len(files) > most:
+        raise VideoError(f"too long: more than {most} maps")
     if len({len(file.name) for file in files}) > 1:
         raise VideoError("names of maps differ in length, so that their order is not known")
     begin = _name_parts(files[0].name)
@@ -117,6 +132,8 @@ def _header(data: bytes, name: str) -> _Header:
 
 def _decoded(data: bytes, header: _Header, name: str) -> RawMap:
     try:
+        if fault := fault_of_pixels(data):
+            raise VideoError(f"{name} cannot be read: {fault}")
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.verify()  # checksums, which are not looked at when pixels are read; it leaves the image useless
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -132,8 +149,8 @@ def _decoded(data: bytes, header: _Header, name: str) -> RawMap:
 class VideoMaps:
     """The maps (H, W), uint8, of the video of depth at `path`, in its own size; may be iterated once.
 
-    Iterating raises VideoError where the video cannot be decoded within `limits`, or is not grey; InputError where
-    ffmpeg was killed, which is no fault of the video.
+    Iterating raises VideoError where the video cannot be decoded within `limits`, is not grey, or has more than 8 bits,
+    which would be lost; InputError where ffmpeg was killed, which is no fault of the video.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -145,7 +162,9 @@ class VideoMaps:
         return self._video.frame_rate
 
     def __iter__(self) -> Iterator[RawMap]:
-        for frame in self._video:
+        for number, frame in enumerate(self._video):
+            if not number and _MORE_BITS.search(self._video.pixel_format):
+                raise VideoError(f"its pixels are {self._video.pixel_format}, of more bits than the 8 that are read")
             if int((frame.max(axis=2) - frame.min(axis=2)).max()) > _MOST_COLOUR:
                 raise VideoError("its frames are coloured, and not levels of grey")
             yield frame[..., 1]

@@ -111,7 +111,8 @@ def _flo_fields(folder: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.
     if not folder.is_dir():
         raise VideoError("expected a folder of .flo files")
     with disk_faults_told(folder), os.scandir(folder) as entries:
-        files = sorted((entry for entry in entries if entry.name.endswith(".flo")), key=lambda entry: entry.name)
+        shown = (entry for entry in entries if not entry.name.startswith("."))
+        files = sorted((entry for entry in shown if entry.name.endswith(".flo")), key=lambda entry: entry.name)
     if len({len(file.name) for file in files}) > 1:
         raise VideoError("names of .flo files differ in length, so that their order is not known")
     for file in files:

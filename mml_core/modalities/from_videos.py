@@ -84,8 +84,14 @@ def write_videos(
     ):
         for video_id, video in zip(videos, encoded, strict=True):
             if isinstance(video, VideoError):
-                writer.quarantine(video_id, str(video))
-                bar.write(f"quarantined {video_id}: {video}")
+                reason = _printable(str(video))
+                writer.quarantine(video_id, reason)
+                bar.write(f"quarantined {video_id}: {reason}")
             else:
                 writer.add(video_id, video.images, height=video.height, width=video.width, frame_rate=video.frame_rate)
             bar.update()
+
+
+def _printable(reason: str) -> str:
+    """Return `reason` with escapes for what names of files may hold and tables cannot: line ends, and no Unicode."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mml_core.config.dataset import DatasetConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
@@ -13,6 +14,7 @@ from mml_core.config.stage import StageConfig
 from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
 from mml_core.errors import InputError
+from mml_core.kinds import kind_of
 from mml_core.plan.stages import DataPlan, Stage, table_networks
 
 
@@ -37,7 +39,8 @@ def check_tables(
             for dataset in names:
                 _check_split(where, all_data[dataset], split, file, with_labels=with_labels)
             for member in members:
-                _check_member(where, member, stages[split_reference(member)[0]].document.config, protocol, file)
+                stage = stages[split_reference(member)[0]].document
+                _check_member(where, member, stage.config, all_data[stage.dataset].config, protocol, file)
 
 
 _Scored = TableConfig | PublishedConfig | SubsetsTable | SubmissionConfig | ScoredFigure | ClaimsConfig
@@ -83,11 +86,14 @@ def _check_disturbed(all_data: Mapping[str, DataPlan], recipe: RecipeConfig, fil
             )
 
 
-def _check_member(where: str, member: str, stage: StageConfig, protocol: ProtocolConfig, file: Path) -> None:
-    """Raise InputError where a network of `stage` cannot be scored by `protocol`."""
+def _check_member(
+    where: str, member: str, stage: StageConfig, dataset: DatasetConfig, protocol: ProtocolConfig, file: Path
+) -> None:
+    """Raise InputError where a network of `stage`, which is trained on `dataset`, cannot be scored by `protocol`."""
     if misfit := protocol.misfit(stage.clip):
         raise InputError(f"{where}.protocol: {member} cannot be scored like this: {misfit}", file=file)
-    if len(stage.colour_maps(protocol.noisy_colours)) > 1:
+    coloured = [name for name, block in dataset.modalities.items() if kind_of(block.kind).coloured]
+    if len(stage.colour_maps(set(protocol.noisy_colours) & set(coloured))) > 1:
         raise InputError(
             f"{where}.protocol: {member} cannot be scored like this: noise is on colours, and networks of its "
             "stage see by several colour maps",

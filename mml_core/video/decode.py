@@ -80,9 +80,10 @@ class DecodedVideo:
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
         self._box, self._end = box, end
-        #: Known from the first frame on: what the container states, and the picture that was scaled, upright.
+        #: Known from the first frame on: what the container states; the picture that was scaled, upright; its format.
         self.stated = Stated()
         self.shape: Shape | None = None
+        self.pixel_format = ""
 
     @property
     def frame_rate(self) -> float:
@@ -103,6 +104,7 @@ class DecodedVideo:
                 if not count:  # ffmpeg has said all about the file before it writes a frame
                     messages.complete.wait(_HEADER_SEC)
                     self.stated, self.shape = messages.stated, messages.shape
+                    self.pixel_format = messages.pixel_format
                 yield frame
                 count += 1
             status = child.wait()

@@ -60,7 +60,7 @@ class Messages:
     # once for each size of frames: newer versions of ffmpeg say it, older ones do not, that they stretch what follows
     # to the size of the frames before
     _SCALED = re.compile(r"\[Parsed_scale_\d+ @ [^\]]*\] \[verbose\] w:(\d+) h:(\d+) fmt:.* sar:(\d+)/(\d+) -> ")
-    _CONFIGURED = re.compile(r"\[graph 0 input from stream \S+ @ [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:")
+    _CONFIGURED = re.compile(r"\[graph 0 input from stream \S+ @ [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:(\w*)")
     _INPUT = re.compile(r"\[info\] Input #0, (.+?), from ")
     _STREAM = re.compile(r"\[info\] +Stream #0:.* Video: (.*, ([0-9.]+k?) fps.*|.*)")
     _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
@@ -80,6 +80,8 @@ class Messages:
         self.shape_kept = self.size_kept = True
         #: How often the filters were set up: once, and again when the size or kind of the pixels changes.
         self.configurations = 0
+        #: As ffmpeg calls it, that of the first frame; empty until the filters are set up.
+        self.pixel_format = ""
         #: Whether ffmpeg ended since a signal told it to, which is no fault of the video.
         self.told_to_end = False
         #: Set once `stated` is all that there will be.
@@ -96,8 +98,9 @@ class Messages:
             self._take_shape(*map(int, match.groups()))
         elif match := self._ERROR.match(line):
             self._take_error(self._CONTEXT.findall(match[1]), match[2])
-        elif self._CONFIGURED.match(line):
+        elif match := self._CONFIGURED.match(line):
             self.configurations += 1
+            self.pixel_format = self.pixel_format or match[1]
         elif self._TOLD_TO_END.match(line):
             self.told_to_end = True
         elif not self.complete.is_set():

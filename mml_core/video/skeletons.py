@@ -103,4 +103,5 @@ def _frame(lines: _Lines) -> FrameJoints:
                 raise lines.fault(f"joint: expected the tracking state 0, 1 or 2, got {joint[-1]:g}")
             joints.append(joint)
     table = np.array(joints, np.float64).reshape(-1, _JOINT_VALUES)
-    return FrameJoints(table[:, 5:7], table[:, 3:5], table[:, -1].astype(np.int8))
+    rgb, depth = table[:, 5:7].copy(), table[:, 3:5].copy()  # a part alone would keep all
+    return FrameJoints(rgb, depth, table[:, -1].astype(np.int8))
