@@ -70,7 +70,7 @@ def test_levels_are_products_rounded_and_within_bounds(
 def test_maps_of_depth_are_multiplied_as_distances(
     pixels: list[tuple[int, float]], deviation: float, range_mm: tuple[float, float]
 ) -> None:
-    """From level to distance, product, and back as readings become levels; no reading stays none, no distance becomes none."""
+    """From level to distance, product, and back as readings become levels; what is no distance is no reading."""
     levels, normal = (np.array(values) for values in zip(*pixels, strict=True))
     given_levels, given_normal = torch.tensor(levels, dtype=torch.uint8), torch.tensor(normal, dtype=torch.float32)
     found = speckle_distances(given_levels, given_normal, deviation, range_mm).numpy()
