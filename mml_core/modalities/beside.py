@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mml_core.io.files import disk_faults_told
+from mml_core.errors import InputError
+from mml_core.io.files import disk_fault, disk_faults_told
 from mml_core.video.sources import VideoError
 
 
@@ -27,3 +28,31 @@ def check_within(path: Path, root: Path) -> None:
             raise VideoError("its files lead out of the folder of videos")
         if not path.exists():
             raise VideoError(f"there is no {path.relative_to(root).as_posix()}")
+
+
+def files_in_order(folder: Path, ending: str) -> list[Path]:
+    """Return the files in `folder` whose names end in `ending`, in the order of their names.
+
+    Raises VideoError where it is no folder, names differ in length, so that numbers would not be in their order, or one
+    is no regular file (a link may lead anywhere); InputError where the file system refuses.
+    """
+    if not folder.is_dir():
+        raise VideoError(f"expected a folder of {ending} files")
+    with disk_faults_told(folder), os.scandir(folder) as entries:
+        files = sorted((entry for entry in entries if entry.name.endswith(ending)), key=lambda entry: entry.name)
+    if len({len(file.name) for file in files}) > 1:
+        raise VideoError(f"names of {ending} files differ in length, so that their order is not known")
+    for file in files:
+        if not file.is_file(follow_symlinks=False):
+            raise VideoError(f"{file.name} is no regular file")
+    return [Path(file.path) for file in files]
+
+
+def as_fault_of_video(error: InputError, path: Path) -> VideoError:
+    """Return what is wrong with the file `path` beside a video as a fault of that video.
+
+    Raises `error` where the disk failed: quarantined for that, a video would be missing for good.
+    """
+    if isinstance(error.__cause__, Exception) and disk_fault(error.__cause__):
+        raise error
+    return VideoError(f"{Path(error.file or path).name}: {error.message}")

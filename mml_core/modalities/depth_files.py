@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import struct
 import zlib
@@ -16,6 +15,7 @@ from PIL import Image
 
 from mml_core.config.dataset import Limits
 from mml_core.io.files import disk_faults_told
+from mml_core.modalities.beside import files_in_order
 from mml_core.modalities.depth_levels import RawMap
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import MOST_CODED_PIXELS, VideoError
@@ -59,8 +59,6 @@ def folder_maps(folder: Path) -> Iterator[RawMap]:
     read, is not of one channel of 8 or 16 bits, or has another size or number of bits than the first. Sizes are looked
     at before memory is taken. Raises InputError where the file system refuses.
     """
-    if not folder.is_dir():
-        raise VideoError("expected a folder of PNGs")
     first = None
     for path in numbered_pngs(folder):
         with disk_faults_told(path), path.open("rb") as file:
@@ -77,12 +75,9 @@ def folder_maps(folder: Path) -> Iterator[RawMap]:
 
 def numbered_pngs(folder: Path) -> list[Path]:
     """Return the PNGs in `folder` in the order of their numbers; errors as `folder_maps` has them for names."""
-    with disk_faults_told(folder), os.scandir(folder) as entries:
-        files = sorted((entry for entry in entries if entry.name.endswith(".png")), key=lambda entry: entry.name)
+    files = files_in_order(folder, ".png")
     if not files:
         raise VideoError("the folder holds no PNGs")
-    if len({len(file.name) for file in files}) > 1:
-        raise VideoError("names of maps differ in length, so that their order is not known")
     begin = _name_parts(files[0].name)
     for number, file in enumerate(files, int(begin[1])):
         head, _, tail = _name_parts(file.name)
@@ -91,9 +86,7 @@ def numbered_pngs(folder: Path) -> list[Path]:
         expected = f"{head}{number:0{len(begin[1])}d}{tail}"
         if file.name != expected:
             raise VideoError(f"{expected} is missing, and there are later ones")
-        if not file.is_file(follow_symlinks=False):
-            raise VideoError(f"{file.name} is no regular file")
-    return [Path(file.path) for file in files]
+    return files
 
 
 def _name_parts(name: str) -> tuple[str, str, str]:
