@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mml_core.clips import EvaluationClips, Sample
 from mml_core.clips.loader import evaluation_loader
-from mml_core.clips.noise import noisy_item, speckle
+from mml_core.clips.noise import noisy_item, speckle, speckle_distances
 from mml_core.config.clips import ClipConfig
 from mml_core.config.disturbance import NoiseConfig
 from mml_core.config.protocols import ProtocolConfig
@@ -62,10 +62,43 @@ def test_levels_are_products_rounded_and_within_bounds(
     assert (found[levels == zero] == zero).all(), "nothing to multiply"
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 255), st.floats(-6, 6, width=32)), min_size=1, max_size=30),
+    st.floats(0, 10),
+    st.sampled_from([(500.0, 4500.0), (1.0, 9000.0), (999.0, 1000.0)]),
+)
+def test_maps_of_depth_are_multiplied_as_distances(
+    pixels: list[tuple[int, float]], deviation: float, range_mm: tuple[float, float]
+) -> None:
+    """From level to distance, product, and back as readings become levels; what is no distance is no reading."""
+    levels, normal = (np.array(values) for values in zip(*pixels, strict=True))
+    given_levels, given_normal = torch.tensor(levels, dtype=torch.uint8), torch.tensor(normal, dtype=torch.float32)
+    found = speckle_distances(given_levels, given_normal, deviation, range_mm).numpy()
+    near, far = range_mm
+    products = (near + (levels - 1.0) * (far - near) / 254) * (1 + deviation * normal)
+    exact = 1 + 254 * (products.clip(near, far) - near) / (far - near)
+    readings = (levels > 0) & (products > 1e-6)
+    assert np.abs(found - exact)[readings].max(initial=0) <= 0.5 + 1e-3
+    assert (found[(levels == 0) | (products < -1e-6)] == 0).all()
+
+
+def test_noise_on_maps_of_depth_is_that_of_their_range() -> None:
+    """Of 1 m, level 33 of 0.5 to 4.5 m, a deviation of 5 % is 50 mm or 3.2 levels; of the level it would be 1.6."""
+    level = torch.full((32, 32), 33, dtype=torch.uint8)
+    stores = make_stores({"v": 9}, ["depth"], level)
+    protocol = ProtocolConfig(noise={"depth": {"level": 0.05, "measure": "deviation"}})
+    shown = EvaluationClips(stores, [Sample("v", ())], CLIP, protocol, class_count=3, multi_label=False)[0]
+    found = shown.inputs["depth"][0, 0, 0].double()
+    distance = 500 + 32 * 4000 / 254
+    assert found.std() == pytest.approx(0.05 * distance * 254 / 4000, rel=0.1)
+    assert found.mean() == pytest.approx(33, abs=0.5)
+
+
 def test_noise_of_level_zero_changes_no_bit() -> None:
     levels = torch.arange(256, dtype=torch.uint8).expand(2, 3, 256)
     for zero in (0, 128):
         assert torch.equal(noisy_item(levels, NoiseConfig(level=0), "flow", "v", 3, zero), levels)
+    assert torch.equal(noisy_item(levels, NoiseConfig(level=0), "depth", "v", 3, 0, (500.0, 4500.0)), levels)
     plain = clips("a", ["rgb", "flow"], uniform=2)[0].inputs
     none = clips("a", ["rgb", "flow"], uniform=2, noise=noisy(0, "rgb", "flow"))[0].inputs
     assert all(torch.equal(plain[kind], none[kind]) for kind in plain)

@@ -245,3 +245,15 @@ def test_ntu_rgbd(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
     assert levels.shape == (3, 1, 224, 224)
     assert [int(level) for level in levels[:, 0, 0, 0]] == [33, 96, 160]  # of 500 to 4500 mm in 255 levels
     assert set(ModalityStore([rgb]).videos) == set(ModalityStore([depth]).videos) == set(chosen)
+
+
+@pytest.mark.parametrize("name", ["ntu_cross_subject", "ntu_cross_view"])
+def test_ntu_rgbd_is_that_of_the_paper(project: Path, name: str) -> None:
+    """Garcia et al. 2018, section 4.1 and the supplement's section 2."""
+    dataset = load_dataset(project / f"config/datasets/{name}.yaml")
+    annotations, rgb, depth = dataset.annotations, dataset.modalities["rgb"], dataset.modalities["depth"]
+    assert (annotations.classes, annotations.protocol) == (60, name.removeprefix("ntu_"))
+    assert (annotations.validation_subjects, annotations.validation_per_class) == ((1,), 31)
+    assert dataset.horizontal_flip == "plain" and dataset.alignment.method == "skeletons"
+    assert (rgb.short_side_px, rgb.square, rgb.frames_per_sec) == (224, True, None)
+    assert "depth_masked" in depth.files and depth.match == "index"

@@ -165,7 +165,7 @@ def test_folders_have_the_limits_of_videos(tmp_path: Path) -> None:
     by_time = {"match": "time", "frames_per_sec": 50}
     assert made(tmp_path, "v", limits=Limits(max_frames=12), **by_time).videos["v"].count == FRAMES
     told = made(tmp_path, "v", limits=Limits(max_frames=11), **by_time).quarantined["v"]
-    assert told == "no depth in depth/v: too long: more than 11 maps"
+    assert told == "no depth in depth/v: too long: more than 11 .png files"
     slow = made(tmp_path, "v", limits=Limits(decode_timeout_sec=1e-9), **by_time).quarantined["v"]
     assert slow.startswith("no depth in depth/v: timed out: not decoded within 1e-09 s")
 

@@ -122,7 +122,7 @@ def remove(target: Path) -> None:
         (link_outside, "no flow: its files lead out of the folder of videos"),
         (
             lambda target: (target / "00000.flo").write_bytes(b"PIEH"),
-            "no flow: 00000.flo ends within its header, expected a .flo file",
+            "no flow: 00000.flo: ends within its header, expected a .flo file",
         ),
     ],
 )

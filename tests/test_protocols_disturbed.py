@@ -68,8 +68,8 @@ RECIPE = {
 Planned = tuple[RecipeConfig, list[dict[str, Stage]], DataPlan]
 
 
-def planned(**changes: Any) -> Planned:
-    config = validate(DatasetConfig, DATASET, FILE)
+def planned(*, dataset: dict = DATASET, **changes: Any) -> Planned:
+    config = validate(DatasetConfig, dataset, FILE)
     videos = tuple(Video(split, split, split, (0,)) for split in ("test", "train", "validation"))
     data = DataPlan(config, Annotations(("x", "y"), Path("videos"), videos))
     recipe = validate(RecipeConfig, RECIPE | changes, FILE)

@@ -53,7 +53,7 @@ def member(row: PublishedRow) -> tuple[Stage, str, str]:
 
 
 def read_in_testing(row: PublishedRow) -> set[str]:
-    """Return what the network of a row, or its stream, reads in testing."""
+    """Return what the network of a row reads in testing, or what its stream does, beside what multiplies into it."""
     stage, network, part = member(row)
     config = stage.document.config.networks[network]
     return {config.target if part == "target" else config.source} if part else {*config.tested_modalities}
@@ -157,6 +157,19 @@ def test_rows_have_the_networks_that_their_labels_name(table: str) -> None:
             assert block.privileged and "source" in block.frozen_parts and not part
             taught = {"source", *(["target.fc"] if config.objective.terms == ("distance",) else [])}
             assert {*block.frozen_parts} == taught
+
+
+def test_streams_of_step_2_are_scored_within_it() -> None:
+    """Rows 6 and 7, 6a and 7a: with connections, and so with both modalities there."""
+    rows = [row for name in ("garcia_table_2", "garcia_supp_table_1") for row in TABLES[name]]
+    streams = [row for row in rows if row.members and member(row)[2]]
+    assert {row.about["row"] for row in streams} == {"6", "7", "6a", "7a"}
+    for row in streams:
+        stage, network, part = member(row)
+        config = stage.document.config.networks[network]
+        assert stage.key.startswith("joint") and set(stage.document.scored_modalities()) == {"rgb", "depth"}
+        fed = (config.source, "mul") if part == "target" else (None, "mul")
+        assert fed == ({"7": "depth", "6a": "rgb"}.get(row.about["row"]), config.inject)
 
 
 def test_rows_of_table_3_are_step_2_with_the_noise_that_their_labels_name() -> None:

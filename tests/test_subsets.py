@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_evaluation_table import FLOW, RGB, make_scores
-from test_protocols_disturbed import NET, NOISY, RECIPE, planned
+from test_protocols_disturbed import DATASET, NET, NOISY, RECIPE, planned
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import EnsembleConfig
@@ -71,6 +71,28 @@ def test_who_takes_part_by_hand() -> None:
         ("sure", ("rgb",), {"rgb.rgb": ()}),
         ("sure", ("flow",), {"flow.flow": ()}),
     ]
+
+
+def test_four_modalities_have_fifteen_subsets() -> None:
+    """An ensemble of a network of rgb and flow together, and one each of the two others."""
+    names = ("rgb", "flow", "diff", "slow")
+    modalities = {**DATASET["modalities"], "diff": {"kind": "diff"}, "slow": {"kind": "flow", "bound_px": 5}}
+    stages = {
+        **RECIPE["stages"],
+        **{name: {"networks": {"net": {**NET, "modality": name}}} for name in names[2:]},
+    }
+    table = TABLE | {"networks": [], "ensembles": {"four": {"members": ["joint.net", "diff.net", "slow.net"]}}}
+    recipe, runs, _ = planned(dataset={**DATASET, "modalities": modalities}, stages=stages, subsets={"robust": table})
+    rows = subset_rows(recipe, recipe.subsets["robust"])
+    assert sorted(map(sorted, (row.modalities for row in rows))) == sorted(map(sorted, all_subsets(names)))
+    for row in rows:
+        own, there = set(row.modalities), {"rgb", "flow"} & set(row.modalities)
+        lacking = {"joint.net": tuple(sorted({"rgb", "flow"} - there))} if there else {}
+        assert row.missing == lacking | {f"{name}.net": () for name in names[2:] if name in own}
+    found = table_sources(recipe, runs, None, "robust")
+    scored = [(one.stage.name, one.settings.missing) for one in found]
+    expected = [("joint", ()), ("joint", ("flow",)), ("joint", ("rgb",)), ("diff", ()), ("slow", ())]
+    assert sorted(scored) == sorted(expected), "15 lines of five score files"
 
 
 def test_a_network_without_its_sensor_in_testing_has_no_subset_without_it() -> None:

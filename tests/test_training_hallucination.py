@@ -46,6 +46,15 @@ STAGES = {
             "frozen": ["source"],
         }
     },
+    "apart": {
+        "net": {
+            **NET,
+            "privileged": True,
+            "inject": "none",
+            "init": {"target": "flow.flow", "source": "flow.flow"},
+            "frozen": ["source", "target.fc"],
+        }
+    },
     "together": {"net": {**NET, "source": "rgb", "init": {"target": "joint.net.target", "source": "hall.net.target"}}},
 }
 STARTS = {
@@ -53,6 +62,7 @@ STARTS = {
     "flow": {},
     "joint": {"net.target": "rgb", "net.source": "flow"},
     "hall": {"net.target": "joint", "net.source": "joint"},
+    "apart": {"net.target": "flow", "net.source": "flow"},
     "together": {"net.target": "joint", "net.source": "hall"},
 }
 
@@ -67,6 +77,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetConfig, Pa
 def stages(dataset: tuple[DatasetConfig, Path]) -> dict[str, Stage]:
     blocks: dict[str, Any] = {name: {**ONE, "networks": networks} for name, networks in STAGES.items()}
     blocks["hall"] |= {"objective": {"kind": "hallucination", "factor": 0.01}, "epochs": 2}
+    blocks["apart"] |= {"objective": {"kind": "hallucination", "distance": 1, "factor": 0.01}, "epochs": 2}
     return toy.plan(dataset[0], blocks)
 
 
@@ -106,6 +117,18 @@ def test_the_frozen_source_is_that_of_step_2_to_the_bit(made: dict[str, StageFil
     assert not torch.equal(target["layer1.0.temporal.weight"], source["layer1.0.temporal.weight"])
     assert not torch.equal(target["fc.weight"], source["fc.weight"])
     assert not torch.equal(target["bn1.running_mean"], source["bn1.running_mean"])
+
+
+def test_hoffmans_procedure_learns_no_classifier(made: dict[str, StageFiles]) -> None:
+    """Row 3 of Table 2: from step 1, no connections, the distance alone, which becomes smaller."""
+    target, teacher = part_of(made["apart"], "net/target."), part_of(made["flow"], "flow/")
+    assert all(torch.equal(target[name], teacher[name]) for name in ("fc.weight", "fc.bias"))
+    assert not torch.equal(target["layer4.0.conv1.weight"], teacher["layer4.0.conv1.weight"])
+    source = part_of(made["apart"], "net/source.")
+    assert all(torch.equal(value, source[name]) for name, value in teacher.items())
+    first, second = csv.DictReader(made["apart"].history.open())
+    assert "cross_entropy" not in first and "soft_labels" not in first
+    assert float(first["loss"]) == float(first["distance"]) > float(second["distance"]) > 0
 
 
 def test_temporal_convolutions_learn_in_step_1(made: dict[str, StageFiles]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def test_one_damaged_map_costs_the_run_one_video(tmp_path: Path) -> None:
     (row,) = read_rows(checkout.root / "results/data_quality.csv")
     assert (row["video_id"], row["modality"]) == ("train_01.mp4", "depth")
     assert row["reason"].startswith("no depth in depth/train_01: MDepth-00000003.png cannot be read")
+    held = {
+        modality: json.loads(checkout.one(f"results/tiny/shards/{modality}-*/train-*.json").read_text())
+        for modality in ("rgb", "depth")
+    }
+    assert (held["rgb"]["videos"], held["rgb"]["quarantined"]) == (6, {}), "its frames are there for all else"
+    assert held["depth"]["videos"] == 5 and list(held["depth"]["quarantined"]) == ["train_01.mp4"]
     rows = {row["name"]: row for row in read_rows(checkout.root / TABLE)}
     assert all(row["top1"] for row in rows.values()) and len(rows) == 3
     page = (checkout.root / "results/tiny/tables/one/report.html").read_text()

@@ -147,11 +147,14 @@ class EvaluationClips(Dataset[Clip]):
         levels = store.read(video_id, numbers, 1)
         if noise is None:
             return levels
+        range_mm = None
         if self._as_colours(name):
             levels = coloured(levels, self.colours)
+        elif kind_of(store.info.kind).coloured:
+            range_mm = tuple(store.info.settings["range_mm"])
         zero = still_level(store.info.kind) or 0
         items = zip(numbers, levels, strict=True)
-        return torch.stack([noisy_item(item, noise, name, video_id, number, zero) for number, item in items])
+        return torch.stack([noisy_item(item, noise, name, video_id, number, zero, range_mm) for number, item in items])
 
     def _as_colours(self, name: str) -> bool:
         """Whether a modality that networks see by a colour map is noisy behind it."""

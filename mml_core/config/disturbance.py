@@ -26,9 +26,9 @@ class NoiseConfig(Strict):
     )
     of: Literal["maps", "colours"] = Field(
         default="maps",
-        description="maps: on stored levels, counted from the level that stands for zero (128 of flow and differences, else "
-        "0), so that zero stays zero; colours: on the picture that a colour map makes of them. The same where a modality "
-        "has no colour map",
+        description="maps: on what is stored: distances of depth, else levels, counted from the one that stands for zero (128 "
+        "of flow and differences, 0 of rgb), so that zero stays zero; colours: on the picture that a colour map makes of "
+        "them. The same where a modality has no colour map",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the noise")
 

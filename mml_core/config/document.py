@@ -5,6 +5,7 @@ Run as `python -m mml_core.config.document` (`make docs`); a test fails where th
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def _default_text(schema: dict[str, Any], required: bool) -> str:
 def _section(model: type[BaseModel]) -> str:
     schema = model.model_json_schema()
     schema = schema["$defs"][model.__name__] if schema.get("$ref") else schema
-    lines = [f"### {model.__name__}", "", (model.__doc__ or "").strip(), ""]
+    lines = [f"### {model.__name__}", "", inspect.cleandoc(model.__doc__ or ""), ""]
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, block in schema["properties"].items():
         if key == "name":

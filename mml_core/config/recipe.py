@@ -73,15 +73,7 @@ class RecipeConfig(Strict):
     @model_validator(mode="after")
     def _references(self) -> RecipeConfig:
         self._check_protocols()
-        if "ensemble_table" not in self.tables:
-            raise ValueError("tables: expected a table called ensemble_table, which the report is about")
-        matrices = {f"{name}_matrix" for name in self.published}
-        if taken := {"claims", "data_quality", *matrices} & set(self.tables):
-            raise ValueError(f"tables: {min(taken)} is the name of another file of results")
-        if taken := {"claims", *matrices, *self.tables} & set(self.published):
-            raise ValueError(f"published: {min(taken)} is the name of another file of results")
-        if taken := {"claims", *matrices, *self.tables, *self.published} & set(self.subsets):
-            raise ValueError(f"subsets: {min(taken)} is the name of another file of results")
+        self._check_names()
         for name, table in self.tables.items():
             named = set() if table.networks == "all" else set(table.networks)
             for label, ensemble in table.ensembles.items():
@@ -99,6 +91,17 @@ class RecipeConfig(Strict):
         self._check_figures()
         self._check_claims()
         return self
+
+    def _check_names(self) -> None:
+        if "ensemble_table" not in self.tables:
+            raise ValueError("tables: expected a table called ensemble_table, which the report is about")
+        taken = {"claims", *(f"{name}_matrix" for name in self.published)}
+        blocks = {"tables": self.tables, "published": self.published, "subsets": self.subsets}
+        for block, names in blocks.items():
+            reserved = taken | {"data_quality"} if block == "tables" else taken
+            if twice := reserved & set(names):
+                raise ValueError(f"{block}: {min(twice)} is the name of another file of results")
+            taken |= set(names)
 
     def reads(self, references: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the modalities that networks take in testing, by reference; a part takes those of its network."""

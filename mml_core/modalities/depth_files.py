@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
-import os
 import re
 import struct
 import time
@@ -18,6 +16,7 @@ from PIL import Image
 
 from mml_core.config.dataset import Limits
 from mml_core.io.files import disk_faults_told
+from mml_core.modalities.beside import files_in_order
 from mml_core.modalities.depth_levels import RawMap
 from mml_core.modalities.png_pixels import fault_of_pixels
 from mml_core.video.decode import DecodedVideo
@@ -66,8 +65,6 @@ def folder_maps(folder: Path, limits: Limits) -> Iterator[RawMap]:
     where the file system refuses.
     """
     end = time.monotonic() + limits.decode_timeout_sec
-    if not folder.is_dir():
-        raise VideoError("expected a folder of PNGs")
     first = None
     for path in numbered_pngs(folder, limits.max_frames):
         if time.monotonic() > end:
@@ -85,19 +82,10 @@ def folder_maps(folder: Path, limits: Limits) -> Iterator[RawMap]:
 
 
 def numbered_pngs(folder: Path, most: int) -> list[Path]:
-    """Return the PNGs in `folder`, `most` of them, in the order of their numbers; errors as `folder_maps` has them.
-
-    Hidden ones do not count: archives made on macOS have one beside each file, which is none.
-    """
-    with disk_faults_told(folder), os.scandir(folder) as entries:
-        pngs = (entry for entry in entries if entry.name.endswith(".png") and not entry.name.startswith("."))
-        files = sorted(itertools.islice(pngs, most + 1), key=lambda entry: entry.name)
+    """Return the PNGs in `folder`, `most` of them, in the order of their numbers; errors as `folder_maps` has them."""
+    files = files_in_order(folder, ".png", most)
     if not files:
         raise VideoError("the folder holds no PNGs")
-    if len(files) > most:
-        raise VideoError(f"too long: more than {most} maps")
-    if len({len(file.name) for file in files}) > 1:
-        raise VideoError("names of maps differ in length, so that their order is not known")
     begin = _name_parts(files[0].name)
     for number, file in enumerate(files, int(begin[1])):
         head, _, tail = _name_parts(file.name)
@@ -106,9 +94,7 @@ def numbered_pngs(folder: Path, most: int) -> list[Path]:
         expected = f"{head}{number:0{len(begin[1])}d}{tail}"
         if file.name != expected:
             raise VideoError(f"{expected} is missing, and there are later ones")
-        if not file.is_file(follow_symlinks=False):
-            raise VideoError(f"{file.name} is no regular file")
-    return [Path(file.path) for file in files]
+    return files
 
 
 def _name_parts(name: str) -> tuple[str, str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from mml_core.config.dataset import FlowModality
 from mml_core.errors import InputError
 from mml_core.flow.files import open_fields, read_flo
-from mml_core.io.files import disk_fault, disk_faults_told
-from mml_core.modalities.beside import check_within, path_beside
+from mml_core.modalities.beside import as_fault_of_video, check_within, files_in_order, path_beside
 from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
@@ -82,9 +80,7 @@ def _encode(video: _Video, *, root: Path, settings: FlowModality, folder: Path) 
     except VideoError as error:
         return VideoError(f"no flow: {error}")
     except InputError as error:
-        if isinstance(error.__cause__, Exception) and disk_fault(error.__cause__):
-            raise  # no fault of the video: quarantined, it would be missing for good
-        return VideoError(f"no flow: {Path(error.file or video.fields).name} {error.message}")
+        return VideoError(f"no flow: {as_fault_of_video(error, video.fields)}")
     return EncodedVideo(images, frames.height, frames.width, frames.frame_rate)
 
 
@@ -108,17 +104,9 @@ def _h5_fields(path: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.flo
 
 
 def _flo_fields(folder: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
-    if not folder.is_dir():
-        raise VideoError("expected a folder of .flo files")
-    with disk_faults_told(folder), os.scandir(folder) as entries:
-        shown = (entry for entry in entries if not entry.name.startswith("."))
-        files = sorted((entry for entry in shown if entry.name.endswith(".flo")), key=lambda entry: entry.name)
-    if len({len(file.name) for file in files}) > 1:
-        raise VideoError("names of .flo files differ in length, so that their order is not known")
+    files = files_in_order(folder, ".flo", expected[0] + 1)
     for file in files:
-        if not file.is_file(follow_symlinks=False):
-            raise VideoError(f"{file.name} is no regular file")
-        field = read_flo(Path(file.path))
+        field = read_flo(file)
         _check_shape((len(files), *field.shape), expected)
         yield field
     _check_shape((len(files), *expected[1:]), expected)

@@ -8,8 +8,7 @@ from pathlib import Path
 from mml_core.config.alignment import AlignmentConfig, GivenAlignment, SkeletonAlignment
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.io.files import disk_fault
-from mml_core.modalities.beside import check_within, path_beside
+from mml_core.modalities.beside import as_fault_of_video, check_within, path_beside
 from mml_core.video.alignment import Alignment, Boxes, align, common_boxes
 from mml_core.video.decode import picture_size
 from mml_core.video.skeletons import FrameJoints, read_skeletons
@@ -65,6 +64,4 @@ def _skeletons(path: Path) -> list[FrameJoints]:
     try:
         return read_skeletons(path)
     except InputError as error:
-        if isinstance(error.__cause__, Exception) and disk_fault(error.__cause__):
-            raise  # no fault of the video: quarantined, it would be missing for good
-        raise VideoError(f"{Path(error.file or path).name}: {error.message}") from error
+        raise as_fault_of_video(error, path) from error

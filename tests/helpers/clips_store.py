@@ -17,7 +17,7 @@ class FakeStore:
     def __init__(self, kind: str, frames: dict[str, int], picture: Tensor | None = None) -> None:
         self.picture = torch.zeros(64, 86, dtype=torch.uint8) if picture is None else picture
         height, width = self.picture.shape
-        self.info = SimpleNamespace(kind=kind, modality=kind)
+        self.info = SimpleNamespace(kind=kind, modality=kind, settings={"range_mm": [500, 4500]})
         self.videos = {
             video: SimpleNamespace(count=count - KINDS[kind].fewer, height=height, width=width, frame_rate=12.0)
             for video, count in frames.items()
