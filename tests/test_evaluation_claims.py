@@ -172,3 +172,32 @@ def test_the_script_reads_groups_from_plans(tmp_path: Path, project: Path) -> No
     assert result.returncode == 0, result.stderr
     write_table(written, claims_table(tmp_path, 2))
     assert (tmp_path / "claims.csv").read_text() == written.read_text()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["of the checkout", "of the folder"])
+def test_scripts_find_published_values_from_any_folder(tmp_path: Path, project: Path, own: bool) -> None:
+    """In a folder of its own, a run was planned with the checkout's values, and its jobs did not find them."""
+    if own:
+        (tmp_path / "config/published").mkdir(parents=True)
+        (tmp_path / "config/published/garcia_table_3.csv").write_text("depth_input,log10_variance,top1\nvoid,,9.00\n")
+    label = "void / "
+    table = {"kind": "networks", "published": "garcia_table_3", "title": "Noise", "protocol": "one", "split": "test"}
+    table |= {"labels": ["depth_input", "log10_variance"], "models": {label: "s.good"}}
+    about = {"recipe": "r", "dataset": "d", "protocols": {"one": {}}}
+    statement = {"name": "one", "text": "x", "comparisons": [{"better": ["t", "void"], "worse": "s.poor"}]}
+    claims = {"protocol": "one", "split": "test", "statements": [statement]}
+    requests = {
+        "published_table": {**about, "name": "t", "table": table},
+        "claims_table": {**about, "claims": claims, "published": {"t": table}},
+    }
+    key, scores = write_run(tmp_path, 0)
+    for name, content in requests.items():
+        script = project / "workflow/scripts" / f"{name}.py"
+        command = [sys.executable, str(script), "--request", json.dumps(content), "--scores", f"{key}={scores}"]
+        command += ["--output", f"{name}.csv", "--markdown", f"{name}.md"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+    rows = pd.read_csv(tmp_path / "published_table.csv", dtype=str, keep_default_na=False)
+    (row,) = rows[rows["depth_input"] == "void"].to_dict("records")
+    assert (row["published_top1"], row["top1"]) == ("9.00" if own else "14.24", "90.00")
+    assert len(pd.read_csv(tmp_path / "claims_table.csv")) == 1

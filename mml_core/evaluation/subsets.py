@@ -98,7 +98,8 @@ def _load(request: SubsetsRequest, files: Files, groups: GroupsByStage | None) -
         wanted = request.protocol.without(missing)
         runs[missing] = load_runs(own, groups, references=members, protocol=wanted)
         if not runs[missing]:
-            raise InputError(f"there are no scores of {', '.join(sorted(members))} without {', '.join(missing)}")
+            lacking = f" without {', '.join(missing)}" if missing else ""
+            raise InputError(f"there are no scores of {', '.join(sorted(members))}{lacking}")
     return runs
 
 

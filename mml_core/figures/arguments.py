@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from mml_core.config.flow import Tvl1Engine
+from mml_core.evaluation.arguments import add_groups, add_scores
 from mml_core.runtime.cli import named_file
 
 
@@ -21,16 +22,16 @@ def figure_arguments(description: str) -> argparse.ArgumentParser:
 
 def score_arguments(description: str) -> argparse.ArgumentParser:
     """Return the parser of what those are told that read scores, and nothing else."""
-    parser = _scores_of(figure_arguments(description))
-    parser.add_argument(
-        "--groups", nargs="*", default=[], type=named_file, metavar="STAGE=PLAN", help="of data sets that have groups"
-    )
+    parser = figure_arguments(description)
+    add_scores(parser)
+    add_groups(parser)
     return parser
 
 
 def network_arguments(description: str) -> argparse.ArgumentParser:
     """Return the parser of what those are told that run networks."""
-    parser = _scores_of(figure_arguments(description))
+    parser = figure_arguments(description)
+    add_scores(parser)
     parser.add_argument("--weights", required=True, nargs="+", type=named_file, metavar="STAGE=FILE", help="first run")
     parser.add_argument("--plan", required=True, type=Path, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", required=True, type=Path, help="folder with a folder of shards per modality")
@@ -39,9 +40,4 @@ def network_arguments(description: str) -> argparse.ArgumentParser:
         "--engine", choices=get_args(Tvl1Engine), default="auto", help="what computes TV-L1, where it is timed"
     )
     parser.add_argument("--threads", type=int, default=1)
-    return parser
-
-
-def _scores_of(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
     return parser

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
+from mml_core.evaluation.arguments import table_arguments
 from mml_core.evaluation.groups import read_groups
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.table import TableRequest, build_table, write_table
 from mml_core.io.files import write_text
-from mml_core.runtime.cli import named_file, run
+from mml_core.runtime.cli import run
 
 
 def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--request", required=True, metavar="JSON", help="recipe, dataset, name, table and protocol")
-    parser.add_argument("--scores", required=True, nargs="+", type=named_file, metavar="STAGE[@RUN]=FILE")
-    parser.add_argument(
-        "--groups", nargs="*", default=[], type=named_file, metavar="STAGE=PLAN", help="of data sets that have groups"
-    )
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
-    arguments = parser.parse_args()
+    arguments = table_arguments(__doc__, "recipe, dataset, name, table and protocol").parse_args()
     request = TableRequest.model_validate_json(arguments.request)
     groups = read_groups(arguments.groups)
     table = build_table(request, load_runs(dict(arguments.scores), groups, protocol=request.protocol))
