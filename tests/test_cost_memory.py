@@ -154,6 +154,22 @@ def test_frozen_layers_count_once_in_front_and_twice_behind() -> None:
     assert step_passes(sketch(), SIDE, both) == pytest.approx(3 - 2 * front - behind)
 
 
+@pytest.mark.parametrize("inject", ["mul", "none"])
+def test_what_is_there_in_training_only_counts_in_training(inject: str) -> None:
+    """A privileged source was left out of the cost of the steps in which it runs beside the target."""
+    streams = {"target": "rgb", "source": "flow", "inject": inject}
+    two = {name: value for name, value in RGB.items() if name != "modality"} | {"architecture": "multiplier", **streams}
+    stage = stage_of({"x": {**two, "privileged": True, "frozen": ["source"]}, "y": two})
+    tested, together = stage_sketches(stage, data()).values()
+    rgb, flow = (
+        forward_gflops(sketch(architecture="multiplier_stream", modality=one), SIDE) for one in ("rgb", "flow")
+    )
+    assert (forward_gflops(tested, SIDE), forward_gflops(together, SIDE)) == pytest.approx((rgb, rgb + flow))
+    (frozen,), (whole,) = (learning_by_turn(stage, name) for name in ("x", "y"))
+    assert step_passes(tested, SIDE, frozen) == pytest.approx((3 * rgb + flow) / rgb, rel=0.01)
+    assert step_passes(together, SIDE, whole) == 3
+
+
 def test_turns_share_the_epochs() -> None:
     turns = [{"parts": ["x.fc"]}, {"parts": ["x", "y"]}]
     stage = stage_of({"x": RGB, "y": {**FLOW, "frozen": ["conv1"]}}, turns=turns, epochs=5)

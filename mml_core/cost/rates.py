@@ -3,7 +3,7 @@
 A row is a network on a device: clips a second of training steps (forward, backward, update) or of forward passes.
 Where no row is about a network, the nearest one is scaled by the ratio of their GFLOPs; a training step counts as three
 forward passes, since the backward pass computes the gradients of inputs and of weights, each at the cost of a forward
-pass, and as fewer where parts are frozen (`mml_core.cost.sketch.step_passes`).
+pass, and as fewer or more where parts are frozen, or there in training only (`mml_core.cost.sketch.step_passes`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Setting(NamedTuple):
     precision: str  # the stage's: mixed or full
     direction: Pass
     gflops: float  # of one forward pass over a clip, 1e9 multiply-accumulates
-    passes: float  # forward passes that it counts as: fewer than FORWARD_PASSES where parts are frozen
+    passes: float  # forward passes that it counts as: not FORWARD_PASSES where parts are frozen
 
 
 class Rate(Strict):

@@ -100,13 +100,14 @@ def forward_gflops(sketch: Sketch, side: int) -> float:
 
 @functools.cache
 def step_passes(sketch: Sketch, side: int, learning: Learning) -> float:
-    """Return how many forward passes a step in which `learning` learns counts as, from 1 to 3.
+    """Return how many forward passes, as in testing, a step in which `learning` learns counts as.
 
-    The backward pass computes the gradients of a layer's inputs and of its weights, each at the cost of the layer's
-    forward pass: a layer that learns counts three times. A frozen one counts twice where gradients go through it to
-    what learns in front of it, and once where nothing in front of it learns.
+    That is 1 to 3, and more where training runs what testing does not (a source that is there in training only). The
+    pass computes the gradients of a layer's inputs and of its weights, each at the cost of the layer's forward
+    pass: a layer that learns counts three times. A frozen one counts twice where gradients go through it to what learns
+    in front of it, and once where nothing in front of it learns.
     """
-    if learning == Learning((WHOLE,)):
+    if learning == Learning((WHOLE,)) and sketch.block.tested_modalities == sketch.block.modalities:
         return 3.0
     network, weights = learning_network(sketch, learning), {}
     for name, module in network.named_modules():
@@ -116,7 +117,8 @@ def step_passes(sketch: Sketch, side: int, learning: Learning) -> float:
         network(*(torch.empty((1, *shape), device="meta") for shape in sketch.inputs(side)))
     flops, root = counter.get_flop_counts(), type(network).__name__
     backward = sum(passes * sum(flops.get(f"{root}.{name}", {}).values()) for name, passes in weights.items())
-    return 1 + backward / counter.get_total_flops()
+    # a multiply-accumulate is two operations
+    return (counter.get_total_flops() + backward) / (2e9 * forward_gflops(sketch, side))
 
 
 def _note_passes(passes: dict[str, int], name: str, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
