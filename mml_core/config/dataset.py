@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.alignment import AlignmentConfig
 from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
+from mml_core.config.audio import AudioModality
 from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
@@ -61,7 +62,9 @@ class DiffModality(Strict):
     quality: Quality = 90
 
 
-ModalityConfig = Annotated[RgbModality | FlowModality | DiffModality | DepthModality, Field(discriminator="kind")]
+ModalityConfig = Annotated[
+    RgbModality | FlowModality | DiffModality | DepthModality | AudioModality, Field(discriminator="kind")
+]
 
 
 class Limits(Strict):
@@ -152,6 +155,13 @@ class DatasetConfig(Strict):
                 f"modalities.{by_index[0]}.match: maps belong to a video's own frames by their number, which "
                 f"modalities.{self.rgb_name}.frames_per_sec changes: use match: time"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sound_tracks(self) -> DatasetConfig:
+        sounds = [name for name, modality in self.modalities.items() if modality.kind == "audio"]
+        if sounds and self.folder_frames_per_sec is not None:
+            raise ValueError(f"modalities.{sounds[0]}: folders of frames have no sound track")
         return self
 
     @property

@@ -37,7 +37,7 @@ def inputs_of(network: NetworkBase, kinds: Mapping[str, str], *, testing: bool =
 def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:
     """Return what `network` takes of a video when it is trained on clips as in `clip`; `kinds` by modality."""
     channels = {name: input_channels(kinds[name], clip.stack) for name in network.modalities}
-    return ClipShape(clip.frames, channels, clip.segments)
+    return ClipShape(clip.frames, channels, clip.segments, clip.sound_sec)
 
 
 def normalised_inputs(
