@@ -176,6 +176,11 @@ class DatasetConfig(Strict):
         """Name of the modality that the others are made from."""
         return next(name for name, modality in self.modalities.items() if modality.kind == "rgb")
 
+    def sample_rate_hz(self, name: str) -> int | None:
+        """Return how many samples a second a modality has that is sound; None where it is of pictures."""
+        modality = self.modalities[name]
+        return modality.sample_rate_hz if isinstance(modality, AudioModality) else None
+
     def modality_key(self, name: str) -> str:
         """Return the folder name of a modality's shards: its name and a digest of all that defines its content."""
         rgb = self.modalities[self.rgb_name]
