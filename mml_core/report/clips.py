@@ -1,6 +1,7 @@
 """Sample clips as strips of pictures: frames, flow and depth as colours, differences around grey. Pure functions.
 
-Sound is drawn as a wave. T pictures, H and W pixels. Stored levels are uint8 (T, C, H, W), as `ModalityStore.read` returns them.
+Sound is drawn as a wave. T pictures, H and W pixels. Stored levels are uint8 (T, C, H, W), as `ModalityStore.read`
+returns them.
 """
 
 from __future__ import annotations
@@ -63,8 +64,7 @@ def wave_pictures(windows: np.ndarray, height: int, width: int) -> np.ndarray:
     Each column has its part of the samples, at least one; the loudest sample of all reaches the edge, and silence is a
     line in the middle.
     """
-    count, samples = windows.shape
-    edges = np.arange(width) * samples // width
+    edges = np.arange(width) * windows.shape[1] // width
     parts = windows.astype(np.int64)
     least, most = np.minimum.reduceat(parts, edges, axis=1), np.maximum.reduceat(parts, edges, axis=1)
     loudest = max(1, int(np.abs(parts).max()))

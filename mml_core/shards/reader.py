@@ -239,6 +239,7 @@ class ModalityStore:
         self._videos: dict[str, VideoEntry] = {}
         self._checksums: list[str] = []
         self._quarantined: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
         with ShardReader(self._paths[0]) as reader:
             self._info = reader.info
         for number, path in enumerate(self._paths):
@@ -261,6 +262,7 @@ class ModalityStore:
             self._shard_of[name] = number
         self._videos.update(reader.videos)
         self._quarantined.update(reader.quarantined)
+        self._notes.update(reader.notes)
 
     @property
     def info(self) -> ShardInfo:
@@ -276,6 +278,11 @@ class ModalityStore:
     def quarantined(self) -> Mapping[str, str]:
         """Videos that are missing because of a fault, with the reason."""
         return self._quarantined
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is to be told of videos that can be read: that one is silent, and why."""
+        return self._notes
 
     @property
     def checksums(self) -> list[str]:
