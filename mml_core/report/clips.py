@@ -64,16 +64,12 @@ def wave_pictures(windows: np.ndarray, height: int, width: int) -> np.ndarray:
     Each column has its part of the samples, at least one; the loudest sample of all reaches the edge, and silence is a
     line in the middle.
     """
-    edges = np.arange(width) * windows.shape[1] // width
-    parts = windows.astype(np.int64)
-    least, most = np.minimum.reduceat(parts, edges, axis=1), np.maximum.reduceat(parts, edges, axis=1)
-    loudest = max(1, int(np.abs(parts).max()))
-    rows = (np.arange(height) * 2 + 1 - height)[
-        None, :, None
-    ] * loudest  # from the middle, in 1 / height of the loudest
-    low, high = (one[:, None] * height for one in (least, most))
-    drawn = (-rows >= low - loudest) & (-rows <= high + loudest)
-    return np.where(drawn[..., None], WAVE, 255).astype(np.uint8) * np.ones(3, np.uint8)
+    edges, values = np.arange(width) * windows.shape[1] // width, windows.astype(np.int64)
+    least, most = np.minimum.reduceat(values, edges, axis=1), np.maximum.reduceat(values, edges, axis=1)
+    loudest = max(1, int(np.abs(values).max()))
+    up = (height - 1 - 2 * np.arange(height))[None, :, None] * loudest  # of a row's middle, in parts of height
+    drawn = (up >= height * least[:, None] - loudest) & (up <= height * most[:, None] + loudest)
+    return np.where(drawn[..., None], WAVE, np.full(3, 255)).astype(np.uint8)
 
 
 def colour_wheel(side: int) -> np.ndarray:
