@@ -17,6 +17,7 @@ from mml_core.annotations import MissingVideo, assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import Quarantined, check_classes, check_share, join_quality_tables, write_quality_table
 from mml_core.errors import InputError
+from mml_core.modalities.audio import make_audio_shard
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.plan.data_file import plan_digest
 from mml_core.plan.run import plan_data
@@ -116,6 +117,26 @@ def test_what_one_modality_lacks_is_listed_once_with_its_name(videos: Path) -> N
     part = quality_part(plan.annotations, videos / "q.csv")
     assert [[cell.text for cell in row] for row in part.splits.rows] == [["train", "8", "2"], ["validation", "2", "1"]]
     assert list(part.quarantined.headings) == ["split", "video_id", "path", "modality", "reason"]
+
+
+def test_silent_videos_are_listed_and_counted_apart(videos: Path) -> None:
+    """None of the ten videos has a track; a video that was not decoded is no silent one."""
+    (videos / "own.yaml").write_text(DATASET.format(folder=videos, share=0.5).replace("diff}", "audio}"))
+    dataset = load_dataset(videos / "own.yaml")
+    make_all(dataset, videos / "shards")
+    plan = DataPlan(dataset, load_annotations(dataset, check_files=False))
+    for name, members in plan.shards.items():
+        files = {video.video_id: videos / video.path for video in members}
+        rgb, sound = (videos / "shards" / dataset.modality_key(one) / f"{name}.h5" for one in ("rgb", "diff"))
+        make_audio_shard(rgb, files, "diff", dataset.modalities["diff"], dataset.limits, sound, 1)
+    write_quality_table(plan, videos / "shards", {**MADE, "diff": ["train", "validation"]}, videos / "q.csv")
+    _, *found = table(videos / "q.csv")
+    assert sorted(row[5] for row in found if row[4] == "diff") == ["silent: no sound track"] * 8
+    assert sorted(row[3] for row in found if row[4] == "rgb") == ["ä 3.mp4", "ä 9.mp4"] and len(found) == 10
+    part = quality_part(plan.annotations, videos / "q.csv")
+    assert list(part.splits.headings) == ["Split", "Videos", "Quarantined", "Silent"]
+    cells = [[cell.text for cell in row] for row in part.splits.rows]
+    assert cells == [["train", "8", "1", "7"], ["validation", "2", "1", "1"]]
 
 
 def test_too_many_quarantined_videos_stop_the_run(videos: Path) -> None:

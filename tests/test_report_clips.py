@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.report.clips import colour_wheel, depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip
+from mml_core.report.clips import (
+    WAVE,
+    colour_wheel,
+    depth_pictures,
+    diff_pictures,
+    flow_pictures,
+    rgb_pictures,
+    strip,
+    wave_pictures,
+)
 from mml_core.report.samples import PICTURES, choose, picture_numbers, strips
 
 
@@ -100,3 +109,15 @@ def test_strips_of_all_modalities_show_the_same_moments() -> None:
     assert picture_numbers(39) != picture_numbers(40)
     assert len(stores["rgb"].starts) == PICTURES
     assert all(one.uri.startswith("data:image/jpeg;base64,") for one in made)
+
+
+def test_sound_is_drawn_from_its_least_to_its_most_sample() -> None:
+    """Silence is the middle rows; the loudest sample reaches the edge; each column has its own samples."""
+    windows = np.zeros((2, 8), np.int16)
+    windows[1, 2:4] = [-32_768, 32_767]
+    windows[1, 6] = 16_384
+    silent, loud = (pictures[..., 0] == WAVE for pictures in wave_pictures(windows, 8, 4))
+    assert silent.sum() == 8 and silent[3:5].all()
+    assert loud[:, 1].all() and (loud[:, [0, 2]] == silent[:, [0, 2]]).all()
+    assert loud[2:5, 3].all() and not loud[0, 3] and not loud[6:, 3].any()
+    assert wave_pictures(windows, 9, 4).shape == (2, 9, 4, 3) and wave_pictures(windows, 9, 4).dtype == np.uint8

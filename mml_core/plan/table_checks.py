@@ -84,6 +84,13 @@ def _check_disturbed(all_data: Mapping[str, DataPlan], recipe: RecipeConfig, fil
                 file=file,
                 hint=f"there are {', '.join(known)}",
             )
+        modalities = [data.config.modalities.get(one) for data in all_data.values() for one in protocol.noise]
+        if any(modality is not None and not kind_of(modality.kind).spatial for modality in modalities):
+            raise InputError(
+                f"protocols.{name}.noise: speckle noise is of pictures, and not of sound",
+                file=file,
+                hint="missing: [...] takes the sound away",
+            )
 
 
 def _check_member(
