@@ -234,6 +234,11 @@ class EmbeddedAnnotations(Strict):
         description="depth too, a folder `depth/{path}` of PNGs a clip, of 16 bits, in millimetres: 1: with the noise, steps "
         "and holes of a Kinect; others: so many times as much; 0: exact; null: no depth",
     )
+    sound: bool = added(
+        False,
+        description="other clips, with sound: of eight classes two differ in sound only, two in frames only, with sounds of "
+        "other classes at random, the rest in both",
+    )
 
 
 AnnotationsConfig = Annotated[
