@@ -4,6 +4,11 @@ Where another frame rate is asked for, ffmpeg's filter fps moves each frame to t
 Of several that fall together the last stays; where none falls, the one before is repeated. None are blended. Else the
 times of frames say nothing: they may repeat, go back or be missing.
 
+Of a span of a video, those frames are decoded whose time lies in it, the same as if all were decoded and the others left
+out. Times are as players count them, from the file's first sound or picture. ffmpeg enters the file some seconds before
+the span, at a key frame by the file's index, so that what is before costs little; where the index leads behind the
+span's beginning, the video is quarantined.
+
 ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage to
 them that ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
 quarantined with its reason, never silently shortened. ffmpeg scales what follows a change of size to the size of the
@@ -39,6 +44,8 @@ _PROBED_PX = 16
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
 _LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
+#: How long before a span ffmpeg is to enter a file: frames behind a key frame may need some from before it.
+_RUN_UP_SEC = 10.0
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
@@ -53,6 +60,7 @@ class DecodedVideo:
     folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
     box: given, frames are this part of the picture, in pixels before they are scaled; sizes are then those of the part.
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
+    span_sec: given, those frames are all whose time is at least the first, and less than the second of these seconds.
 
     Iterating yields uint8 arrays (H, W, 3), RGB, all of one size. Rotation flags and the sample aspect ratio are
     applied. One thread of ffmpeg does the work and nothing is kept, so memory does not depend on the video's length.
@@ -74,12 +82,15 @@ class DecodedVideo:
         folder_frames_per_sec: float | None = None,
         box: Box | None = None,
         end: int | None = None,
+        span_sec: tuple[float, float] | None = None,
     ) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
         self._least_px = short_side_px if least_px is None else least_px
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
-        self._box, self._end = box, end
+        self._box, self._end, self._span_sec = box, end, span_sec
+        #: Where ffmpeg is to enter the file; 0: at its beginning.
+        self._entry_sec = 0.0 if span_sec is None else max(span_sec[0] - _RUN_UP_SEC, 0.0)
         #: Known from the first frame on: what the container states, and the picture that was scaled, upright.
         self.stated = Stated()
         self.shape: Shape | None = None
@@ -128,6 +139,8 @@ class DecodedVideo:
             raise VideoError("the shape of the picture changes")
         if not messages.size_kept and messages.codec in _LOSE_A_FRAME:
             raise VideoError("the size of the picture changes, at which its decoder loses a frame")
+        if self._entry_sec and not messages.entered_sec <= _RUN_UP_SEC:  # NaN where no frame was met at all
+            raise VideoError(f"no frame was met before its span, which begins at {self._span_sec[0]:g} s")
         if messages.configurations > 1 and self._box is not None:
             raise VideoError("the size or kind of its pixels changes, so that it is not known what to cut out of them")
         if messages.configurations > 1 and self._frames_per_sec is not None:  # a new filter does not know what waits
@@ -152,7 +165,12 @@ class DecodedVideo:
     def _command(self, source: Source) -> list[str]:
         """Return ffmpeg's command line: PPM images on standard output, messages with their level on standard error."""
         limits: dict[str, Any] = {"protocol_whitelist": "file,pipe", "max_pixels": MOST_CODED_PIXELS, "threads": 1}
-        video = ffmpeg.input(source.address, **limits, **source.options)["V:0"]  # capital V: no cover pictures
+        entry = {"ss": self._entry_sec, "noaccurate_seek": None} if self._entry_sec else {}
+        video = ffmpeg.input(source.address, **limits, **entry, **source.options)["V:0"]  # capital V: no cover pictures
+        if self._span_sec is not None:
+            start, end = (time - self._entry_sec for time in self._span_sec)
+            video = video.filter("showinfo", checksum=0).filter("trim", start=start, end=end)
+            video = video.filter("setpts", "PTS-STARTPTS")
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
         if self._box is not None:
