@@ -1,4 +1,4 @@
-"""The embedded data set with sound: what sight and hearing can tell, that nothing else does, and what is in the files."""
+"""The embedded data set with sound: what can be seen and heard, that nothing else tells, and what is in the files."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_what_moves_sounds_and_what_rests_is_silent(seed: int) -> None:
 
 
 def test_strokes_begin_where_the_rhythm_says() -> None:
-    done = strokes_done(Rhythm(0.5, 0.25), np.array([0.0, 0.25, 0.4, 0.55, 0.7, 0.75, 0.9, 1.25, 1.74]))
+    done = strokes_done(Rhythm(0.5, 0.25), np.array([0.1, 0.25, 0.4, 0.55, 0.7, 0.75, 0.9, 1.25, 1.56]))
     assert done == pytest.approx([0, 0, 1 / 6, 1 / 3, 1 / 3, 1 / 3, 1 / 2, 2 / 3, 1])
 
 

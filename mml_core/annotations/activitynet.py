@@ -1,11 +1,12 @@
 """Annotations of ActivityNet as distributed: one JSON file about all videos, which are untrimmed.
 
-`{"database": {id: {"subset": "training", "annotations": [{"segment": [s, e], "label": "Zumba"}], …}}, "taxonomy": [{"nodeName",
-"parentName", …}], …}`. The classes are the nodes of the taxonomy below which there is none, sorted by name. A sample is a whole
-video, or a segment of one; all samples of a video are a group.
+`{"database": {id: {"subset": "training", "annotations": [{"segment": [s, e], "label": "Zumba"}], …}}, "taxonomy":
+[{"nodeName", "parentName", …}], …}`. The classes are the nodes of the taxonomy below which there is none, sorted by
+name. A sample is a whole video, or a segment of one; all samples of a video are a group. Videos for testing, whose
+labels were never given out, are left out.
 
-Times are taken as they are: segments may end behind their video, and one that ends before it starts is quarantined, as a
-video that is too short.
+Times are taken as they are: segments may end behind their video, and one that ends before it starts is quarantined, as
+a video that is too short.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from mml_core.errors import InputError
 
 _HINT = "is it the file as distributed? See config/datasets/activitynet.yaml"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_SPLITS = {"training": "train", "validation": "validation", "testing": "test"}
+#: Split of each subset; videos for testing are left out.
+_SPLITS = {"training": "train", "validation": "validation", "testing": None}
 
 
 class _Shown(NamedTuple):
@@ -50,7 +52,9 @@ def read_activitynet(config: ActivityNetAnnotations, *, multi_label: bool) -> Li
         if not _ID.fullmatch(youtube_id) or not isinstance(entry, dict) or entry.get("subset") not in _SPLITS:
             listing.problems.add(Kind.MALFORMED, place, f"{youtube_id!r}: expected a YouTube id with a known subset")
             continue
-        split, name = _SPLITS[entry["subset"]], f"v_{youtube_id}"
+        if (split := _SPLITS[entry["subset"]]) is None:
+            continue
+        name = f"v_{youtube_id}"
         missing = "" if files is None or name in files else NO_FILE
         video = Row(name, (files or {}).get(name, f"{name}.mp4"), split, (), place, missing=missing, group=name)
         shown = list(_shown(name, entry.get("annotations"), place, listing.problems))

@@ -40,8 +40,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
-    a folder a class, the folders are the annotations; which videos of Kinetics, ActivityNet and NTU RGB+D are there is looked up
-    always). The clips of the embedded data set are never looked for.
+    a folder a class, the folders are the annotations; which videos of Kinetics, ActivityNet and NTU RGB+D are there is
+    looked up always). The clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
     _check_given(dataset.annotations)

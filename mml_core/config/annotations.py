@@ -174,8 +174,8 @@ class KineticsAnnotations(Strict):
 class ActivityNetAnnotations(Strict):
     """ActivityNet 1.3 as distributed: `activity_net.v1-3.min.json`, and untrimmed videos `v_<YouTube id>` of any ending.
 
-    The videos of the subset validation are the split validation, on which results are reported: labels of the subset
-    testing, the split test, were never given out. Where the folder of the videos is there, videos that are missing in it
+    Videos of the subset testing are left out: their labels were never given out, and results are reported on those of the
+    subset validation. Where the folder of the videos is there, videos that are missing in it
     are left out, and listed in data_quality.csv: many are no longer on YouTube.
     """
 
@@ -185,7 +185,7 @@ class ActivityNetAnnotations(Strict):
     samples: Literal["videos", "segments"] = Field(
         default="videos",
         description="videos: whole videos, with all classes that they show (multi_label: true), or the one that they show "
-        "longest; segments: each annotated part of a video by itself, and no split test",
+        "longest; segments: each annotated part of a video by itself",
     )
 
 

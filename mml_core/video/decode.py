@@ -4,10 +4,10 @@ Where another frame rate is asked for, ffmpeg's filter fps moves each frame to t
 Of several that fall together the last stays; where none falls, the one before is repeated. None are blended. Else the
 times of frames say nothing: they may repeat, go back or be missing.
 
-Of a span of a video, those frames are decoded whose time lies in it, the same as if all were decoded and the others left
-out. Times are as players count them, from the file's first sound or picture. ffmpeg enters the file some seconds before
-the span, at a key frame by the file's index, so that what is before costs little; where the index leads behind the
-span's beginning, the video is quarantined.
+Of a span of a video, those frames are decoded whose time lies in it, the same as if all were decoded and the others
+left out. Times are as players count them, from the file's first sound or picture. Files with an index are entered some
+seconds before the span, at a key frame, so that what is before costs little; where the index leads behind the span's
+beginning, the video is quarantined.
 
 ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage to
 them that ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
@@ -44,7 +44,9 @@ _PROBED_PX = 16
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
 _LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
-#: How long before a span ffmpeg is to enter a file: frames behind a key frame may need some from before it.
+#: Containers with an index of key frames that stand for themselves, by ending; others are read from the beginning.
+_INDEXED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+#: How long before a span they are entered: frames behind a key frame may need some from before it.
 _RUN_UP_SEC = 10.0
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: How long we wait for messages of ffmpeg that are under way.
@@ -89,8 +91,9 @@ class DecodedVideo:
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
         self._box, self._end, self._span_sec = box, end, span_sec
+        indexed = span_sec is not None and path.suffix.lower() in _INDEXED
         #: Where ffmpeg is to enter the file; 0: at its beginning.
-        self._entry_sec = 0.0 if span_sec is None else max(span_sec[0] - _RUN_UP_SEC, 0.0)
+        self._entry_sec = max(span_sec[0] - _RUN_UP_SEC, 0.0) if indexed else 0.0
         #: Known from the first frame on: what the container states, and the picture that was scaled, upright.
         self.stated = Stated()
         self.shape: Shape | None = None
@@ -139,8 +142,6 @@ class DecodedVideo:
             raise VideoError("the shape of the picture changes")
         if not messages.size_kept and messages.codec in _LOSE_A_FRAME:
             raise VideoError("the size of the picture changes, at which its decoder loses a frame")
-        if self._entry_sec and not messages.entered_sec <= _RUN_UP_SEC:  # NaN where no frame was met at all
-            raise VideoError(f"no frame was met before its span, which begins at {self._span_sec[0]:g} s")
         if messages.configurations > 1 and self._box is not None:
             raise VideoError("the size or kind of its pixels changes, so that it is not known what to cut out of them")
         if messages.configurations > 1 and self._frames_per_sec is not None:  # a new filter does not know what waits
@@ -153,6 +154,8 @@ class DecodedVideo:
             path = self._path.absolute()
             error = error.replace(f"file:{path}: ", "").replace(f"file:{path}/", "")
             raise VideoError(_reason(error, None if messages.shape is None else count))
+        if self._entry_sec and not messages.entered_sec <= _RUN_UP_SEC:  # NaN where no frame was met at all
+            raise VideoError(f"no frame was met before its span, which begins at {self._span_sec[0]:g} s")
 
     def _check_count(self, source: Source, count: int) -> None:
         """Raise VideoError where `count` decoded frames are too few, or not as many as the source has."""
