@@ -95,6 +95,28 @@ def test_every_layout(tmp_path: Path, layout: str) -> None:
     assert load(tmp_path, **keys) == annotations, "jobs that check no files plan the same"
 
 
+def test_a_subset_by_classes(tmp_path: Path) -> None:
+    """Kinetics-Sounds; videos of other classes do not count, whether they are there or not, nor do unlabelled ones."""
+    chosen = ["petting animal (not cat)", "abseiling"]
+    annotations = load(tmp_path, classes=chosen, val=LISTS["val"] + "abseiling,zkyy5cC7SL5,4,14,val,0\n")
+    assert annotations.classes == ("abseiling", "petting animal (not cat)")
+    assert {video.video_id: (video.split, video.labels) for video in annotations.videos} == {
+        "_4YTwq0-73Y_000044_000054": ("train", (0,)),
+        "kIRmvrmc2nM_001186_001196": ("train", (1,)),
+        "-3B32lodo2M_000059_000069": ("validation", (0,)),
+        "zkyy5cC7SL5_000004_000014": ("validation", (0,)),
+    }
+    for name in ("_4YTwq0-73Y_000044_000054", "kIRmvrmc2nM_001186_001196", "-3B32lodo2M_000059_000069"):
+        make(tmp_path, f"{name}.mp4")
+    assert load(tmp_path, classes=chosen, check_files=True).missing == ()
+    assert "'abseilin' has no video in the train split" in complaint(tmp_path, classes=["abseiling", "abseilin"])
+
+
+def test_all_classes_is_what_no_list_means(tmp_path: Path) -> None:
+    assert load(tmp_path, classes=CLASSES, test=None) == load(tmp_path, test=None)
+    assert "classes" not in dataset(tmp_path).annotations.model_dump()
+
+
 def test_missing_videos_are_left_out_and_listed(tmp_path: Path) -> None:
     for name in NAMES:
         if name[:11] not in ("2B65vtRd5Ck", "zkyy5cC7SL4"):
