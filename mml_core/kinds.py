@@ -12,13 +12,17 @@ Scale = Literal["imagenet", "activitynet", "unit", "kinetics"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is stored for each item (a frame, or what belongs to a frame) of a video, in levels from 0 to 255."""
+    """What is stored for each item (a frame, or what belongs to a frame) of a video.
+
+    Pictures are of levels from 0 to 255, sound of samples of 16 bits.
+    """
 
     channels: int  # of a stored item
     fewer: int  # how many items fewer than frames a video has
     stacked: bool  # whether an input frame takes several neighbouring items, and not one
-    codec: Literal["colour", "planes", "lossless"]  # colour JPEG, grey JPEG of the channels one below the other, or PNG
-    zero_level: int | None  # level that stands for exactly 0; None where no level does
+    #: Colour JPEG, grey JPEG of the channels one below the other, PNG, or compressed samples of sound.
+    codec: Literal["colour", "planes", "lossless", "samples"]
+    zero_level: int | None  # level that stands for no motion; None where no level does
     mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror
     scales: Mapping[Scale, tuple[tuple[float, float], ...]]  # by channel: networks get (level - first) / second
 
@@ -31,6 +35,11 @@ class Kind:
     def coloured(self) -> bool:
         """Whether an item is a map of levels, of which neighbouring ones may not be mixed, seen by a colour map."""
         return self.input_channels != self.channels
+
+    @property
+    def spatial(self) -> bool:
+        """Whether an item is a picture, which has places: only then there are crops, mirror images, and noise."""
+        return self.codec != "samples"
 
 
 def _in_levels(mean: float, deviation: float) -> tuple[float, float]:
@@ -63,6 +72,8 @@ _COLOURS: Mapping[Scale, tuple[tuple[float, float], ...]] = {
 #: unit. rgb: -1 … 1. flow and diff: 1 is the bound of the flow, or the largest difference, and -1.008 the other end.
 #:
 #: depth: the three colours of its levels, as rgb in each.
+#:
+#: audio: -1 … 1 in each.
 #:
 #: Zero displacement and zero difference are exactly 0, but for flow in activitynet.
 KINDS: Mapping[str, Kind] = {
@@ -111,6 +122,15 @@ KINDS: Mapping[str, Kind] = {
         zero_level=None,
         mirrored_sign=(),
         scales=_COLOURS,
+    ),
+    "audio": Kind(
+        channels=1,
+        fewer=0,
+        stacked=False,
+        codec="samples",
+        zero_level=None,
+        mirrored_sign=(),
+        scales=dict.fromkeys(_COLOURS, ((0.0, 32_768.0),)),
     ),
 }
 

@@ -191,10 +191,12 @@ def test_figures_that_run_networks_need_their_inputs() -> None:
 def test_zeros_take_the_place_of_what_is_missing_in_any_scale() -> None:
     levels = {"rgb": torch.randint(0, 256, (2, 3, 3, 4, 5), dtype=torch.uint8)}
     inputs = {"net": [Input("rgb", "rgb", "imagenet"), Input("flow", "flow", "activitynet")]}
-    rgb, flow = normalised_inputs(levels, inputs, {"flow": 10})["net"]
+    rgb, flow = normalised_inputs(levels, inputs, {"flow": (3, 10, 4, 5)})["net"]
     assert flow.shape == (2, 3, 10, 4, 5) and flow.dtype == torch.float32 and (flow == 0).all()
     assert torch.equal(rgb, normalised_inputs(levels, {"net": inputs["net"][:1]})["net"][0])
-    (rgb,) = normalised_inputs({"flow": levels["rgb"][:, :, :2]}, {"net": inputs["net"][:1]}, {"rgb": 3})["net"]
+    (rgb,) = normalised_inputs({"flow": levels["rgb"][:, :, :2]}, {"net": inputs["net"][:1]}, {"rgb": (3, 3, 4, 5)})[
+        "net"
+    ]
     assert rgb.shape == (2, 3, 3, 4, 5) and (rgb == 0).all()
 
 
@@ -214,7 +216,8 @@ def test_a_joint_network_is_scored_with_zeros() -> None:
         "both": [Input("rgb", "rgb", "unit"), Input("flow", "flow", "unit")],
         "rgb": [Input("rgb", "rgb", "unit")],
     }
-    said = score_videos(networks, inputs, clips, device=CPU, workers=0, mixed=False, missing={"flow": 2}).logits
+    gone = {"flow": (2, 2, 16, 16)}
+    said = score_videos(networks, inputs, clips, device=CPU, workers=0, mixed=False, missing=gone).logits
     assert (said["both.streams.flow"] == 0).all() and said["both.streams.rgb"].any()
     assert torch.equal(said["both"], said["rgb"]) and torch.equal(said["both.streams.rgb"], said["rgb"])
 

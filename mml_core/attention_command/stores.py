@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mml_core.config.audio import AudioModality
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, Limits, ModalityConfig, RgbModality
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors
@@ -110,6 +111,12 @@ def _derived(
                 f"modality {name!r} of data set {dataset.name!r} is read from files beside its videos",
                 file=video,
                 hint="name a network that reads modalities which are computed from frames",
+            )
+        case AudioModality():
+            raise InputError(
+                f"modality {name!r} of data set {dataset.name!r} is sound, in which no place looks at another",
+                file=video,
+                hint="name a network that reads pictures alone",
             )
         case FlowModality(algorithm=MotionVectors()):
             image = _vectors(video, own, settings, dataset.limits).__getitem__

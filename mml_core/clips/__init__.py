@@ -4,7 +4,7 @@ from mml_core.clips.batches import Batch, Clip, Sample, collate_clips, collate_v
 from mml_core.clips.datasets import TrainingClips
 from mml_core.clips.evaluation import EvaluationClips
 from mml_core.clips.flips import FlipPolicy, flip_policy
-from mml_core.clips.levels import input_channels, normalise
+from mml_core.clips.levels import input_channels, normalise, view_shape
 from mml_core.clips.loader import evaluation_loader, training_loader
 from mml_core.clips.sampler import Key, epoch_batches
 
@@ -25,4 +25,5 @@ __all__ = [
     "normalise",
     "training_loader",
     "usable_videos",
+    "view_shape",
 ]

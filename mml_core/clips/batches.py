@@ -31,7 +31,7 @@ class Clip(NamedTuple):
     """One item of a data set: uint8 inputs by modality, and the target.
 
     Inputs are (F, C, P, P) in training and (V, F, C, P, P) in evaluation: V views of F = segments * frames input frames
-    of P x P pixels.
+    of P x P pixels. Sound is int16, one window of W samples a segment: (S, 1, 1, W), or (V, S, 1, 1, W).
     """
 
     inputs: dict[str, Tensor]
@@ -43,7 +43,8 @@ class Batch(NamedTuple):
     """Clips put together: targets are (B,) int64, or (B, N) float32 of 0 and 1.
 
     Inputs are uint8 by modality: (B, F, C, P, P) in training; in evaluation (R, F, C, P, P), all views of the first
-    video, then those of the next, and `views` says how many each of the B videos has.
+    video, then those of the next, and `views` says how many each of the B videos has. Sound is int16, (B, S, 1, 1, W)
+    or (R, S, 1, 1, W).
     """
 
     inputs: dict[str, Tensor]

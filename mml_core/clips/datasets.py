@@ -16,6 +16,7 @@ from mml_core.clips.flips import FlipPolicy, mirror
 from mml_core.clips.levels import stack_length
 from mml_core.clips.positions import draw_training_starts
 from mml_core.clips.sampler import Key
+from mml_core.clips.sound import read_windows
 from mml_core.clips.time_labels import clip_span, labels_between
 from mml_core.config.clips import ClipConfig
 from mml_core.kinds import kind_of
@@ -57,7 +58,10 @@ class TrainingClips(Dataset[Clip]):
         return len(self.samples)
 
     def __getitem__(self, key: Key) -> Clip:
-        """Return the clip of `key` = (epoch, index), its inputs uint8 (S * T, C, crop_px, crop_px)."""
+        """Return the clip of `key` = (epoch, index).
+
+        Its inputs are uint8 (S * T, C, crop_px, crop_px), of sound int16 (S, 1, 1, W).
+        """
         epoch, index = key
         sample = self.samples[index]
         draws = ClipDraws(self.seed, epoch, sample.video_id)
@@ -72,6 +76,9 @@ class TrainingClips(Dataset[Clip]):
         mirrored = self.flip.draw(labels, draws.stream("flip"))
         inputs = {}
         for name, store in self.stores.items():
+            if not kind_of(store.info.kind).spatial:
+                inputs[name] = read_windows(store, sample.video_id, starts[name][None], self.clip)[0]
+                continue
             levels = store.read(sample.video_id, starts[name].tolist(), self.lengths[name])
             kind = store.info.kind
             levels = resize(box.cut(levels), self.clip.crop_px, mixed=not kind_of(kind).coloured)

@@ -19,6 +19,7 @@ from mml_core.clips.flips import mirror
 from mml_core.clips.levels import stack_length, still_level
 from mml_core.clips.noise import noisy_item
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
+from mml_core.clips.sound import read_windows
 from mml_core.config.clips import ClipConfig
 from mml_core.config.depth import Colours
 from mml_core.config.protocols import ProtocolConfig
@@ -79,7 +80,7 @@ class EvaluationClips(Dataset[Clip]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Clip:
-        """Return the views of sample `index`, uint8 (V, F, C, side, side)."""
+        """Return the views of sample `index`, uint8 (V, F, C, side, side), of sound int16 (V, S, 1, 1, W)."""
         sample = self.samples[index]
         starts = evaluation_starts(self._items(sample.video_id), self.lengths, self.clip, self.protocol)
         inputs = {name: self._views(name, sample.video_id, starts[name]) for name in self.stores}
@@ -111,10 +112,17 @@ class EvaluationClips(Dataset[Clip]):
         return sides.pop()
 
     def _views(self, name: str, video_id: str, starts: Starts) -> Tensor:
-        """Return the views (V, F, L * C, side, side) of one modality whose clips show the stacks at `starts` (K, F)."""
+        """Return the views (V, F, L * C, side, side) of one modality whose clips show the stacks at `starts` (K, F).
+
+        Of sound, which is the same in all crops, they are (V, S, 1, 1, W).
+        """
         store, length, crops = self.stores[name], self.lengths[name], self.protocol.crops
         clips, frames = starts.shape
         kind = kind_of(store.info.kind)
+        if not kind.spatial:
+            shown = starts[:, [frames // 2] * frames] if self.protocol.static else starts
+            windows = read_windows(store, video_id, shown, self.clip)
+            return windows.repeat_interleave(crops, dim=0)
         channels = kind.input_channels if self._as_colours(name) else kind.channels
         shape = (clips, crops, frames, length, channels, self.side, self.side)
         if self.protocol.static:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mml_core.clips.colours import coloured
+from mml_core.config.clips import ClipConfig
 from mml_core.config.depth import Colours
 from mml_core.kinds import Scale, kind_of
 
@@ -15,13 +16,33 @@ def stack_length(kind: str, stack: int) -> int:
     return stack if kind_of(kind).stacked else 1
 
 
+def window_samples(sound_sec: float, sample_rate_hz: int) -> int:
+    """Return W, the samples of a window of sound: the nearest whole number."""
+    return max(1, round(sound_sec * sample_rate_hz))
+
+
 def input_channels(kind: str, stack: int) -> int:
-    """Return the channels of an input frame: 3 for rgb and depth, 2 a field for flow, 3 a difference for diff."""
+    """Return the channels of an input frame: 3 for rgb and depth, 2 a field for flow, 3 a difference for diff.
+
+    Sound has 1.
+    """
     return kind_of(kind).input_channels * stack_length(kind, stack)
 
 
+def view_shape(
+    kind: str, clip: ClipConfig, segments: int, side: int, sample_rate_hz: int | None
+) -> tuple[int, int, int, int]:
+    """Return the shape of one view of a modality: (S * T, C, `side`, `side`), of sound (S, 1, 1, W).
+
+    `segments` S of the view. `sample_rate_hz` of sound, None of pictures.
+    """
+    if sample_rate_hz is not None:
+        return segments, 1, 1, window_samples(clip.sound_sec, sample_rate_hz)
+    return segments * clip.frames, input_channels(kind, clip.stack), side, side
+
+
 def still_level(kind: str) -> int | None:
-    """Return the level of every pixel where nothing moves; None for rgb and depth, which show no motion."""
+    """Return the level of every pixel where nothing moves; None for kinds that show no motion."""
     return kind_of(kind).zero_level
 
 

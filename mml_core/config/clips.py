@@ -45,6 +45,12 @@ class ClipConfig(Strict):
         "the flow fields from it on; false: in training a modality with more items than others begins up to so many later, "
         "and in testing each has its own equal parts (MML)",
     )
+    sound_sec: float = added(
+        1.28,
+        ge=0.05,
+        le=10,
+        description="seconds of sound that a network hears of each segment, centred on the segment's frames",
+    )
     crop_px: int = Field(default=224, ge=16, le=1024, description="side of the square input in pixels")
     crop_policy: Literal["multi_scale", "random", "corner"] = Field(
         default="multi_scale",

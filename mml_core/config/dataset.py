@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.alignment import AlignmentConfig
 from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
+from mml_core.config.audio import AudioModality
 from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
@@ -61,7 +62,9 @@ class DiffModality(Strict):
     quality: Quality = 90
 
 
-ModalityConfig = Annotated[RgbModality | FlowModality | DiffModality | DepthModality, Field(discriminator="kind")]
+ModalityConfig = Annotated[
+    RgbModality | FlowModality | DiffModality | DepthModality | AudioModality, Field(discriminator="kind")
+]
 
 
 class Limits(Strict):
@@ -154,6 +157,13 @@ class DatasetConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _sound_tracks(self) -> DatasetConfig:
+        sounds = [name for name, modality in self.modalities.items() if modality.kind == "audio"]
+        if sounds and self.folder_frames_per_sec is not None:
+            raise ValueError(f"modalities.{sounds[0]}: folders of frames have no sound track")
+        return self
+
     @property
     def folder_frames_per_sec(self) -> float | None:
         """Frames a second of videos that are folders of frames; None where they are files, which state it themselves."""
@@ -165,6 +175,11 @@ class DatasetConfig(Strict):
     def rgb_name(self) -> str:
         """Name of the modality that the others are made from."""
         return next(name for name, modality in self.modalities.items() if modality.kind == "rgb")
+
+    def sample_rate_hz(self, name: str) -> int | None:
+        """Return how many samples a second a modality has that is sound; None where it is of pictures."""
+        modality = self.modalities[name]
+        return modality.sample_rate_hz if isinstance(modality, AudioModality) else None
 
     def modality_key(self, name: str) -> str:
         """Return the folder name of a modality's shards: its name and a digest of all that defines its content."""

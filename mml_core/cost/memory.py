@@ -122,11 +122,15 @@ def _moments(optimizer: OptimizerConfig) -> int:
 
 
 def _input_bytes(sketches: Mapping[str, Sketch], side: int) -> int:
-    """Return the bytes of the inputs of a clip: 8-bit levels once a modality, and float32 once a scale."""
+    """Return the bytes of the inputs of a clip: levels once a modality, and float32 once a scale.
+
+    Levels are of 8 bits, sound of 16.
+    """
     sizes = {}
     for sketch in sketches.values():
-        for modality, shape in zip(sketch.block.modalities, sketch.inputs(side), strict=True):
-            sizes[modality, None] = math.prod(shape)
+        inputs = zip(sketch.block.modalities, sketch.inputs(side), sketch.samples, strict=True)
+        for modality, shape, heard in inputs:
+            sizes[modality, None] = math.prod(shape) * (2 if heard else 1)
             sizes[modality, sketch.block.scale_of(modality)] = math.prod(shape) * FLOAT32
     return sum(sizes.values())
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mml_core.clips import input_channels
+from mml_core.clips.levels import window_samples
 from mml_core.config.base import canonical_json
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import DatasetConfig
@@ -31,13 +32,20 @@ class Sketch:
     shape: str  # all of the block that its shapes depend on, as JSON
     kinds: tuple[str, ...]  # of its inputs
     channels: tuple[int, ...]  # of an input frame of each of its inputs
+    samples: tuple[int, ...]  # of a window of sound of each of its inputs, 0 of pictures
+    sound_sec: float  # of such a window; 0 where it hears nothing
     frames: int  # T of a segment
     segments: int
     classes: int
 
     def inputs(self, side: int) -> list[tuple[int, int, int, int]]:
-        """Return the shapes (S * T, C, H, W) of a clip in its inputs, for square crops of `side` pixels."""
-        return [(self.segments * self.frames, channels, side, side) for channels in self.channels]
+        """Return the shapes (S * T, C, H, W) of a clip in its inputs, for square crops of `side` pixels.
+
+        Of sound they are (S, 1, 1, W).
+        """
+        frames = self.segments * self.frames
+        inputs = zip(self.channels, self.samples, strict=True)
+        return [(self.segments, 1, 1, heard) if heard else (frames, seen, side, side) for seen, heard in inputs]
 
 
 class Learning(NamedTuple):
@@ -50,12 +58,15 @@ class Learning(NamedTuple):
 def make_sketch(block: NetworkBase, clip: ClipConfig, segments: int, dataset: DatasetConfig, classes: int) -> Sketch:
     """Return the sketch of a network of a stage that is trained on `dataset`."""
     kinds = tuple(dataset.modalities[name].kind for name in block.modalities)
+    rates = [dataset.sample_rate_hz(name) for name in block.modalities]
     shape = {key: value for key, value in block.model_dump(mode="json").items() if key not in _NO_SHAPE}
     return Sketch(
         block=block,
         shape=canonical_json(shape),
         kinds=kinds,
         channels=tuple(input_channels(kind, clip.stack) for kind in kinds),
+        samples=tuple(window_samples(clip.sound_sec, rate) if rate else 0 for rate in rates),
+        sound_sec=clip.sound_sec if any(rates) else 0.0,
         frames=clip.frames,
         segments=segments,
         classes=classes,
@@ -78,7 +89,9 @@ def _built(sketch: Sketch) -> VideoNetwork:
     channels = dict(zip(sketch.block.modalities, sketch.channels, strict=True))
     with torch.device("meta"):
         return build_network(
-            sketch.block, ClipShape(sketch.frames, channels, sketch.segments), classes=sketch.classes
+            sketch.block,
+            ClipShape(sketch.frames, channels, sketch.segments, sketch.sound_sec),
+            classes=sketch.classes,
         ).eval()
 
 

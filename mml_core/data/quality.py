@@ -23,12 +23,14 @@ class Quarantined(NamedTuple):
     split: str
     video_id: str
     path: str
-    modality: str  # that lacks it; those derived from decoded frames where these are there; empty: no file
+    modality: (
+        str  # that lacks it, or is silent; those derived from decoded frames where these are there; empty: no file
+    )
     reason: str
 
 
 def write_quality_table(plan: DataPlan, shards: Path, made: Mapping[str, Sequence[str]], output: Path) -> None:
-    """Write a CSV row for every video that a modality lacks, sorted by split and id.
+    """Write a CSV row for every video that a modality lacks, or of which it has silence, sorted by split and id.
 
     Args:
         plan: the data set.
@@ -72,7 +74,7 @@ def _write(rows: Iterable[Quarantined], output: Path) -> None:
 
 
 def _quarantined(plan: DataPlan, shards: Path, modality: str, splits: Sequence[str]) -> list[Quarantined]:
-    """Return the videos of `splits` that the shards of a modality lack."""
+    """Return the videos of `splits` that the shards of a modality lack, or have something to tell of: silent ones."""
     rows = []
     for name in plan.shard_names(splits):
         paths = {video.video_id: (video.split, video.path) for video in plan.shards[name]}
@@ -81,7 +83,7 @@ def _quarantined(plan: DataPlan, shards: Path, modality: str, splits: Sequence[s
                 raise InputError(
                     "holds other videos than the data set says", file=shard.path, hint="run snakemake again"
                 )
-            for video_id, reason in shard.quarantined.items():
+            for video_id, reason in {**shard.quarantined, **shard.notes}.items():
                 split, path = paths[video_id]
                 rows.append(Quarantined(plan.config.name, split, video_id, path, modality, reason))
     return rows

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mml_core.clips import EvaluationClips, Sample, input_channels
+from mml_core.clips import EvaluationClips, Sample, view_shape
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
@@ -26,7 +26,7 @@ class _Scored(NamedTuple):
 
     network: VideoNetwork
     inputs: tuple[Input, ...]
-    view: tuple[tuple[int, int, int, int], ...]  # shape (S * T, C, H, W) of each input
+    view: tuple[tuple[int, int, int, int], ...]  # shape (S * T, C, H, W) of each input; of sound (S, 1, 1, W)
 
 
 def score_stage(
@@ -47,7 +47,13 @@ def score_stage(
     stage = open_stage(weights)
     clips = split_clips(stage, plan, shards, split, protocol)
     config, samples = stage.document.config, clips.samples
-    scored = {name: _load(stage, name, clips) for name in config.scored(protocol.missing)}
+    shapes = {
+        name: view_shape(
+            kind, config.clip, protocol.segments_of(config.clip), clips.side, plan.config.sample_rate_hz(name)
+        )
+        for name, kind in stage.tested_kinds.items()
+    }
+    scored = {name: _load(stage, name, clips, shapes) for name in config.scored(protocol.missing)}
     said = score_videos(
         {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
         {name: one.inputs for name, one in scored.items()},
@@ -55,7 +61,7 @@ def score_stage(
         device=device,
         workers=workers,
         mixed=config.precision == "mixed",
-        missing={name: input_channels(kind, config.clip.stack) for name, kind in clips.absent.items()},
+        missing={name: shapes[name] for name in clips.absent},
     )
     scores = Scores(
         split=split,
@@ -72,11 +78,12 @@ def score_stage(
     write_scores(output, scores)
 
 
-def _load(stage: TrainedStage, name: str, clips: EvaluationClips) -> _Scored:
-    """Return a trained network of the stage with its weights, and what it takes."""
-    network, inputs, shape = load_network(stage, name, clips)
-    view = tuple((clips.frames, shape.channels[one.modality], clips.side, clips.side) for one in inputs)
-    return _Scored(network, inputs, view)
+def _load(
+    stage: TrainedStage, name: str, clips: EvaluationClips, shapes: Mapping[str, tuple[int, int, int, int]]
+) -> _Scored:
+    """Return a trained network of the stage with its weights, and what it takes; `shapes` of a view by modality."""
+    network, inputs, _ = load_network(stage, name, clips)
+    return _Scored(network, inputs, tuple(shapes[one.modality] for one in inputs))
 
 
 def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Path) -> dict[str, NetworkScores]:

@@ -28,10 +28,15 @@ class TrainedStage(NamedTuple):
     classes: tuple[str, ...]
     kinds: Mapping[str, Mapping[str, str]]  # of the modalities that each network was trained on
 
+    @property
+    def tested_kinds(self) -> dict[str, str]:
+        """Kinds of the modalities that networks read in testing, by name."""
+        kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
+        return {name: kinds[name] for name in self.document.scored_modalities()}
+
     def absent(self, protocol: ProtocolConfig) -> dict[str, str]:
         """Return the kinds of modalities that networks read in testing, but that are missing under `protocol`."""
-        kinds = {name: kind for of_network in self.kinds.values() for name, kind in of_network.items()}
-        return {name: kinds[name] for name in self.document.scored_modalities() if name in protocol.missing}
+        return {name: kind for name, kind in self.tested_kinds.items() if name in protocol.missing}
 
     def colours(self, protocol: ProtocolConfig) -> Colours:
         """Return the colour map by which networks see what is noisy: one, where the noise is on colours."""

@@ -43,12 +43,13 @@ class SpooledImages:
 
 
 class EncodedVideo(NamedTuple):
-    """A video that is ready to be written."""
+    """A video that is ready to be written, with what is to be told of it."""
 
     images: SpooledImages
     height: int
     width: int
     frame_rate: float
+    note: str = ""
 
 
 class FramedVideo(NamedTuple):
@@ -88,4 +89,6 @@ def write_videos(
                 bar.write(f"quarantined {video_id}: {video}")
             else:
                 writer.add(video_id, video.images, height=video.height, width=video.width, frame_rate=video.frame_rate)
+                if video.note:
+                    writer.note(video_id, video.note)
             bar.update()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from mml_core.config.alignment import AlignmentConfig
+from mml_core.config.audio import AudioModality
 from mml_core.config.dataset import FlowModality, Limits, ModalityConfig
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1, Tvl1Engine
@@ -48,7 +49,7 @@ def from_videos(settings: ModalityConfig) -> bool:
     """Whether a modality is made from the videos, or files beside them, and not from decoded frames alone."""
     if isinstance(settings, FlowModality):
         return isinstance(settings.algorithm, MotionVectors | FlowFiles)
-    return isinstance(settings, DepthModality)
+    return isinstance(settings, DepthModality | AudioModality)
 
 
 def maker(settings: ModalityConfig) -> str:

@@ -17,7 +17,7 @@ from mml_core.networks.interface import ClipShape
 
 
 class Input(NamedTuple):
-    """One input of a network: a modality, its kind (rgb, flow, diff, depth), and how the network wants to see it."""
+    """One input of a network: a modality, its kind (rgb, flow, …, audio), and how the network wants to see it."""
 
     modality: str
     kind: str
@@ -37,17 +37,18 @@ def inputs_of(network: NetworkBase, kinds: Mapping[str, str], *, testing: bool =
 def clip_shape(network: NetworkBase, clip: ClipConfig, kinds: Mapping[str, str]) -> ClipShape:
     """Return what `network` takes of a video when it is trained on clips as in `clip`; `kinds` by modality."""
     channels = {name: input_channels(kinds[name], clip.stack) for name in network.modalities}
-    return ClipShape(clip.frames, channels, clip.segments)
+    return ClipShape(clip.frames, channels, clip.segments, clip.sound_sec)
 
 
 def normalised_inputs(
     levels: Mapping[str, Tensor],
     networks: Mapping[str, Sequence[Input]],
-    missing: Mapping[str, int] | None = None,
+    missing: Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[str, tuple[Tensor, ...]]:
     """Return what each of `networks` takes: 8-bit `levels` (B, T, C, H, W) by modality, normalised once a scale.
 
-    `missing` are modalities without levels, by name with the channels C of an input frame: networks get zeros.
+    Sound is of 16 bits, (B, S, 1, 1, W). `missing` are modalities without levels, by name with the shape of one clip:
+    networks get zeros.
     """
     absent = missing or {}
     wanted = {one for inputs in networks.values() for one in inputs}
@@ -60,8 +61,7 @@ def normalised_inputs(
     return {name: tuple(made[one] for one in inputs) for name, inputs in networks.items()}
 
 
-def _zeros(levels: Mapping[str, Tensor], channels: int) -> Tensor:
-    """Return zeros (B, T, `channels`, H, W), float32, like the others of a batch."""
+def _zeros(levels: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Return zeros (B, *`shape`), float32, for as many clips as the others of a batch, on their device."""
     other = next(iter(levels.values()))
-    batch, frames, _, height, width = other.shape
-    return torch.zeros((batch, frames, channels, height, width), device=other.device)
+    return torch.zeros((len(other), *shape), device=other.device)

@@ -16,12 +16,13 @@ class ClipShape(NamedTuple):
     """What a network takes of a video.
 
     frames: T of a segment. channels: C of an input frame by modality (3 RGB, 10 flow in stacks of 5, …). segments: S in
-    training; networks take any number of segments.
+    training; networks take any number of segments. sound_sec: of sound a segment, in modalities of kind audio.
     """
 
     frames: int
     channels: Mapping[str, int]
     segments: int = 1
+    sound_sec: float = 1.28
 
 
 class Prediction(NamedTuple):
@@ -44,7 +45,8 @@ class VideoNetwork(nn.Module):
     """Any network over clips.
 
     `forward` takes a tensor (B, S * T, C, H, W) for each of the modalities that its configuration lists, in that order,
-    normalised, the S segments of T frames one after the other, and returns a `Prediction`.
+    normalised, the S segments of T frames one after the other, and returns a `Prediction`. Of sound it takes one window
+    a segment, (B, S, 1, 1, W): W samples in -1 … 1 that are `ClipShape.sound_sec` seconds, which tells their rate.
     """
 
     #: Layout in memory of weights and activations, for `Module.to`.

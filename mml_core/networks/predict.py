@@ -39,7 +39,7 @@ def score_videos(
     device: torch.device,
     workers: int,
     mixed: bool,
-    missing: Mapping[str, int] | None = None,
+    missing: Mapping[str, tuple[int, ...]] | None = None,
     progress: bool = True,
 ) -> ViewScores:
     """Return what each of `networks`, by name, says about all views of `clips`, `clips.view_counts` of each video.

@@ -22,6 +22,14 @@ def check_network(data: DatasetConfig, recipe: RecipeConfig, where: str, block: 
                 file=file,
                 hint=f"it has {', '.join(data.modalities)}",
             )
+    unfit = [name for name in block.modalities if not block.takes(name, data.modalities[name].kind)]
+    if unfit:
+        raise InputError(
+            f"{where}: a network of architecture {block.architecture} cannot take {unfit[0]!r}, which is of kind "
+            f"{data.modalities[unfit[0]].kind}",
+            file=file,
+            hint="name a network that hears for sound, and one that sees for pictures",
+        )
     if block.colours != "jet" and all(data.modalities[name].kind != "depth" for name in block.modalities):
         raise InputError(f"{where}.colours: it reads no depth", file=file, hint="remove the key")
     for part, init in block.starts.items():

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mml_core.config.figures import HistoryFigure, MapsFigure
+from mml_core.config.figures import AttentionFigure, HistoryFigure, MapsFigure
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import split_reference
 from mml_core.config.scored_figures import ClassesFigure, ConfusionsFigure, ScoredFigure
 from mml_core.errors import InputError
+from mml_core.kinds import kind_of
 from mml_core.plan.products import Runs, Source, run_label, score_sources
 from mml_core.plan.stages import DataPlan, Stage, stages_of
 from mml_core.training.columns import columns_of
@@ -93,6 +94,8 @@ def check_figures(
                 file=file,
                 hint="choose a protocol without missing modalities",
             )
+        if isinstance(figure, MapsFigure | AttentionFigure):
+            _check_pictures(name, figure, all_data, stages, file)
         if isinstance(figure, HistoryFigure):
             _check_columns(name, figure, all_data, stages, file)
         if isinstance(figure, ConfusionsFigure):
@@ -137,6 +140,26 @@ def _check_pairs(name: str, figure: ConfusionsFigure, data: list[DataPlan], file
                 f"figures.{name}.pairs: data set {one.config.name!r} has no class {unknown[0]!r}",
                 file=file,
                 hint=f"it has {', '.join(known[:8])}" + (", …" if len(known) > 8 else ""),
+            )
+
+
+def _check_pictures(
+    name: str,
+    figure: MapsFigure | AttentionFigure,
+    all_data: Mapping[str, DataPlan],
+    stages: Mapping[str, Stage],
+    file: Path,
+) -> None:
+    for reference in figure.references():
+        stage, network, _ = split_reference(reference)
+        document = stages[stage].document
+        modalities = all_data[document.dataset].config.modalities
+        read = document.config.networks[network].tested_modalities
+        if heard := [one for one in read if not kind_of(modalities[one].kind).spatial]:
+            raise InputError(
+                f"figures.{name}: {reference} reads {heard[0]!r}, which is sound and has no places",
+                file=file,
+                hint=f"a figure of kind {figure.kind} is about networks that read pictures alone",
             )
 
 

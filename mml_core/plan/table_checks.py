@@ -13,6 +13,7 @@ from mml_core.config.stage import StageConfig
 from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, SubmissionConfig, TableConfig, split_members
 from mml_core.errors import InputError
+from mml_core.kinds import kind_of
 from mml_core.plan.stages import DataPlan, Stage, table_networks
 
 
@@ -80,6 +81,13 @@ def _check_disturbed(all_data: Mapping[str, DataPlan], recipe: RecipeConfig, fil
                 f"protocols.{name}: no data set has a modality {unknown[0]!r}",
                 file=file,
                 hint=f"there are {', '.join(known)}",
+            )
+        modalities = [data.config.modalities.get(one) for data in all_data.values() for one in protocol.noise]
+        if any(modality is not None and not kind_of(modality.kind).spatial for modality in modalities):
+            raise InputError(
+                f"protocols.{name}.noise: speckle noise is of pictures, and not of sound",
+                file=file,
+                hint="missing: [...] takes the sound away",
             )
 
 

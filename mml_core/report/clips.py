@@ -1,6 +1,7 @@
 """Sample clips as strips of pictures: frames, flow and depth as colours, differences around grey. Pure functions.
 
-T pictures, H and W pixels. Stored levels are uint8 (T, C, H, W), as `ModalityStore.read` returns them.
+Sound is drawn as a wave. T pictures, H and W pixels. Stored levels are uint8 (T, C, H, W), as `ModalityStore.read`
+returns them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mml_core.modalities.depth_levels import NO_READING
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 
 GREY = 128
+#: Level of grey that sound is drawn in.
+WAVE = 64
 
 
 class FlowPictures(NamedTuple):
@@ -53,6 +56,24 @@ def flow_pictures(levels: np.ndarray, bound_px: float) -> FlowPictures:
     flow = torch.from_numpy(levels_to_flow(levels, bound_px))  # (T, 2, H, W) in pixels
     full = usual_largest_px(flow)
     return FlowPictures(flow_colours(flow, full).permute(0, 2, 3, 1).numpy(), full)
+
+
+def wave_pictures(windows: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return windows of sound (T, W), int16, as pictures (T, height, width, 3): dark from the least to the most sample.
+
+    Each column has its part of the samples, at least one; the loudest sample of all reaches the edge, and silence is a
+    line in the middle.
+    """
+    edges = np.arange(width) * windows.shape[1] // width
+    parts = windows.astype(np.int64)
+    least, most = np.minimum.reduceat(parts, edges, axis=1), np.maximum.reduceat(parts, edges, axis=1)
+    loudest = max(1, int(np.abs(parts).max()))
+    rows = (np.arange(height) * 2 + 1 - height)[
+        None, :, None
+    ] * loudest  # from the middle, in 1 / height of the loudest
+    low, high = (one[:, None] * height for one in (least, most))
+    drawn = (-rows >= low - loudest) & (-rows <= high + loudest)
+    return np.where(drawn[..., None], WAVE, 255).astype(np.uint8) * np.ones(3, np.uint8)
 
 
 def colour_wheel(side: int) -> np.ndarray:

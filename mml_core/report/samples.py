@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip
+from mml_core.clips.levels import window_samples
+from mml_core.kinds import kind_of
+from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip, wave_pictures
 from mml_core.report.images import image_uri
 from mml_core.shards import ModalityStore
 
 PICTURES = 8
 HEIGHT_PX = 112
+#: Sound that is drawn about each frame.
+WAVE_SEC = 1.28
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ def strips(stores: Mapping[str, ModalityStore], video_id: str) -> list[Strip]:
 
 
 def _strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]) -> Strip:
+    if not kind_of(store.info.kind).spatial:
+        return _wave_strip(name, store, video_id, starts)
     levels = store.read(video_id, starts, 1).numpy()
     caption = name
     match store.info.kind:
@@ -63,3 +69,15 @@ def _strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]
             near, far = store.info.settings["range_mm"]
             caption = f"{name}, from {near / 1000:g} m (blue) to {far / 1000:g} m (red), black where nothing was read"
     return Strip(caption, image_uri(strip(pictures, HEIGHT_PX)))
+
+
+def _wave_strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]) -> Strip:
+    """Return the sound about each of the frames `starts`, in pictures as wide as those of the frames."""
+    entry = store.videos[video_id]
+    width = max(1, round(entry.width * HEIGHT_PX / entry.height))
+    samples = window_samples(WAVE_SEC, store.info.sample_rate_hz)
+    windows = store.read_sound(video_id, [2 * start for start in starts], samples).numpy()
+    loudest = int(np.abs(windows.astype(np.int32)).max())
+    told = f"full height at {20 * np.log10(loudest / 32768):.0f} dB" if loudest else "silent"
+    caption = f"{name}, {WAVE_SEC:g} s about each frame, {told}"
+    return Strip(caption, image_uri(strip(wave_pictures(windows, HEIGHT_PX, width), HEIGHT_PX)))

@@ -23,6 +23,8 @@ def decode_image(data: torch.Tensor, kind: str, height: int, width: int) -> torc
             expected, image = (1, channels * padded(height), width), decode_jpeg(data, mode=ImageReadMode.GRAY)
         case "lossless":
             expected, image = (channels, height, width), decode_png(data, mode=ImageReadMode.GRAY)
+        case "samples":
+            raise ValueError("sound is no image")
     if tuple(image.shape) != expected:
         raise ValueError(f"expected an image of shape {expected}, got {tuple(image.shape)}")
     return image.view(channels, -1, width)[:, :height]

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from mml_core.errors import InputError
 from mml_core.io.hdf5 import read_attribute, read_texts
-from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
+from mml_core.shards.samples import centred_windows, decode_samples
+from mml_core.shards.schema import FORMAT, NOTES, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 REMAKE = "delete the file and run snakemake again: it makes the shard anew"
 #: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
 _MOST_OPEN = 128
+#: Frames a second where a video does not say: by it is guessed how much is to be read at a time.
+_USUAL_RATE = 25.0
 
 
 class ShardReader:
@@ -109,8 +112,16 @@ class ShardReader:
     @cached_property
     def quarantined(self) -> Mapping[str, str]:
         """Videos that are not in the shard because of a fault, with the reason."""
+        return self._reasons("quarantine")
+
+    @cached_property
+    def notes(self) -> Mapping[str, str]:
+        """What is to be told of videos that are in the shard: that one is silent, and why."""
+        return self._reasons(NOTES) if NOTES in self._file else {}
+
+    def _reasons(self, name: str) -> Mapping[str, str]:
         with _complaints(self.path):
-            table = self._file["quarantine"]
+            table = self._file[name]
             return dict(zip(read_texts(table["id"]), read_texts(table["reason"]), strict=True))
 
     @cached_property
@@ -118,7 +129,8 @@ class ShardReader:
         """SHA-256 over the tables and the checksums of all images: everything but what the shard says about itself."""
         with _complaints(self.path):
             rows = [(name, *astuple(entry)) for name, entry in self.videos.items()]
-            tables = json.dumps([rows, dict(self.quarantined)]).encode()
+            told = [dict(self.quarantined), dict(self.notes)] if self.notes else [dict(self.quarantined)]
+            tables = json.dumps([rows, *told]).encode()
             return hashlib.sha256(tables + self._file["crc32"][()].tobytes()).hexdigest()
 
     @cached_property
@@ -152,6 +164,25 @@ class ShardReader:
         with _complaints(self.path):
             for data in self._stored(entry.first + first, entry.first + stop):
                 yield decode_image(torch.from_numpy(data), kind, entry.height, entry.width)
+
+    def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> torch.Tensor:
+        """Return windows of a video's sound, int16 (len(middles), samples), as `centred_windows` has them.
+
+        Raises InputError where stored bytes are not those that were written.
+        """
+        import torch
+
+        rate, first = self.info.sample_rate_hz, entry.first
+        usual = rate / (entry.frame_rate if entry.frame_rate > 0 else _USUAL_RATE)  # NaN where it is not stated
+        with _complaints(self.path):
+            windows = centred_windows(
+                lambda begin, end: map(decode_samples, self._stored(first + begin, first + end)),
+                entry.count,
+                middles,
+                samples,
+                usual,
+            )
+        return torch.from_numpy(windows)
 
     def _stored(self, begin: int, end: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the bytes of the shard's images `begin` to `end` - 1; raises ValueError where they have changed."""
@@ -208,6 +239,7 @@ class ModalityStore:
         self._videos: dict[str, VideoEntry] = {}
         self._checksums: list[str] = []
         self._quarantined: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
         with ShardReader(self._paths[0]) as reader:
             self._info = reader.info
         for number, path in enumerate(self._paths):
@@ -230,6 +262,7 @@ class ModalityStore:
             self._shard_of[name] = number
         self._videos.update(reader.videos)
         self._quarantined.update(reader.quarantined)
+        self._notes.update(reader.notes)
 
     @property
     def info(self) -> ShardInfo:
@@ -247,6 +280,11 @@ class ModalityStore:
         return self._quarantined
 
     @property
+    def notes(self) -> Mapping[str, str]:
+        """What is to be told of videos that can be read: that one is silent, and why."""
+        return self._notes
+
+    @property
     def checksums(self) -> list[str]:
         """The shards' checksums, in the order of their paths."""
         return list(self._checksums)
@@ -258,6 +296,10 @@ class ModalityStore:
         x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
         """
         return self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length)
+
+    def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
+        """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
+        return self._reader(self._shard_of[video_id]).read_sound(self._videos[video_id], middles, samples)
 
     def _reader(self, number: int) -> ShardReader:
         if self._pid != os.getpid():

@@ -28,6 +28,8 @@ def write_receipt(shard: Path) -> None:
             "images": sum(entry.count for entry in reader.videos.values()),
             "quarantined": dict(reader.quarantined),
         }
+        if reader.notes:
+            receipt["notes"] = dict(reader.notes)
     write_text(receipt_path(shard), json.dumps(receipt, indent=1, sort_keys=True) + "\n")
 
 

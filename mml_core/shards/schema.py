@@ -13,6 +13,9 @@ FORMAT = "mml-shard"
 #: Raised whenever files written before can no longer be read correctly.
 SCHEMA_VERSION = 2
 
+#: Group with what is to be told of videos that are there; shards without a note have none.
+NOTES = "notes"
+
 #: Columns of the group `videos`, in their HDF5 types ("str" is UTF-8 of the length of the longest one).
 VIDEO_COLUMNS: Mapping[str, str] = {
     "id": "str",
@@ -26,7 +29,10 @@ VIDEO_COLUMNS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A video's images in a shard: `count` images of `height` x `width` pixels from image number `first` on."""
+    """A video's images in a shard: `count` images of `height` x `width` pixels from image number `first` on.
+
+    Of sound, items that have no pixels: the size is that of the frames.
+    """
 
     first: int
     count: int
@@ -50,13 +56,18 @@ class ShardInfo:
 
     @property
     def channels(self) -> int:
-        """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow, 1 for depth."""
+        """Channels of one stored image: 3 for rgb and differences, 2 (x, y) for flow, 1 for depth and sound."""
         return kind_of(self.kind).channels
 
     @property
     def bound_px(self) -> float:
         """Flow only: the displacement in pixels that levels 1 and 255 stand for."""
         return float(self.settings["bound_px"])
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Sound only: samples a second."""
+        return int(self.settings["sample_rate_hz"])
 
     def same_content(self, other: ShardInfo) -> bool:
         """Whether images of both may be mixed: all but the versions of the software is equal."""

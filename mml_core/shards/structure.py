@@ -9,7 +9,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from mml_core.shards.schema import VIDEO_COLUMNS
+from mml_core.shards.schema import NOTES, VIDEO_COLUMNS
 
 #: Tables with their types; "str" is fixed-length UTF-8.
 TABLES = {
@@ -20,6 +20,7 @@ TABLES = {
     "quarantine/id": "str",
     "quarantine/reason": "str",
 }
+NOTE_TABLES = {f"{NOTES}/id": "str", f"{NOTES}/reason": "str"}
 GROUPS = ("videos", "quarantine")
 #: No side of an image is longer: the limit of JPEG.
 MOST_PX = 65_535
@@ -27,10 +28,11 @@ MOST_PX = 65_535
 
 def check_structure(file: h5py.File) -> None:
     """Raise ValueError where `file` has tables that are missing, elsewhere, of other types or larger than stored."""
-    for name in GROUPS:
+    noted = NOTES in file
+    for name in (*GROUPS, NOTES) if noted else GROUPS:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Group):
             raise ValueError(f"{name!r} is no group of this file")
-    for name, kind in TABLES.items():
+    for name, kind in {**TABLES, **NOTE_TABLES}.items() if noted else TABLES.items():
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{name!r} is missing, or a link to somewhere else")
         table = file[name]

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ import numpy as np
 
 from mml_core.io.files import remove_abandoned, replaced_on_success
 from mml_core.io.hdf5 import VERSION, write_attributes, write_texts
-from mml_core.shards.schema import FORMAT, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
+from mml_core.shards.schema import FORMAT, NOTES, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 
 _COPY_BYTES = 1 << 24
 _TABLE_BYTES_PER_IMAGE = 12  # an offset and a checksum
@@ -41,6 +41,7 @@ class ShardWriter:
         self._crc32 = array("I")
         self._videos: dict[str, VideoEntry] = {}
         self._quarantined: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         folder = self._output.parent
@@ -83,6 +84,12 @@ class ShardWriter:
         self._refuse_twice(video_id)
         self._quarantined[video_id] = reason
 
+    def note(self, video_id: str, text: str) -> None:
+        """Record what is to be told of a video that was added."""
+        if video_id not in self._videos:
+            raise ValueError(f"video {video_id!r} is not in the shard")
+        self._notes[video_id] = text
+
     def _refuse_twice(self, video_id: str) -> None:
         if video_id in self._videos or video_id in self._quarantined:
             raise ValueError(f"video {video_id!r} is in the shard already")
@@ -115,9 +122,15 @@ class ShardWriter:
             else:
                 column = [getattr(entry, name) for entry in self._videos.values()]
                 videos.create_dataset(name, data=np.array(column, dtype=kind))
-        quarantine = file.create_group("quarantine")
-        write_texts(quarantine, "id", self._quarantined)
-        write_texts(quarantine, "reason", self._quarantined.values())
+        _write_reasons(file, "quarantine", self._quarantined)
+        if self._notes:
+            _write_reasons(file, NOTES, self._notes)
+
+
+def _write_reasons(file: h5py.File, name: str, reasons: Mapping[str, str]) -> None:
+    group = file.create_group(name)
+    write_texts(group, "id", reasons)
+    write_texts(group, "reason", reasons.values())
 
 
 def _attributes(info: ShardInfo) -> dict[str, str | int]:

@@ -12,7 +12,7 @@ from mml_core.config.base import Strict, added
 from mml_core.config.dataset import Name
 from mml_core.config.depth import Colours
 from mml_core.config.references import weights_path
-from mml_core.kinds import Scale
+from mml_core.kinds import Scale, kind_of
 
 #: Sources of first weights that the workflow downloads.
 DOWNLOADED = ("imagenet", "kinetics")
@@ -88,6 +88,10 @@ class NetworkBase(Strict):
     def tested_modalities(self) -> tuple[str, ...]:
         """Those of `modalities` that it takes in testing, in their order: all, unless some are there in training only."""
         return self.modalities
+
+    def takes(self, modality: str, kind: str) -> bool:
+        """Whether its input `modality` may be of `kind`: pictures of any, unless a network can hear."""
+        return kind_of(kind).spatial
 
     @property
     def heads(self) -> tuple[str, ...]:
