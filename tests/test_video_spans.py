@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sound_files import LOUD, beeps, flashes, write_sounding, write_wave
 from video_files import ffmpeg, numbered_frames, read_number, write_video
 
+from mml_core.config.audio import AudioModality
 from mml_core.config.dataset import Limits, RgbModality
+from mml_core.modalities.audio import make_audio_shard
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards import ModalityStore
-from mml_core.video import decode
+from mml_core.video import spans
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import VideoError
 
@@ -103,7 +107,7 @@ def test_what_is_far_from_the_span_is_not_read(videos: dict[str, Path], tmp_path
 def test_an_index_that_leads_behind_the_span_is_noticed(
     videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "_RUN_UP_SEC", -8.0)
+    monkeypatch.setattr(spans, "RUN_UP_SEC", -8.0)
     with pytest.raises(VideoError, match="no frame was met before its span, which begins at 12 s"):
         numbers(videos["b.mp4"], (12.0, 14.0))
 
@@ -111,13 +115,41 @@ def test_an_index_that_leads_behind_the_span_is_noticed(
 def test_samples_of_one_file_in_a_shard(videos: dict[str, Path], tmp_path: Path) -> None:
     """Each has its own frames; one that is too short is quarantined alone."""
     path = videos["b.mp4"]
-    spans = {"a": (1.0, 1.4), "b": (21.0, 21.3), "c": (50.0, 60.0)}
-    files = dict.fromkeys([*spans, "whole"], path)
+    parts = {"a": (1.0, 1.4), "b": (21.0, 21.3), "c": (50.0, 60.0)}
+    files = dict.fromkeys([*parts, "whole"], path)
     settings = RgbModality(short_side_px=32)
-    make_rgb_shard(files, "rgb", settings, Limits(), tmp_path / "rgb.h5", 1, spans_sec=spans)
+    make_rgb_shard(files, "rgb", settings, Limits(), tmp_path / "rgb.h5", 1, spans_sec=parts)
     store = ModalityStore([tmp_path / "rgb.h5"])
     found = {}
     for name, entry in store.videos.items():
         images = store.read(name, range(entry.count), 1).permute(0, 2, 3, 1).numpy()
         found[name] = [read_number(image) for image in images]
     assert found == {"a": [10, 11, 12, 13], "b": [210, 211, 212], "whole": list(range(COUNT))}
+
+
+@pytest.mark.parametrize("frames_per_sec", [None, 20.0])
+@pytest.mark.parametrize("name", ["a.mov", "a.nut"])
+def test_sound_of_a_span_belongs_to_its_frames(tmp_path: Path, name: str, frames_per_sec: float | None) -> None:
+    """A beep is in the middle of the window about its flash; sound before the span is heard with none of its frames."""
+    lit, rate = [120, 203, 211, 240], 10
+    wave = write_wave(tmp_path / "beeps.wav", beeps([(n / rate, (n + 1) / rate) for n in lit], 26))
+    path = write_sounding(tmp_path / name, flashes(26 * rate, lit), wave, rate=str(rate), codec="pcm_s16le")
+    parts = {"a": (20.04, 22.35)}
+    settings = RgbModality(short_side_px=32, frames_per_sec=frames_per_sec)
+    rgb, audio = tmp_path / "rgb.h5", tmp_path / "audio.h5"
+    make_rgb_shard({"a": path}, "rgb", settings, Limits(), rgb, 1, spans_sec=parts)
+    make_audio_shard(rgb, {"a": path}, "audio", AudioModality(), Limits(), audio, 1, parts)
+    frames, sound = ModalityStore([rgb]), ModalityStore([audio])
+    count = frames.videos["a"].count
+    assert count == sound.videos["a"].count
+    levels = frames.read("a", range(count), 1).numpy().mean(axis=(1, 2, 3))
+    flashing = np.flatnonzero(levels > 125)
+    groups = np.split(flashing, np.flatnonzero(np.diff(flashing) > 1) + 1)
+    assert len(groups) == 2
+    assert frames_per_sec or [list(group) for group in groups] == [[2], [10]]  # of 20.1 s and on
+    moved = 24_000 / frames_per_sec / 2 if frames_per_sec else 0  # to the nearest multiple of a frame's duration
+    for group in groups:
+        window = sound.read_sound("a", [int(group[0] + group[-1])], 7200).numpy()[0].astype(int)
+        places = np.flatnonzero(np.abs(window) > LOUD / 4)
+        assert len(places) and abs(places[0] + places[-1] - 7199) / 2 <= 48 + moved, "within 2 ms of the middle"
+        assert abs(places[-1] - places[0] - 2400) <= 48

@@ -4,11 +4,6 @@ Where another frame rate is asked for, ffmpeg's filter fps moves each frame to t
 Of several that fall together the last stays; where none falls, the one before is repeated. None are blended. Else the
 times of frames say nothing: they may repeat, go back or be missing.
 
-Of a span of a video, those frames are decoded whose time lies in it, the same as if all were decoded and the others
-left out. Times are as players count them, from the file's first sound or picture. Files with an index are entered some
-seconds before the span, at a key frame, so that what is before costs little; where the index leads behind the span's
-beginning, the video is quarantined.
-
 ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage to
 them that ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
 quarantined with its reason, never silently shortened. ffmpeg scales what follows a change of size to the size of the
@@ -35,6 +30,7 @@ from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.messages import Messages, Stated
 from mml_core.video.shapes import Box, Shape
 from mml_core.video.sources import MOST_CODED_PIXELS, Source, VideoError, frame_folder, video_file
+from mml_core.video.spans import cut_of
 
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
@@ -44,10 +40,6 @@ _PROBED_PX = 16
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
 _LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
-#: Containers with an index of key frames that stand for themselves, by ending; others are read from the beginning.
-_INDEXED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
-#: How long before a span they are entered: frames behind a key frame may need some from before it.
-_RUN_UP_SEC = 10.0
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
@@ -62,7 +54,7 @@ class DecodedVideo:
     folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
     box: given, frames are this part of the picture, in pixels before they are scaled; sizes are then those of the part.
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
-    span_sec: given, those frames are all whose time is at least the first, and less than the second of these seconds.
+    span_sec: given, those frames are all whose time is in this span (`mml_core.video.spans`).
 
     Iterating yields uint8 arrays (H, W, 3), RGB, all of one size. Rotation flags and the sample aspect ratio are
     applied. One thread of ffmpeg does the work and nothing is kept, so memory does not depend on the video's length.
@@ -90,10 +82,7 @@ class DecodedVideo:
         self._least_px = short_side_px if least_px is None else least_px
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
-        self._box, self._end, self._span_sec = box, end, span_sec
-        indexed = span_sec is not None and path.suffix.lower() in _INDEXED
-        #: Where ffmpeg is to enter the file; 0: at its beginning.
-        self._entry_sec = max(span_sec[0] - _RUN_UP_SEC, 0.0) if indexed else 0.0
+        self._box, self._end, self._cut = box, end, cut_of(path, span_sec)
         #: Known from the first frame on: what the container states, and the picture that was scaled, upright.
         self.stated = Stated()
         self.shape: Shape | None = None
@@ -154,8 +143,8 @@ class DecodedVideo:
             path = self._path.absolute()
             error = error.replace(f"file:{path}: ", "").replace(f"file:{path}/", "")
             raise VideoError(_reason(error, None if messages.shape is None else count))
-        if self._entry_sec and not messages.entered_sec <= _RUN_UP_SEC:  # NaN where no frame was met at all
-            raise VideoError(f"no frame was met before its span, which begins at {self._span_sec[0]:g} s")
+        if self._cut is not None and self._cut.missed(messages.entered_sec):
+            raise VideoError(f"no frame was met before its span, which begins at {self._cut.start_sec:g} s")
 
     def _check_count(self, source: Source, count: int) -> None:
         """Raise VideoError where `count` decoded frames are too few, or not as many as the source has."""
@@ -168,12 +157,10 @@ class DecodedVideo:
     def _command(self, source: Source) -> list[str]:
         """Return ffmpeg's command line: PPM images on standard output, messages with their level on standard error."""
         limits: dict[str, Any] = {"protocol_whitelist": "file,pipe", "max_pixels": MOST_CODED_PIXELS, "threads": 1}
-        entry = {"ss": self._entry_sec, "noaccurate_seek": None} if self._entry_sec else {}
+        entry = {} if self._cut is None else self._cut.options
         video = ffmpeg.input(source.address, **limits, **entry, **source.options)["V:0"]  # capital V: no cover pictures
-        if self._span_sec is not None:
-            start, end = (time - self._entry_sec for time in self._span_sec)
-            video = video.filter("showinfo", checksum=0).filter("trim", start=start, end=end)
-            video = video.filter("setpts", "PTS-STARTPTS")
+        if self._cut is not None:
+            video = self._cut.frames(video)
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
         if self._box is not None:
