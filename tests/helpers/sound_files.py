@@ -56,14 +56,14 @@ def write_sounding(
 
     late_sec: negative, the frames begin so much later. picture: options of the frames' stream; options: of the file.
     """
-    count, height, width, _ = frames.shape
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate]
+    _, height, width, _ = frames.shape
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-framerate", rate]
     late, early = (["-itsoffset", str(sec)] if sec > 0 else [] for sec in (late_sec, -late_sec))
     inputs = [*early, *raw, "-i", "pipe:0"]
     for sound in sounds:
         inputs += [*late, "-i", str(sound)]
     maps = [word for number in range(len(sounds) + 1) for word in ("-map", str(number))]
-    video = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *picture, "-frames:v", str(count)]
+    video = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", *picture]
     command = [ffmpeg_binary(), "-y", "-loglevel", "error", *inputs, *maps, *video, "-c:a", codec, *options, str(path)]
     subprocess.run(command, input=np.ascontiguousarray(frames).tobytes(), check=True)
     return path
