@@ -10,7 +10,7 @@ import pytest
 from mml_core.annotations import Annotations, MissingVideo, Video, load_annotations
 from mml_core.annotations.kinetics import NO_FILE, NOT_LISTED
 from mml_core.config.annotations import KineticsAnnotations
-from mml_core.config.dataset import DatasetConfig
+from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.errors import InputError
 
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
@@ -116,6 +116,20 @@ def test_all_classes_is_what_no_list_means(tmp_path: Path) -> None:
     labelled = tuple(video for video in load(tmp_path).videos if video.split != "test")
     assert load(tmp_path, classes=CLASSES).videos == labelled
     assert "classes" not in dataset(tmp_path).annotations.model_dump()
+
+
+def test_kinetics_sounds_as_shipped(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = load_dataset(project / "config/datasets/kinetics_sounds.yaml")
+    wanted = shipped.annotations.classes
+    monkeypatch.chdir(tmp_path)
+    Path("data/kinetics400").mkdir(parents=True)
+    for split in ("train", "val"):
+        rows = [f"{label},{split[0]}{n:03d}-axE99Q,26,36,{split},0\n" for n, label in enumerate([*wanted, "zumba"])]
+        Path(f"data/kinetics400/{split}.csv").write_text(HEADER + "".join(rows))
+    annotations = load_annotations(shipped, check_files=False)
+    assert annotations.classes == tuple(sorted(wanted)) and len(set(wanted)) == 31
+    assert [video.labels for video in annotations.videos if video.split == "train"] == [(n,) for n in range(31)]
+    assert shipped.modalities["audio"].sample_rate_hz == 24_000
 
 
 def test_missing_videos_are_left_out_and_listed(tmp_path: Path) -> None:

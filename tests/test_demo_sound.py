@@ -15,6 +15,7 @@ from test_demo_render import decode, digests, psnr
 
 from mml_core.annotations.embedded import embedded_annotations
 from mml_core.config.annotations import EmbeddedAnnotations
+from mml_core.config.dataset import load_dataset
 from mml_core.demo import figures, scene, sound
 from mml_core.demo.catalogue import ClipId, class_names, clips
 from mml_core.demo.depth import draw_depth
@@ -23,6 +24,9 @@ from mml_core.demo.render import render_clip
 from mml_core.demo.scene import clip_rng, draw_clip
 from mml_core.demo.sound import SOUND_HZ, bursts, draw_sound, voice_of
 from mml_core.demo.sound_classes import SOUND_CLASSES, VOICES, best_accuracy
+from mml_core.modalities.audio import make_audio_shard
+from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.shards import ModalityStore
 
 BOUNDS = {
     (False, False): Fraction(1, 8),
@@ -178,6 +182,32 @@ def test_files_have_the_frames_and_the_sound_at_its_time(tmp_path: Path, clip: C
     first = digests(tmp_path)
     render_clip(config, tmp_path, clip)
     assert digests(tmp_path) == first, "the same bytes each time"
+
+
+def test_shards_of_the_shipped_data_set_have_frames_with_their_sound(tmp_path: Path, project: Path) -> None:
+    """12 frames a second; the second of sound about the middle of the frames is what was drawn there."""
+    dataset = load_dataset(project / "config/datasets/sound_demo.yaml")
+    (tmp_path / "train").mkdir()
+    for clip in (MP4, WEBM):
+        render_clip(dataset.annotations, tmp_path, clip)
+    files = {clip.path: tmp_path / clip.path for clip in (MP4, WEBM)}
+    rgb, audio, settings = tmp_path / "rgb.h5", tmp_path / "audio.h5", dataset.modalities
+    make_rgb_shard(files, "rgb", settings["rgb"], dataset.limits, rgb, 1)
+    make_audio_shard(rgb, files, "audio", settings["audio"], dataset.limits, audio, 1)
+    frames, sounds = ModalityStore([rgb]), ModalityStore([audio])
+    for clip in (MP4, WEBM):
+        count = frames.videos[clip.path].count
+        assert count == sounds.videos[clip.path].count
+        drawn, rate = draw_clip(0, clip)
+        assert abs(count - 12 * len(drawn) / rate) <= 1
+        (window,) = sounds.read_sound(clip.path, [count], 24_000).numpy().astype(float)
+        middle = len(draw_sound(0, clip)) // 2
+        expected = draw_sound(0, clip)[middle - 24_000 : middle + 24_000].reshape(-1, 2).mean(1)
+        size = 2 * len(window)
+        similar = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(expected, size)), size)
+        behind = (int(similar.argmax()) + size // 2) % size - size // 2
+        assert abs(behind) <= 24_000 / 12, "the middle of the frames is that of the sound within a frame"
+        assert similar.max() / np.linalg.norm(window) / np.linalg.norm(expected) > 0.8
 
 
 def test_annotations_name_the_clips_and_their_classes() -> None:
