@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from mml_core.annotations.kinetics import NO_FILE
 from mml_core.annotations.ntu_rgbd_classes import CLASSES
 from mml_core.annotations.paths import UnsafePathError, plain_path
@@ -77,6 +75,8 @@ def read_ntu_rgbd(config: NtuRgbdAnnotations) -> Listing:
 
 def drawn(names: Iterable[str], count: int, *, with_replacement: bool) -> set[str]:
     """Return which `count` of the names of a class are for validation, as the authors of the paper draw them."""
+    import numpy as np  # which takes longer to import than all that other data sets need
+
     ordered = sorted(names)
     indices = np.random.RandomState(0).choice(len(ordered), count, replace=with_replacement)
     return {ordered[index] for index in indices}
