@@ -18,7 +18,7 @@ from mml_core.modalities.derived import open_rgb_shard, source_of
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.shards.samples import MOST_SAMPLES, encode_samples
-from mml_core.shards.schema import ShardInfo, VideoEntry
+from mml_core.shards.schema import SILENT, ShardInfo, VideoEntry
 from mml_core.video.ffmpeg import ffmpeg_version
 from mml_core.video.frame_times import frame_times
 from mml_core.video.sound import frame_sound
@@ -101,7 +101,7 @@ def _without_sound(path: Path, frames: VideoEntry, reason: str, steps: _Steps) -
     match steps.settings.missing:
         case "zeros":
             silence = SpooledImages((encode_samples(np.zeros(0, np.int16)) for _ in range(frames.count)), steps.folder)
-            return EncodedVideo(silence, frames.height, frames.width, frames.frame_rate, f"silent: {reason}")
+            return EncodedVideo(silence, frames.height, frames.width, frames.frame_rate, f"{SILENT}{reason}")
         case "quarantine":
             return VideoError(f"no sound: {reason}")
         case "error":

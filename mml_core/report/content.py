@@ -21,6 +21,7 @@ from mml_core.report.images import figure_uri
 from mml_core.report.page import Cell, Clip, Confusion, Grid, Interval, Quality, StageCurves, text_grid
 from mml_core.report.samples import choose, strips
 from mml_core.shards import ModalityStore
+from mml_core.shards.schema import SILENT
 from mml_core.training.columns import FIRST_COLUMNS, LAST_COLUMNS
 
 #: Columns of the table that go above it where all rows say the same.
@@ -134,23 +135,24 @@ def quality_part(annotations: Annotations, quality: Path) -> Quality:
     """Return the number of videos a split, and the list of unusable ones as the CSV file `quality` has it.
 
     A video that any modality lacks is quarantined, and counted once. Where videos that the annotations list are not
-    there, they have a column of their own.
+    there, they have a column of their own, and so have videos that are used although they are silent.
     """
     try:
         listed = pd.read_csv(quality, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as a list of quarantined videos ({error})", file=quality) from error
-    unusable = Counter(listed.drop_duplicates("video_id")["split"])
+    is_silent = listed["reason"].str.startswith(SILENT)
+    unusable, silent = (
+        Counter(rows.drop_duplicates("video_id")["split"]) for rows in (listed[~is_silent], listed[is_silent])
+    )
     splits = Counter(video.split for video in annotations.videos)
     missing = Counter(video.split for video in annotations.missing)
-    head = ("Split", "Videos", "Quarantined", "Missing")[: 4 if missing else 3]
-    rows = [
-        (split, str(count), str(unusable[split] - missing[split]), str(missing[split]))[: len(head)]
-        for split, count in sorted(splits.items())
-    ]
+    columns = {"Videos": splits, "Quarantined": unusable - missing}
+    columns |= {name: counted for name, counted in (("Missing", missing), ("Silent", silent)) if counted}
+    rows = [(split, *(str(counted[split]) for counted in columns.values())) for split in sorted(splits)]
     listed = listed.drop(columns="dataset", errors="ignore")
     return Quality(
-        text_grid(head, rows),
+        text_grid(("Split", *columns), rows),
         text_grid(list(listed.columns), listed.head(LISTED_VIDEOS).to_numpy().tolist()),
     )
 

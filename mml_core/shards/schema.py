@@ -15,6 +15,8 @@ SCHEMA_VERSION = 2
 
 #: Group with what is to be told of videos that are there; shards without a note have none.
 NOTES = "notes"
+#: What the note of a video without sound begins with.
+SILENT = "silent: "
 
 #: Columns of the group `videos`, in their HDF5 types ("str" is UTF-8 of the length of the longest one).
 VIDEO_COLUMNS: Mapping[str, str] = {
