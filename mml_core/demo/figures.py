@@ -44,8 +44,8 @@ def strokes_done(rhythm: Rhythm, times_sec: np.ndarray) -> np.ndarray:
 
 
 def draw_figure(rng: np.random.Generator, figure: Figure) -> Sprite:
-    """Return an object of `figure` in random colours and stretched by up to a tenth, of which one end is dark."""
-    return draw_sprite(rng, partial(_opacity, figure=figure))
+    """Return an object of `figure` in a random bright colour, stretched by up to a tenth."""
+    return draw_sprite(rng, partial(_opacity, figure=figure), plain=True)
 
 
 def _opacity(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, *, figure: Figure) -> np.ndarray:

@@ -74,17 +74,18 @@ def with_soft_edge(inside: np.ndarray) -> np.ndarray:
     return np.clip(inside * SPRITE_PX / 2 / edge_px + 0.5, 0, 1)
 
 
-def draw_sprite(rng: np.random.Generator, outline: Outline = random_shape) -> Sprite:
+def draw_sprite(rng: np.random.Generator, outline: Outline = random_shape, *, plain: bool = False) -> Sprite:
     """Return a random object of some `outline`.
 
     Unless that says otherwise it is longer than wide. It has a dark and a bright end, so that how it is turned can be
-    seen.
+    seen, or is bright as a whole where it is `plain`.
     """
     axis = (np.arange(SPRITE_PX, dtype=np.float32) + 0.5) / SPRITE_PX * 2 - 1
     x, y = np.meshgrid(axis, axis)
     opacity = outline(rng, x, y)
     dark, bright = rng.uniform(0, 90, size=3), rng.uniform(165, 255, size=3)
-    share = np.clip(0.5 + 2.5 * (x + 0.3 * texture(rng, SPRITE_PX, SPRITE_PX, 24, 1.0)[..., 0]), 0, 1)[..., None]
+    along = x + 0.3 * texture(rng, SPRITE_PX, SPRITE_PX, 24, 1.0)[..., 0]
+    share = np.ones_like(along)[..., None] if plain else np.clip(0.5 + 2.5 * along, 0, 1)[..., None]
     colours = _to_bytes(dark + (bright - dark) * share + texture(rng, SPRITE_PX, SPRITE_PX, cell_px=16, contrast=22))
     sprite = np.dstack([colours * opacity[..., None], 255 * opacity]).round().astype(np.uint8)
     return [sprite, cv2.pyrDown(sprite), cv2.pyrDown(cv2.pyrDown(sprite))]
