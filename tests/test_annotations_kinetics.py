@@ -10,7 +10,7 @@ import pytest
 from mml_core.annotations import Annotations, MissingVideo, Video, load_annotations
 from mml_core.annotations.kinetics import NO_FILE, NOT_LISTED
 from mml_core.config.annotations import KineticsAnnotations
-from mml_core.config.dataset import DatasetConfig
+from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.errors import InputError
 
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
@@ -93,6 +93,43 @@ def test_every_layout(tmp_path: Path, layout: str) -> None:
     assert {video.video_id: video.labels for video in annotations.videos} == {name: labels(name) for name in NAMES}
     assert annotations.missing == ()
     assert load(tmp_path, **keys) == annotations, "jobs that check no files plan the same"
+
+
+def test_a_subset_by_classes(tmp_path: Path) -> None:
+    """Kinetics-Sounds; videos of other classes do not count, whether they are there or not, nor do unlabelled ones."""
+    chosen = ["petting animal (not cat)", "abseiling"]
+    annotations = load(tmp_path, classes=chosen, val=LISTS["val"] + "abseiling,zkyy5cC7SL5,4,14,val,0\n")
+    assert annotations.classes == ("abseiling", "petting animal (not cat)")
+    assert {video.video_id: (video.split, video.labels) for video in annotations.videos} == {
+        "_4YTwq0-73Y_000044_000054": ("train", (0,)),
+        "kIRmvrmc2nM_001186_001196": ("train", (1,)),
+        "-3B32lodo2M_000059_000069": ("validation", (0,)),
+        "zkyy5cC7SL5_000004_000014": ("validation", (0,)),
+    }
+    for name in ("_4YTwq0-73Y_000044_000054", "kIRmvrmc2nM_001186_001196", "-3B32lodo2M_000059_000069"):
+        make(tmp_path, f"{name}.mp4")
+    assert load(tmp_path, classes=chosen, check_files=True).missing == ()
+    assert "'abseilin' has no video in the train split" in complaint(tmp_path, classes=["abseiling", "abseilin"])
+
+
+def test_all_classes_is_what_no_list_means(tmp_path: Path) -> None:
+    labelled = tuple(video for video in load(tmp_path).videos if video.split != "test")
+    assert load(tmp_path, classes=CLASSES).videos == labelled
+    assert "classes" not in dataset(tmp_path).annotations.model_dump()
+
+
+def test_kinetics_sounds_as_shipped(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = load_dataset(project / "config/datasets/kinetics_sounds.yaml")
+    wanted = shipped.annotations.classes
+    monkeypatch.chdir(tmp_path)
+    Path("data/kinetics400").mkdir(parents=True)
+    for split in ("train", "val"):
+        rows = [f"{label},{split[0]}{n:03d}-axE99Q,26,36,{split},0\n" for n, label in enumerate([*wanted, "zumba"])]
+        Path(f"data/kinetics400/{split}.csv").write_text(HEADER + "".join(rows))
+    annotations = load_annotations(shipped, check_files=False)
+    assert annotations.classes == tuple(sorted(wanted)) and len(set(wanted)) == 31
+    assert [video.labels for video in annotations.videos if video.split == "train"] == [(n,) for n in range(31)]
+    assert shipped.modalities["audio"].sample_rate_hz == 24_000
 
 
 def test_missing_videos_are_left_out_and_listed(tmp_path: Path) -> None:

@@ -29,7 +29,15 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
         check_files(listing.root, rows, listing.problems, folders=listing.frame_folders)
     listing.problems.raise_if_any(listing.source)
     videos = [
-        Video(row.video_id, row.path, row.split, _indices(row.labels, index), _segments(row, index), row.group)
+        Video(
+            row.video_id,
+            row.path,
+            row.split,
+            _indices(row.labels, index),
+            _segments(row, index),
+            row.group,
+            row.span_sec,
+        )
         for row in rows
     ]
     videos.sort(key=lambda video: (video.split, video.video_id))
@@ -52,13 +60,13 @@ def _segments(row: Row, index: Mapping[str, int]) -> tuple[Segment, ...]:
 
 
 def _check_unique(listing: Listing) -> list[Row]:
-    """Return the rows without repetitions, of a path (ids may spell it in other ways) or of an id."""
-    first: dict[str, Row] = {}
+    """Return the rows without repetitions, of a path (ids may spell it in other ways) and span, or of an id."""
+    first: dict[tuple[str, tuple[float, float] | None], Row] = {}
     by_id: dict[str, Row] = {}
     for row in listing.rows:
-        known = first.get(row.path) or by_id.setdefault(row.video_id, row)
+        known = first.get((row.path, row.span_sec)) or by_id.setdefault(row.video_id, row)
         if known is row:
-            first[row.path] = row
+            first[row.path, row.span_sec] = row
         else:
             kind = Kind.TWICE if known.split == row.split else Kind.TWO_SPLITS
             splits = row.split if known.split == row.split else f"{row.split} here, {known.split} there"

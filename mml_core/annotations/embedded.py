@@ -7,7 +7,7 @@ from pathlib import Path
 from mml_core.annotations.types import Annotations, Video
 from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.config.base import digest
-from mml_core.demo.catalogue import CLASSES, RENDERER_VERSION, clips
+from mml_core.demo.catalogue import RENDERER_VERSION, class_names, clips
 
 
 def embedded_annotations(config: EmbeddedAnnotations) -> Annotations:
@@ -19,4 +19,5 @@ def embedded_annotations(config: EmbeddedAnnotations) -> Annotations:
     content = {**config.model_dump(mode="json", exclude={"videos"}), "renderer": RENDERER_VERSION}
     root = Path(config.videos) / digest(content)
     videos = [Video(clip.path, clip.path, clip.split, (clip.label,)) for clip in clips(config)]
-    return Annotations(CLASSES, root, tuple(sorted(videos, key=lambda video: (video.split, video.video_id))))
+    videos.sort(key=lambda video: (video.split, video.video_id))
+    return Annotations(class_names(config.sound), root, tuple(videos))

@@ -9,7 +9,7 @@ counted. This is looked up whenever the folder of the videos is there, so that a
 files. Without the folder, for planning alone, all of them count as there.
 
 A subset (Mini-Kinetics: 200 classes, 80,000 and 5,000 videos) is two lists of YouTube ids. Listed ids that the CSV file
-does not have count as missing too.
+does not have count as missing too. Another kind of subset is a list of classes (Kinetics-Sounds: 31).
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def read_kinetics(config: KineticsAnnotations) -> Listing:
         *_split_rows(videos, "train", config.train, subset and subset.train, problems),
         *_split_rows(videos, "validation", config.validation, subset and subset.validation, problems),
     ]
-    if config.test and not subset:
+    if config.test and not subset and not config.classes:
         rows += _split_rows(videos, "test", config.test, None, problems)
-    classes = sorted({label for row in rows if row.split == "train" for label in row.labels})
+    classes = sorted(config.classes or {label for row in rows if row.split == "train" for label in row.labels})
     return Listing(config.train, config.videos, tuple(classes), rows, problems)
 
 
@@ -60,6 +60,10 @@ class _Videos:
         self._unknown = not config.videos.exists()
         self._folders: dict[tuple[str, str], list[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
+
+    def wanted(self, label: str) -> bool:
+        """Whether videos of a class are taken."""
+        return not self._config.classes or label in self._config.classes
 
     def find(self, split: str, label: str, video_id: str) -> str | None:
         """Return the path of a video: in the folder of its class, or directly in that of its split; None: missing.
@@ -106,7 +110,8 @@ def _split_rows(videos: _Videos, split: str, file: Path, subset: Path | None, pr
         youtube_id = fields["youtube_id"].strip()
         if wanted is None or youtube_id in wanted:
             found.add(youtube_id)
-            yield from _row(videos, split, fields, place, problems)
+            if videos.wanted(fields.get("label", "").strip()):
+                yield from _row(videos, split, fields, place, problems)
     for youtube_id, place in (wanted or {}).items():
         if youtube_id not in found:
             yield Row(youtube_id, youtube_id, split, (), place, missing=NOT_LISTED)

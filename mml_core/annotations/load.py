@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mml_core.annotations.activitynet import read_activitynet
 from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
 from mml_core.annotations.embedded import embedded_annotations
@@ -17,6 +18,7 @@ from mml_core.annotations.something_v1 import read_something_something_v1
 from mml_core.annotations.types import Annotations
 from mml_core.annotations.ucf101 import read_ucf101
 from mml_core.config.annotations import (
+    ActivityNetAnnotations,
     CharadesAnnotations,
     EmbeddedAnnotations,
     FolderAnnotations,
@@ -38,8 +40,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
-    a folder a class, the folders are the annotations; which videos of Kinetics and NTU RGB+D are there is looked up
-    always). The clips of the embedded data set are never looked for.
+    a folder a class, the folders are the annotations; which videos of Kinetics, ActivityNet and NTU RGB+D are there is
+    looked up always). The clips of the embedded data set are never looked for.
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
     _check_given(dataset.annotations)
@@ -58,6 +60,8 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
             listing = read_hmdb51(config)
         case KineticsAnnotations() as config:
             listing = read_kinetics(config)
+        case ActivityNetAnnotations() as config:
+            listing = read_activitynet(config, multi_label=dataset.multi_label)
         case NtuRgbdAnnotations() as config:
             listing = read_ntu_rgbd(config)
         case CharadesAnnotations() as config:

@@ -75,6 +75,8 @@ def read_ntu_rgbd(config: NtuRgbdAnnotations) -> Listing:
 
 def drawn(names: Iterable[str], count: int, *, with_replacement: bool) -> set[str]:
     """Return which `count` of the names of a class are for validation, as the authors of the paper draw them."""
+    import numpy as np  # which takes longer to import than all that other data sets need
+
     ordered = sorted(names)
     import numpy as np  # other data sets start without
 

@@ -18,9 +18,9 @@ from mml_core.config.base import digest
 def assign_shards(videos: Sequence[Video], videos_per_shard: int) -> dict[str, tuple[Video, ...]]:
     """Return the videos of every shard by its name, `<split>-<12 hex digits>`, in the order of splits and ids.
 
-    The digits are a digest of the (id, path) rows, not of labels: a shard keeps its name exactly as long as its videos
-    stay. A shard holds `videos_per_shard` videos on average, at least `smallest(videos_per_shard)` unless its split has
-    fewer, and at most twice the average.
+    The digits are a digest of the (id, path) rows, with spans where there are some, not of labels: a shard keeps its
+    name exactly as long as its videos stay. A shard holds `videos_per_shard` videos on average, at least
+    `smallest(videos_per_shard)` unless its split has fewer, and at most twice the average.
     """
     if videos_per_shard < 1:
         raise ValueError(f"videos_per_shard must be at least 1, got {videos_per_shard}")
@@ -32,8 +32,12 @@ def assign_shards(videos: Sequence[Video], videos_per_shard: int) -> dict[str, t
         for start, end in pairwise(starts):
             for first, last in _limited(hashes, start, end, videos_per_shard):
                 shard = tuple(members[first:last])
-                shards[f"{split}-{digest([[video.video_id, video.path] for video in shard], 12)}"] = shard
+                shards[f"{split}-{digest([_row(video) for video in shard], 12)}"] = shard
     return shards
+
+
+def _row(video: Video) -> list[object]:
+    return [video.video_id, video.path, *([list(video.span_sec)] if video.span_sec else [])]
 
 
 def smallest(videos_per_shard: int) -> int:

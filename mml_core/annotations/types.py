@@ -30,6 +30,8 @@ class Video:
     segments: tuple[Segment, ...] = ()
     #: What it shares with other videos, as a recording session or a person; empty where it shares nothing known.
     group: str = ""
+    #: The part of its file that it is, in seconds, the end not included; None: all of it.
+    span_sec: tuple[float, float] | None = None
 
 
 class MissingVideo(NamedTuple):
@@ -65,6 +67,7 @@ class Row(NamedTuple):
     segments: tuple[tuple[str, float, float], ...] = ()  #: (label, start, end) in seconds, of labels with times
     missing: str = ""  #: why it is not there, where that is no fault
     group: str = ""  #: see Video.group
+    span_sec: tuple[float, float] | None = None  #: see Video.span_sec
 
 
 @dataclass

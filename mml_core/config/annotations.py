@@ -165,6 +165,28 @@ class KineticsAnnotations(Strict):
         default=None, description="lists of the videos that are taken (Mini-Kinetics); default: all"
     )
     extension: str = Field(default=".mp4", pattern=r"^\.[A-Za-z0-9]{1,8}$", description="ending of the video files")
+    classes: tuple[str, ...] = added(
+        (),
+        description="labels whose videos are taken (Kinetics-Sounds); empty: all",
+    )
+
+
+class ActivityNetAnnotations(Strict):
+    """ActivityNet 1.3 as distributed: `activity_net.v1-3.min.json`, and untrimmed videos `v_<YouTube id>` of any ending.
+
+    Videos of the subset testing are left out: their labels were never given out, and results are reported on those of the
+    subset validation. Where the folder of the videos is there, videos that are missing in it
+    are left out, and listed in data_quality.csv: many are no longer on YouTube.
+    """
+
+    format: Literal["activitynet"]
+    videos: FilePath = Field(description="folder of the videos")
+    annotations: FilePath = Field(description="activity_net.v1-3.min.json")
+    samples: Literal["videos", "segments"] = Field(
+        default="videos",
+        description="videos: whole videos, with all classes that they show (multi_label: true), or the one that they show "
+        "longest; segments: each annotated part of a video by itself",
+    )
 
 
 class NtuRgbdAnnotations(Strict):
@@ -234,6 +256,11 @@ class EmbeddedAnnotations(Strict):
         description="depth too, a folder `depth/{path}` of PNGs a clip, of 16 bits, in millimetres: 1: with the noise, steps "
         "and holes of a Kinect; others: so many times as much; 0: exact; null: no depth",
     )
+    sound: bool = added(
+        False,
+        description="other clips, with sound: of eight classes two differ in sound only, two in frames only, with sounds of "
+        "other classes at random, the rest in both",
+    )
 
 
 AnnotationsConfig = Annotated[
@@ -245,6 +272,7 @@ AnnotationsConfig = Annotated[
     | Ucf101Annotations
     | Hmdb51Annotations
     | KineticsAnnotations
+    | ActivityNetAnnotations
     | NtuRgbdAnnotations
     | EmbeddedAnnotations,
     Field(discriminator="format"),

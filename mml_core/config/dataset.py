@@ -8,7 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mml_core.config.alignment import AlignmentConfig
-from mml_core.config.annotations import AnnotationsConfig, CharadesAnnotations, SomethingSomethingV1Annotations
+from mml_core.config.annotations import (
+    ActivityNetAnnotations,
+    AnnotationsConfig,
+    CharadesAnnotations,
+    SomethingSomethingV1Annotations,
+)
 from mml_core.config.audio import AudioModality
 from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
@@ -138,6 +143,10 @@ class DatasetConfig(Strict):
     def _coded_frames(self) -> DatasetConfig:
         vectors = [n for n, m in self.modalities.items() if m.kind == "flow" and m.algorithm.method == "motion_vectors"]
         rgb = self.modalities[self.rgb_name]
+        if vectors and isinstance(self.annotations, ActivityNetAnnotations) and self.annotations.samples == "segments":
+            raise ValueError(
+                f"modalities.{vectors[0]}: motion vectors are those of whole files, without samples: segments"
+            )
         if vectors and (rgb.frames_per_sec is not None or self.folder_frames_per_sec is not None):
             raise ValueError(
                 f"modalities.{vectors[0]}: motion vectors are those of a video file's own frames: they go with "

@@ -3,6 +3,8 @@
 Classes 2p and 2p + 1 are a pair: clips of one are drawn exactly as those of the other and then played backwards.
 So every frame at time t of one has the distribution of the frame at the mirrored time of the other, and a model
 that sees single frames, in whatever number but without their order, cannot tell the two apart.
+
+With sound there are other classes, and other clips (`mml_core.demo.sound_classes`).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from mml_core.config.annotations import EmbeddedAnnotations
+from mml_core.demo.sound_classes import SOUND_CLASSES
 
 #: Counts the changes of what is rendered from the same settings.
 RENDERER_VERSION = 1
@@ -28,12 +31,18 @@ CLASSES = (
 SPLITS = ("train", "validation")
 
 
+def class_names(sounding: bool) -> tuple[str, ...]:
+    """Return the names of the classes without sound, or of those with sound."""
+    return tuple(one.name for one in SOUND_CLASSES) if sounding else CLASSES
+
+
 class ClipId(NamedTuple):
     """Which clip: everything else about it follows from this and the seed."""
 
     split: Literal["train", "validation"]
-    label: int  #: index in CLASSES
+    label: int  #: index of its class
     number: int  #: from 0, within split and class
+    sounding: bool = False  #: whether it is one of those with sound
 
     @property
     def container(self) -> Literal["mp4", "webm"]:
@@ -48,7 +57,7 @@ class ClipId(NamedTuple):
     @property
     def path(self) -> str:
         """Path below the folder of the data set, e.g. `train/moving_left_000.mp4`."""
-        name = CLASSES[self.label].replace(" ", "_").replace("-", "_")
+        name = class_names(self.sounding)[self.label].replace(" ", "_").replace("-", "_")
         return f"{self.split}/{name}_{self.number:03d}.{self.container}"
 
     @property
@@ -61,8 +70,8 @@ def clips(config: EmbeddedAnnotations) -> list[ClipId]:
     """Return all clips that `config` asks for: of every class as many as of any other."""
     numbers = {"train": config.train_clips, "validation": config.validation_clips}
     return [
-        ClipId(split, label, number)
+        ClipId(split, label, number, config.sound)
         for split in SPLITS
-        for label in range(len(CLASSES))
+        for label in range(len(class_names(config.sound)))
         for number in range(numbers[split])
     ]

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo.catalogue import RENDERER_VERSION, SPLITS, ClipId, clips
 from mml_core.demo.depth import draw_depth, write_depth
-from mml_core.demo.encode import encode
+from mml_core.demo.encode import Sound, encode
 from mml_core.demo.scene import draw_clip
+from mml_core.demo.sound import SOUND_HZ, draw_sound
 from mml_core.errors import InputError
 
 #: Written beside the clips: tells a folder made here from one that must not be replaced.
@@ -25,10 +26,11 @@ SETTINGS_FILE = "settings.json"
 
 
 def render_clip(config: EmbeddedAnnotations, folder: Path, clip: ClipId) -> None:
-    """Draw `clip` and write it to its path below `folder`, and its depth, where `config` asks for that, beside it."""
+    """Draw `clip`, write it to its path below `folder`, and its depth, where `config` asks for that, beside it."""
     cv2.setNumThreads(1)
     frames, frame_rate = draw_clip(config.seed, clip, config.clutter)
-    encode(frames, frame_rate, folder / clip.path, rotated=clip.rotated)
+    sound = Sound(draw_sound(config.seed, clip), SOUND_HZ) if clip.sounding else None
+    encode(frames, frame_rate, folder / clip.path, rotated=clip.rotated, sound=sound)
     if config.depth_noise is not None:
         write_depth(draw_depth(config.seed, clip, config.depth_noise), folder / clip.depth_path)
 

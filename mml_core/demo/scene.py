@@ -9,7 +9,9 @@ from typing import Literal
 import numpy as np
 
 from mml_core.demo.catalogue import SPLITS, ClipId
+from mml_core.demo.figures import STROKE_MOTIONS, draw_figure, draw_rhythm, strokes_done
 from mml_core.demo.motions import MOTIONS, Track
+from mml_core.demo.sound_classes import SOUND_CLASSES
 from mml_core.demo.sprites import Pose, Sprite, background, draw_sprite, paste, with_pictures
 
 SHORT_SIDES_PX = (96, 112, 128, 144, 160)
@@ -25,6 +27,7 @@ FRAME_RATES = (
     Fraction(30),
 )
 FRAMES = (14, 24)  #: shortest and longest clip
+SOUNDING_SEC = (2.0, 3.0)  #: shortest and longest clip with sound
 SHAKE_PX = 2  #: the camera is off by up to this many pixels in x and y, anew in every frame
 
 
@@ -52,19 +55,24 @@ def draw_clip(seed: int, clip: ClipId, clutter: int = 0) -> tuple[np.ndarray, Fr
 
 def clip_scene(seed: int, clip: ClipId) -> Scene:
     """Return what happens in `clip`, or in its mirror in time where it is of the second class of a pair."""
+    if clip.sounding:
+        return draw_sounding_scene(seed, clip)
     return draw_scene(clip_rng(seed, clip), pair=clip.label // 2)
 
 
-def clip_rng(seed: int, clip: ClipId, *purpose: Literal["clutter", "distances", "sensor"]) -> np.random.Generator:
+Purpose = Literal["clutter", "distances", "sensor", "rhythm", "sound", "voice"]
+
+
+def clip_rng(seed: int, clip: ClipId, *purpose: Purpose) -> np.random.Generator:
     """Return the generator of all that is drawn of `clip`, or one of its own for each `purpose` that came later."""
-    numbers = {"clutter": 1, "distances": 2, "sensor": 3}
+    numbers = {"clutter": 1, "distances": 2, "sensor": 3, "rhythm": 4, "sound": 5, "voice": 6}
     split = SPLITS.index(clip.split)
     return np.random.default_rng([seed, split, clip.label, clip.number, *(numbers[one] for one in purpose)])
 
 
 def as_shown(clip: ClipId, frames: np.ndarray) -> np.ndarray:
     """Return the frames of a scene (T, …) in the order of `clip`: backwards for the second class of a pair."""
-    return frames[::-1] if clip.label % 2 else frames
+    return frames[::-1] if clip.label % 2 and not clip.sounding else frames
 
 
 def frames_of(scene: Scene) -> np.ndarray:
@@ -91,6 +99,24 @@ def draw_scene(rng: np.random.Generator, pair: int) -> Scene:
         shake=rng.integers(-SHAKE_PX, SHAKE_PX + 1, size=(count, 2)),
         frame_rate=frame_rate,
         objects=tuple((draw_sprite(rng), _poses(track, count, height, width)) for track in tracks),
+    )
+
+
+def draw_sounding_scene(seed: int, clip: ClipId) -> Scene:
+    """Draw the scene of a clip with sound: the figure of its class, which moves in strokes."""
+    rng = clip_rng(seed, clip)
+    height, width = _size(rng)
+    frame_rate = FRAME_RATES[rng.integers(len(FRAME_RATES))]
+    count = round(rng.uniform(*SOUNDING_SEC) * frame_rate)
+    done = strokes_done(draw_rhythm(clip_rng(seed, clip, "rhythm")), np.arange(count) / float(frame_rate))
+    motion = STROKE_MOTIONS[rng.integers(len(STROKE_MOTIONS))]
+    (track,) = motion(rng, done if rng.integers(2) else 1 - done)
+    figure = draw_figure(rng, SOUND_CLASSES[clip.label].figure)
+    return Scene(
+        backdrop=background(rng, height + 2 * SHAKE_PX, width + 2 * SHAKE_PX),
+        shake=rng.integers(-SHAKE_PX, SHAKE_PX + 1, size=(count, 2)),
+        frame_rate=frame_rate,
+        objects=((figure, _poses(track, count, height, width)),),
     )
 
 

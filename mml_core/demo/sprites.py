@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -13,6 +14,9 @@ SPRITE_PX = 96
 
 #: Images of one object (S, S, 4), uint8, each half the size of the one before: colours times opacity, and opacity.
 Sprite = list[np.ndarray]
+
+#: From a generator and places x and y (S, S), -1 to 1, to the opacity of an object there, 0 to 1.
+Outline = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Pose(NamedTuple):
@@ -54,30 +58,37 @@ def with_pictures(rng: np.random.Generator, backdrop: np.ndarray, count: int) ->
     return pictured
 
 
-def draw_sprite(rng: np.random.Generator) -> Sprite:
-    """Return a random object.
-
-    The object is longer than wide and has a dark and a bright end, so that how it is turned can be seen.
-    """
-    axis = (np.arange(SPRITE_PX, dtype=np.float32) + 0.5) / SPRITE_PX * 2 - 1
-    x, y = np.meshgrid(axis, axis)
-    opacity = _shape(rng, x, y)
-    dark, bright = rng.uniform(0, 90, size=3), rng.uniform(165, 255, size=3)
-    share = np.clip(0.5 + 2.5 * (x + 0.3 * texture(rng, SPRITE_PX, SPRITE_PX, 24, 1.0)[..., 0]), 0, 1)[..., None]
-    colours = _to_bytes(dark + (bright - dark) * share + texture(rng, SPRITE_PX, SPRITE_PX, cell_px=16, contrast=22))
-    sprite = np.dstack([colours * opacity[..., None], 255 * opacity]).round().astype(np.uint8)
-    return [sprite, cv2.pyrDown(sprite), cv2.pyrDown(cv2.pyrDown(sprite))]
-
-
-def _shape(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def random_shape(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the opacity, 0 to 1, of a random closed shape: an ellipse whose outline is bent by a few sine waves."""
     stretch = rng.uniform(1.5, 1.9)
     angle, radius = np.arctan2(y * stretch, x), np.hypot(x, y * stretch)
     outline = np.full_like(radius, 0.8)
     for wave in range(2, 6):
         outline += rng.uniform(-0.1, 0.1) / (wave - 1) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
+    return with_soft_edge(outline - radius)
+
+
+def with_soft_edge(inside: np.ndarray) -> np.ndarray:
+    """Return the opacity, 0 to 1, of places that are `inside` of an outline by so much, in units of half its image."""
     edge_px = 1.5
-    return np.clip((outline - radius) * SPRITE_PX / 2 / edge_px + 0.5, 0, 1)
+    return np.clip(inside * SPRITE_PX / 2 / edge_px + 0.5, 0, 1)
+
+
+def draw_sprite(rng: np.random.Generator, outline: Outline = random_shape, *, plain: bool = False) -> Sprite:
+    """Return a random object of some `outline`.
+
+    Unless that says otherwise it is longer than wide. It has a dark and a bright end, so that how it is turned can be
+    seen, or is bright as a whole where it is `plain`.
+    """
+    axis = (np.arange(SPRITE_PX, dtype=np.float32) + 0.5) / SPRITE_PX * 2 - 1
+    x, y = np.meshgrid(axis, axis)
+    opacity = outline(rng, x, y)
+    dark, bright = rng.uniform(0, 90, size=3), rng.uniform(165, 255, size=3)
+    along = x + 0.3 * texture(rng, SPRITE_PX, SPRITE_PX, 24, 1.0)[..., 0]
+    share = np.ones_like(along)[..., None] if plain else np.clip(0.5 + 2.5 * along, 0, 1)[..., None]
+    colours = _to_bytes(dark + (bright - dark) * share + texture(rng, SPRITE_PX, SPRITE_PX, cell_px=16, contrast=22))
+    sprite = np.dstack([colours * opacity[..., None], 255 * opacity]).round().astype(np.uint8)
+    return [sprite, cv2.pyrDown(sprite), cv2.pyrDown(cv2.pyrDown(sprite))]
 
 
 def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> None:

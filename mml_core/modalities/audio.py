@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from mml_core.config.audio import AudioModality
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
 from mml_core.modalities.derived import open_rgb_shard, source_of
-from mml_core.modalities.from_videos import EncodedVideo, FramedVideo, SpooledImages, framed_videos, write_videos
+from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.shards.samples import MOST_SAMPLES, encode_samples
 from mml_core.shards.schema import SILENT, ShardInfo, VideoEntry
@@ -46,6 +47,7 @@ def make(making: Making) -> None:
         making.limits,
         making.output,
         making.threads,
+        making.spans_sec,
     )
 
 
@@ -57,8 +59,11 @@ def make_audio_shard(
     limits: Limits,
     output: Path,
     threads: int,
+    spans_sec: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> None:
     """Write the shard `output` of the sound of `videos` (id to file), an item for each frame in shard `rgb`.
+
+    spans_sec: by id, the part of its file that a video is, where it is not all of it.
 
     Videos that are quarantined in `rgb` stay so. What becomes of one without sound, be it that it has no track, one
     that cannot be decoded or whose times do not fit the stored frames, or silence, is said by `settings.missing`: it
@@ -70,15 +75,22 @@ def make_audio_shard(
     software = {"mml_core": __version__, "ffmpeg": ffmpeg_version()}
     info = ShardInfo("audio", modality, settings.model_dump(mode="json"), source, software)
     steps = _Steps(settings, limits, frames_per_sec, output.parent)
-    write_videos(known, functools.partial(_encode, steps=steps), info, output, threads)
+    sources = {name: _Video(*video, spans_sec.get(name)) for name, video in known.items()}
+    write_videos(sources, functools.partial(_encode, steps=steps), info, output, threads)
 
 
-def _encode(video: FramedVideo, *, steps: _Steps) -> EncodedVideo | VideoError:
+class _Video(NamedTuple):
+    path: Path
+    frames: VideoEntry | str
+    span_sec: tuple[float, float] | None
+
+
+def _encode(video: _Video, *, steps: _Steps) -> EncodedVideo | VideoError:
     frames = video.frames
     if isinstance(frames, str):
         return VideoError(frames)
     try:
-        images = SpooledImages(_items(video.path, frames, steps), steps.folder)
+        images = SpooledImages(_items(video.path, frames, video.span_sec, steps), steps.folder)
     except VideoError as error:
         return _without_sound(video.path, frames, str(error), steps)
     return EncodedVideo(images, frames.height, frames.width, frames.frame_rate)
@@ -100,9 +112,9 @@ def _without_sound(path: Path, frames: VideoEntry, reason: str, steps: _Steps) -
             )
 
 
-def _items(path: Path, frames: VideoEntry, steps: _Steps) -> Iterator[bytes]:
+def _items(path: Path, frames: VideoEntry, span_sec: tuple[float, float] | None, steps: _Steps) -> Iterator[bytes]:
     """Yield the encoded sound of each frame; raises VideoError where it is silent, or not that of `frames`."""
-    times = frame_times(path, steps.limits, steps.frames_per_sec, frames.frame_rate)
+    times = frame_times(path, steps.limits, steps.frames_per_sec, frames.frame_rate, span_sec)
     if len(times.starts_us) != frames.count:
         raise VideoError(f"times of {len(times.starts_us)} frames, and {frames.count} were decoded")
     loudest = 0

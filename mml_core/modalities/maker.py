@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,9 @@ class Making:
     device: torch.device
     alignment: AlignmentConfig | None = None  # of the sensors of frames and of depth
     folder_frames_per_sec: float | None = None  # of videos that are folders of frames
+    spans_sec: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # by id, which part of its file a video is
 
 
 def modality_from_json(text: str) -> ModalityConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import PIL
@@ -30,11 +31,13 @@ def make_rgb_shard(
     *,
     folder_frames_per_sec: float | None = None,
     sensors: Sensors | None = None,
+    spans_sec: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> None:
     """Decode `videos` (id to file), `threads` at a time, into the shard `output`.
 
     folder_frames_per_sec: given, the videos are folders of frames `00001.jpg`, …, of so many a second.
     sensors: given, frames are cut to what both sensors show.
+    spans_sec: by id, the part of its file that a video is, where it is not all of it.
 
     A video that cannot be used is quarantined with the reason and does not affect the others.
     """
@@ -48,12 +51,14 @@ def make_rgb_shard(
         folder_frames_per_sec=folder_frames_per_sec,
         sensors=sensors,
     )
-    write_videos({name: _Video(name, path) for name, path in videos.items()}, encode, info, output, threads)
+    sources = {name: _Video(name, path, spans_sec.get(name)) for name, path in videos.items()}
+    write_videos(sources, encode, info, output, threads)
 
 
 class _Video(NamedTuple):
     video_id: str
     path: Path
+    span_sec: tuple[float, float] | None
 
 
 def _encode(
@@ -67,7 +72,7 @@ def _encode(
 ) -> EncodedVideo | VideoError:
     """Decode and encode one video; what is wrong with it is returned, not raised."""
     try:
-        box = sensors.boxes(*source).rgb if sensors else None
+        box = sensors.boxes(source.video_id, source.path).rgb if sensors else None
     except VideoError as error:
         return error
     video = DecodedVideo(
@@ -78,6 +83,7 @@ def _encode(
         frames_per_sec=settings.frames_per_sec,
         folder_frames_per_sec=folder_frames_per_sec,
         box=box,
+        span_sec=source.span_sec,
     )
     height = width = 0
 

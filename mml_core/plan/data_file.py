@@ -78,3 +78,8 @@ def shard_files(plan: DataPlan, shard: str) -> Mapping[str, Path]:
             hint=_REMAKE,
         )
     return {video.video_id: plan.annotations.root / video.path for video in plan.shards[shard]}
+
+
+def shard_spans(plan: DataPlan, shard: str) -> Mapping[str, tuple[float, float]]:
+    """Return which part of its file, in seconds, each video of a shard is that is not all of it, by id."""
+    return {video.video_id: video.span_sec for video in plan.shards[shard] if video.span_sec is not None}

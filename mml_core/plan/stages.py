@@ -127,8 +127,14 @@ class DataPlan:
     def labels_digest(self, split: str) -> str:
         """Digest of the classes and the labelled videos of one split."""
         videos = [
-            # times of labels only where there are some, so that they change no other data set's digest
-            [video.video_id, video.path, list(video.labels), *([list(video.segments)] if video.segments else [])]
+            # times of labels, and spans, only where there are some, so that they change no other data set's digest
+            [
+                video.video_id,
+                video.path,
+                list(video.labels),
+                *([list(video.segments)] if video.segments else []),
+                *([{"span_sec": list(video.span_sec)}] if video.span_sec else []),
+            ]
             for video in self.videos(split)
         ]
         return digest([list(self.annotations.classes), videos], 16)

@@ -30,6 +30,7 @@ from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.messages import Messages, Stated
 from mml_core.video.shapes import Box, Shape
 from mml_core.video.sources import MOST_CODED_PIXELS, Source, VideoError, frame_folder, video_file
+from mml_core.video.spans import cut_of
 
 #: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
 _MOST_ASPECT = 8
@@ -53,6 +54,7 @@ class DecodedVideo:
     folder_frames_per_sec: given, `path` is a folder of frames `00001.jpg`, …, which are shown at this rate.
     box: given, frames are this part of the picture, in pixels before they are scaled; sizes are then those of the part.
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
+    span_sec: given, those frames are all whose time is in this span (`mml_core.video.spans`).
 
     Iterating yields uint8 arrays (H, W, 3), RGB, all of one size. Rotation flags and the sample aspect ratio are
     applied. One thread of ffmpeg does the work and nothing is kept, so memory does not depend on the video's length.
@@ -74,12 +76,13 @@ class DecodedVideo:
         folder_frames_per_sec: float | None = None,
         box: Box | None = None,
         end: int | None = None,
+        span_sec: tuple[float, float] | None = None,
     ) -> None:
         self._path, self._short_side_px, self._limits = path, short_side_px, limits
         self._least_px = short_side_px if least_px is None else least_px
         self._square = square
         self._frames_per_sec, self._folder_rate = frames_per_sec, folder_frames_per_sec
-        self._box, self._end = box, end
+        self._box, self._end, self._cut = box, end, cut_of(path, span_sec)
         #: Known from the first frame on: what the container states; the picture that was scaled, upright; its format.
         self.stated = Stated()
         self.shape: Shape | None = None
@@ -142,6 +145,8 @@ class DecodedVideo:
             path = self._path.absolute()
             error = error.replace(f"file:{path}: ", "").replace(f"file:{path}/", "")
             raise VideoError(_reason(error, None if messages.shape is None else count))
+        if self._cut is not None and self._cut.missed(messages.entered_sec):
+            raise VideoError(f"no frame was met before its span, which begins at {self._cut.start_sec:g} s")
 
     def _check_count(self, source: Source, count: int) -> None:
         """Raise VideoError where `count` decoded frames are too few, or not as many as the source has."""
@@ -154,7 +159,10 @@ class DecodedVideo:
     def _command(self, source: Source) -> list[str]:
         """Return ffmpeg's command line: PPM images on standard output, messages with their level on standard error."""
         limits: dict[str, Any] = {"protocol_whitelist": "file,pipe", "max_pixels": MOST_CODED_PIXELS, "threads": 1}
-        video = ffmpeg.input(source.address, **limits, **source.options)["V:0"]  # capital V: no cover pictures
+        entry = {} if self._cut is None else self._cut.options
+        video = ffmpeg.input(source.address, **limits, **entry, **source.options)["V:0"]  # capital V: no cover pictures
+        if self._cut is not None:
+            video = self._cut.frames(video)
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
         if self._box is not None:

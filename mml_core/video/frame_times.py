@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import ffmpeg
 import numpy as np
@@ -20,6 +20,7 @@ from mml_core.errors import InputError
 from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.sources import MOST_CODED_PIXELS, VideoError, video_file
+from mml_core.video.spans import Cut, cut_of
 from mml_core.video.track_messages import TrackMessages
 
 #: A line of ffmpeg's framecrc: stream, time of decoding, time, duration, size, checksum.
@@ -43,18 +44,26 @@ class FrameTimes(NamedTuple):
         return np.append(self.starts_us, self.end_us)
 
 
-def frame_times(path: Path, limits: Limits, frames_per_sec: float | None, frame_rate: float) -> FrameTimes:
+def frame_times(
+    path: Path,
+    limits: Limits,
+    frames_per_sec: float | None,
+    frame_rate: float,
+    span_sec: tuple[float, float] | None = None,
+) -> FrameTimes:
     """Return when the frames are shown that `DecodedVideo` yields for the video at `path`.
 
     frames_per_sec: given, frames are left out or repeated so that there are so many, and are shown at its multiples.
     frame_rate: mean frames a second, for the span of the last frame where the file does not say; may be NaN.
+    span_sec: given, of the frames of this span (`mml_core.video.spans`).
 
     A time that goes back counts as the one before; one that is missing, as the end of the frame before. Raises
     VideoError where the file has no track of sound, before any frame is decoded for it, and where it cannot be decoded;
     InputError where ffmpeg was killed, which is no fault of the video.
     """
     messages, limit_sec = TrackMessages(), limits.decode_timeout_sec
-    command, memory_bytes = _command(path, frames_per_sec), limits.decode_memory_bytes
+    cut, memory_bytes = cut_of(path, span_sec), limits.decode_memory_bytes
+    command = _command(path, frames_per_sec, cut)
     with child_process(command, limit_sec, messages.take, memory_bytes=memory_bytes) as child:
         lines = list(_lines(child.stdout, messages, limits.max_frames))
         status = child.wait()
@@ -64,7 +73,8 @@ def frame_times(path: Path, limits: Limits, frames_per_sec: float | None, frame_
         raise InputError("ffmpeg was killed while it read times", file=path, hint="run the same command again")
     if status != 0 or not lines:
         raise VideoError(f"no times of its frames: ffmpeg ended with status {status}")
-    return spans(lines, messages.shift_us, frame_rate)
+    begin_us = 0 if cut is None else round(cut.start_sec * _US)  # the times of a cut count from its beginning
+    return spans(lines, messages.shift_us + begin_us, frame_rate)
 
 
 def spans(lines: list[tuple[int | None, int]], shift_us: int, frame_rate: float) -> FrameTimes:
@@ -105,12 +115,13 @@ def _lines(stream: IO[bytes], messages: TrackMessages, most: int) -> Iterator[tu
             yield (None if match[1] == b"NOPTS" else int(match[1])), int(match[2])
 
 
-def _command(path: Path, frames_per_sec: float | None) -> list[str]:
+def _command(path: Path, frames_per_sec: float | None, cut: Cut | None) -> list[str]:
     """Return ffmpeg's command line: what it decodes is what `DecodedVideo` does, and a line a frame comes out."""
-    source = video_file(path)
-    video = ffmpeg.input(
-        source.address, protocol_whitelist="file,pipe", max_pixels=MOST_CODED_PIXELS, threads=1, **source.options
-    )["V:0"]
+    source, entry = video_file(path), {} if cut is None else cut.options
+    limits: dict[str, Any] = {"protocol_whitelist": "file,pipe", "max_pixels": MOST_CODED_PIXELS, "threads": 1}
+    video = ffmpeg.input(source.address, **limits, **entry, **source.options)["V:0"]
+    if cut is not None:
+        video = cut.frames(video)
     if frames_per_sec is not None:
         video = video.filter("fps", fps=frames_per_sec)
     lines = video.filter("scale", w=16, h=16, flags="neighbor").output(

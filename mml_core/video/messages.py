@@ -61,6 +61,7 @@ class Messages:
     # to the size of the frames before
     _SCALED = re.compile(r"\[Parsed_scale_\d+ @ [^\]]*\] \[verbose\] w:(\d+) h:(\d+) fmt:.* sar:(\d+)/(\d+) -> ")
     _CONFIGURED = re.compile(r"\[graph 0 input from stream \S+ @ [^\]]*\] \[verbose\] w:\d+ h:\d+ pixfmt:(\w*)")
+    _SHOWN = re.compile(r"\[Parsed_showinfo_\d+ @ [^\]]*\] \[info\] n: *0 .*\bpts_time:(-?[0-9.]+)")
     _INPUT = re.compile(r"\[info\] Input #0, (.+?), from ")
     _STREAM = re.compile(r"\[info\] +Stream #0:.* Video: (.*, ([0-9.]+k?) fps.*|.*)")
     _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
@@ -82,6 +83,8 @@ class Messages:
         self.configurations = 0
         #: As ffmpeg calls it, that of the first frame; empty until the filters are set up.
         self.pixel_format = ""
+        #: Time of the first frame that was decoded, in seconds from where ffmpeg was to enter the file, where it tells.
+        self.entered_sec = math.nan
         #: Whether ffmpeg ended since a signal told it to, which is no fault of the video.
         self.told_to_end = False
         #: Set once `stated` is all that there will be.
@@ -98,6 +101,8 @@ class Messages:
             self._take_shape(*map(int, match.groups()))
         elif match := self._ERROR.match(line):
             self._take_error(self._CONTEXT.findall(match[1]), match[2])
+        elif match := self._SHOWN.match(line):
+            self.entered_sec = float(match[1])
         elif match := self._CONFIGURED.match(line):
             self.configurations += 1
             self.pixel_format = self.pixel_format or match[1]

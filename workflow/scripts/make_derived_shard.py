@@ -10,7 +10,7 @@ from typing import get_args
 from mml_core.config.flow import Tvl1Engine
 from mml_core.io.files import disk_faults_told
 from mml_core.modalities.maker import Making, can_use_gpu, maker, modality_from_json
-from mml_core.plan.data_file import read_data_plan, shard_files
+from mml_core.plan.data_file import read_data_plan, shard_files, shard_spans
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent, prepare_compute
 
@@ -51,6 +51,7 @@ def main() -> None:
             compute.device,
             plan.config.alignment,
             plan.config.folder_frames_per_sec,
+            shard_spans(plan, arguments.shard),
         )
         with disk_faults_told(arguments.output):
             importlib.import_module(maker(settings)).make(making)

@@ -9,7 +9,7 @@ from mml_core.config.dataset import RgbModality
 from mml_core.io.files import disk_faults_told
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.modalities.sensors import sensors_of
-from mml_core.plan.data_file import read_data_plan, shard_files
+from mml_core.plan.data_file import read_data_plan, shard_files, shard_spans
 from mml_core.runtime.cli import run
 from mml_core.runtime.compute import end_with_parent
 from mml_core.shards.receipt import write_receipt
@@ -42,6 +42,7 @@ def main() -> None:
             arguments.threads,
             folder_frames_per_sec=config.folder_frames_per_sec,
             sensors=sensors_of(config.alignment, root, config.limits, config.folder_frames_per_sec),
+            spans_sec=shard_spans(plan, arguments.shard),
         )
         write_receipt(arguments.output)
 
