@@ -16,12 +16,13 @@ class ClipShape(NamedTuple):
     """What a network takes of a video.
 
     frames: T of a segment. channels: C of an input frame by modality (3 RGB, 10 flow in stacks of 5, …). segments: S in
-    training; networks take any number of segments.
+    training; networks take any number of segments. sound_sec: of sound a segment, in modalities of kind audio.
     """
 
     frames: int
     channels: Mapping[str, int]
     segments: int = 1
+    sound_sec: float = 1.28
 
 
 class Prediction(NamedTuple):
@@ -30,7 +31,7 @@ class Prediction(NamedTuple):
     logits: (B, N), one score a class for the whole clip. features: (B, F), pooled over space and time, before dropout
     and classifier. maps: by name of an inner block what comes out of it, (B, …), where `VideoNetwork.kept` asks for it.
     parts: what parts that predict by themselves say, by name. choices: (B, S, M) in 0 … 1, which of M modalities a
-    network that chooses has used in each segment.
+    network that chooses has used in each segment; options: which these M are.
     """
 
     logits: Tensor
@@ -38,13 +39,15 @@ class Prediction(NamedTuple):
     maps: Mapping[str, Tensor] = {}
     parts: Mapping[str, Prediction] = {}
     choices: Tensor | None = None
+    options: tuple[str, ...] = ()
 
 
 class VideoNetwork(nn.Module):
     """Any network over clips.
 
     `forward` takes a tensor (B, S * T, C, H, W) for each of the modalities that its configuration lists, in that order,
-    normalised, the S segments of T frames one after the other, and returns a `Prediction`.
+    normalised, the S segments of T frames one after the other, and returns a `Prediction`. Of sound it takes one window
+    a segment, (B, S, 1, 1, W): W samples in -1 … 1 that are `ClipShape.sound_sec` seconds, which tells their rate.
     """
 
     #: Layout in memory of weights and activations, for `Module.to`.
@@ -61,6 +64,8 @@ class VideoNetwork(nn.Module):
     kept: tuple[str, ...] = ()
     #: Whether the classifier learns from features that it has no influence on.
     detached: bool = False
+    #: Modules that run, in testing, for the segments alone for which they are chosen; in the order of the choices.
+    chosen: tuple[str, ...] = ()
     #: Standard deviation of the weights of a new classifier.
     head_std: float = HEAD_STD
 
