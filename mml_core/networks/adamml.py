@@ -121,7 +121,6 @@ class AdaMml(VideoNetwork):
             for name, one in networks.items()
             for stem in one.stems
         )
-        self.cam_layer = f"{self.chosen[0]}.{next(iter(streams.values())).cam_layer}"
 
     def start_epoch(self, epoch: int) -> None:
         """Set the temperature of `epoch` (from 0)."""
