@@ -100,6 +100,13 @@ def test_maps_by_classifier_weights_need_a_linear_classifier(monkeypatch: pytest
     assert recipe(f=MAPS).figures
 
 
+def test_maps_are_of_networks_that_run_on_all_of_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = type(recipe(f=MAPS).stages["a"].networks["rgb"])
+    monkeypatch.setattr(network, "choices", ("rgb",))
+    with pytest.raises(InputError, match=r"figures\.f: a\.rgb chooses what it runs"):
+        recipe(f=MAPS)
+
+
 def test_one_name_is_one_kind_in_all_recipes() -> None:
     one, other = recipe(f=CURVE), recipe(f=SPEED).model_copy(update={"name": "s"})
     check_same_kinds({"r": one, "s": recipe(f=CURVE)})

@@ -22,7 +22,7 @@ INNER = [f"rgb.{part}" for part in ("conv1_custom", "bn1", "layer1", "layer2", "
 def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[str, Any]:
     """Return a network of a family, small, over the modalities that the family asks for."""
     block: dict[str, Any] = {"architecture": architecture, "init": init}
-    if architecture in ("tsm", "tsn", "i3d", "adamml_stream", "multiplier_stream"):
+    if architecture in ("tsm", "tsn", "i3d", "tsn_pool", "multiplier_stream"):
         block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture in ("cma", "multiplier"):
         block |= {"backbone": "resnet18"}
@@ -54,7 +54,8 @@ PARENTS = {
         "multiplier",
         "multiplier_stream",
         "adamml",
-        "adamml_stream",
+        "tsn_pool",
+        "mobilenet_v2",
     )
 }
 
@@ -96,9 +97,16 @@ def planned(
         ("multiplier_stream", "multiplier_stream.n"),
         ("multiplier_stream", "tsn.n"),
         ("multiplier_stream", "imagenet"),
-        ("adamml", {"streams.rgb": "adamml_stream.n", "policy": "adamml.n.policy"}),
+        ("adamml", {"streams.rgb": "tsn_pool.n", "policy": "adamml.n.policy"}),
         ("adamml", "adamml.n"),
-        ("adamml_stream", "adamml.n.streams.rgb"),
+        ("adamml", {"streams.rgb": "tsn.n", "policy.looks.flow": "imagenet", "policy.looks.rgb": "mobilenet_v2.n"}),
+        ("adamml", {"streams.flow": "imagenet", "policy.looks.rgb": "adamml.n.policy.looks.rgb"}),
+        ("tsn_pool", "adamml.n.streams.rgb"),
+        ("tsn_pool", "tsn.n"),
+        ("tsn_pool", "imagenet"),
+        ("mobilenet_v2", "mobilenet_v2.n"),
+        ("mobilenet_v2", "imagenet"),
+        ("mobilenet_v2", {"features": "mobilenet_v2.n.features"}),
     ],
 )
 def test_what_fits_is_planned_with_its_parts(architecture: str, init: Any) -> None:
@@ -125,7 +133,7 @@ MISFITS = [
     ("tsn", "multiplier.n.source", "init: multiplier.n.source is of another architecture, multiplier_stream"),
     ("i3d", "multiplier_stream.n", "init: multiplier_stream.n is of another architecture, multiplier_stream"),
     ("tsn", "tsn.n.layer1", "is a part, and not a whole network of architecture tsn"),
-    ("tsn", "adamml_stream.n", "is of another architecture, adamml_stream"),
+    ("tsn", "tsn_pool.n", "is of another architecture, tsn_pool"),
     ("tsn", {"layer1": "tsn.n.layer2"}, "init.layer1: tsn.n.layer2 cannot be part layer1"),
     ("tsn", {"layer1": "tsn.n"}, "init.layer1: tsn.n cannot be part layer1"),
     ("tsn", {"layer1": "i3d.n.layer1"}, "is an I3D, whose 3-D weights do not fit a tsn"),
@@ -164,9 +172,14 @@ MISFITS = [
     ("multiplier", {"target.layer4": "multiplier.n.source.layer4"}, "source.layer4 cannot be part target.layer4"),
     ("multiplier_stream", "multiplier.n", "is of another architecture, multiplier"),
     ("multiplier_stream", "kinetics", "there are no kinetics weights for a multiplier_stream with resnet18"),
-    ("adamml", {"streams.rgb": "tsn.n"}, "is of another architecture, tsn"),
-    ("adamml", {"streams.flow": "adamml_stream.n"}, "is a resnet18, whose weights do not fit a resnet50"),
-    ("adamml_stream", "adamml.n.streams.flow", "is a resnet50, whose weights do not fit a resnet18"),
+    ("adamml", {"streams.rgb": "i3d.n"}, "is an I3D, whose 3-D weights do not fit a tsn"),
+    ("adamml", {"streams.rgb": "mobilenet_v2.n"}, "is of another architecture, mobilenet_v2"),
+    ("adamml", {"policy": "imagenet"}, "there are no imagenet weights for part policy of a adamml"),
+    ("adamml", {"policy.looks.flow": "tsn.n"}, "is of another architecture, tsn"),
+    ("mobilenet_v2", "tsn.n", "is of another architecture, tsn"),
+    ("mobilenet_v2", "kinetics", "there are no kinetics weights for a mobilenet_v2"),
+    ("adamml", {"streams.flow": "tsn_pool.n"}, "has a resnet18, whose weights do not fit a resnet50"),
+    ("tsn_pool", "adamml.n.streams.flow", "has a resnet50, whose weights do not fit a resnet18"),
     ("s3dg", "kinetics", "there are no kinetics weights for a s3dg"),
     ("resnext3d", "imagenet", "there are no imagenet weights for a resnext3d"),
     ("tsn", {"layer1": "imagenet"}, "there are no imagenet weights for part layer1 of a tsn with resnet18"),
@@ -195,7 +208,8 @@ SIZES = [
     ("multiplier_stream", {"backbone": "resnet34"}, "has a resnet34, whose weights do not fit a resnet18"),
     ("adamml", {"streams": ["rgb", "diff"]}, "has other streams"),
     ("adamml", {"proxies": {"flow": "diff"}}, "has other proxies"),
-    ("adamml_stream", {"backbone": "resnet50"}, "is a resnet50, whose weights do not fit a resnet18"),
+    ("adamml", {"policy_backbone": "resnet18"}, "has another policy_backbone"),
+    ("tsn_pool", {"backbone": "resnet50"}, "has a resnet50, whose weights do not fit a resnet18"),
 ]
 
 
@@ -232,7 +246,9 @@ TEACHERS = [
     ("multiplier", "multiplier.n", {"source": "flow"}, "reads rgb and depth, but a frozen network is the one"),
     ("multiplier_stream", "multiplier_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("multiplier_stream", "tsn.n", {}, "is of another architecture, tsn"),
-    ("adamml_stream", "adamml_stream.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("tsn_pool", "tsn_pool.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
+    ("tsn_pool", "tsn.n", {}, "is of another architecture, tsn"),
+    ("mobilenet_v2", "mobilenet_v2.n", {"modality": "flow"}, "reads rgb, but a frozen network is the one"),
     ("tsn", {"layer1": "tsn.n.layer1"}, {}, "name one for all its parts"),
     ("tsn", "tsn.n", {"reset_head": True}, "it cannot have a new classifier"),
     ("tsn", "imagenet", {}, "knows nothing of this data set"),
@@ -357,6 +373,12 @@ STAGES: list[tuple[dict[str, Any], str]] = [
         "network n has no head 'flow'; it has rgb",
     ),
     ({"networks": {"n": net("adamml", proxies={"sound": "diff"})}}, "no stream 'sound'; there are rgb, flow"),
+    ({"networks": {"n": net("adamml", streams=["rgb", "rgb"], backbones={})}}, "streams: a modality is named twice"),
+    (
+        {"networks": {"n": net("adamml", frozen=["policy", "fusion", "streams.rgb", "streams.flow"])}},
+        "frozen: all parts are listed",
+    ),
+    ({"networks": {"n": net("adamml", frozen=["policy.looks.diff"])}}, "no part 'policy.looks.diff'"),
     ({"networks": {"n": net("adamml", proxies={"flow": "sound"})}}, "data set 'synthetic' has no modality 'sound'"),
     ({"networks": {"n": net()}, "dataset": "elsewhere"}, "stages.own.dataset: no data set 'elsewhere'"),
 ]

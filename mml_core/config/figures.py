@@ -66,7 +66,9 @@ class MapsFigure(ScoredFigure):
         return list(self.networks.values())
 
     def misfit(self, network: NetworkBase, part: str) -> str | None:
-        """Class activation maps are of networks that end in a linear classifier."""
+        """Maps are of networks that run on all of a clip; class activation maps of those that end in a linear classifier."""
+        if network.choices:
+            return "chooses what it runs, and has no map of a clip as a whole"
         if self.method == "grad_cam" or network.pooled:
             return None
         return (

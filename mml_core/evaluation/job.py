@@ -72,7 +72,7 @@ def score_stage(
         labels=_labels(samples, len(stage.classes), multi_label=plan.config.multi_label),
         views=np.array(clips.view_counts),
         quarantined=len(plan.videos(split)) - len(samples),
-        networks=_network_scores(said, scored, weights),
+        networks=_network_scores(said, scored, weights, np.array(clips.view_counts)),
         modalities=tuple(stage.document.scored_modalities()),
     )
     write_scores(output, scores)
@@ -86,8 +86,13 @@ def _load(
     return _Scored(network, inputs, tuple(shapes[one.modality] for one in inputs))
 
 
-def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Path) -> dict[str, NetworkScores]:
-    """Return what networks, and parts of them, said, with what they cost; raises InputError for what is not finite."""
+def _network_scores(
+    said: ViewScores, scored: Mapping[str, _Scored], weights: Path, views: np.ndarray
+) -> dict[str, NetworkScores]:
+    """Return what networks, and parts of them, said, with what they cost; raises InputError for what is not finite.
+
+    Videos have `views` (V,) views each.
+    """
     networks = {}
     for reference, logits in said.logits.items():
         if not logits.isfinite().all():
@@ -102,10 +107,15 @@ def _network_scores(said: ViewScores, scored: Mapping[str, _Scored], weights: Pa
         networks[reference] = NetworkScores(
             logits=logits.numpy(),
             parameters=cost.parameters,
-            gflops_per_view=cost.gflops,
+            gflops_per_view=cost.gflops if choices is None else _per_video(cost.by_choices(choices.numpy()), views),
             choices=None if choices is None else choices.numpy(),
         )
     return networks
+
+
+def _per_video(values: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Return the means (V,) of `values` (R,) over the `views` (V,) of each video."""
+    return np.add.reduceat(values, views.cumsum() - views) / views
 
 
 def _labels(samples: list[Sample], classes: int, *, multi_label: bool) -> np.ndarray:

@@ -7,8 +7,10 @@ Convention: 1 GFLOP = 1e9 multiply-accumulates, each counted once, as papers on 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,10 +19,23 @@ from mml_core.networks.interface import VideoNetwork
 
 
 class Cost(NamedTuple):
-    """What scores take: parameters of the modules that run for them, and GFLOPs of a clip."""
+    """What scores take: parameters of the modules that run for them, and GFLOPs of a clip.
+
+    chosen: of these GFLOPs those of each of M modules that a network runs by choice, all of its segments being chosen.
+    """
 
     parameters: int
     gflops: float
+    chosen: tuple[float, ...] = ()
+
+    def by_choices(self, choices: np.ndarray) -> np.ndarray:
+        """Return the GFLOPs (R,) of clips of which a network used M modules as `choices` (R, S, M), 0 or 1, say.
+
+        What is chosen for no segment costs nothing, and what is chosen for some costs the share of them.
+        """
+        if not self.chosen:
+            return np.full(len(choices), self.gflops)
+        return self.gflops - (1 - choices.mean(axis=1, dtype=np.float64)) @ np.array(self.chosen)
 
 
 def parameters_millions(network: nn.Module) -> float:
@@ -33,12 +48,15 @@ def gflops_per_clip(network: nn.Module, *inputs: tuple[int, int, int, int]) -> f
 
     Only shapes are computed (torch's meta device): nothing is calculated, and `network` is left as it is.
     """
-    shadow = copy.deepcopy(network).to("meta").eval()
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    return _gflops_by_module(copy.deepcopy(network).to("meta").eval(), inputs).get("Global", 0.0)
+
+
+def _gflops_by_module(shadow: nn.Module, inputs: Sequence[tuple[int, int, int, int]]) -> dict[str, float]:
+    """Return the GFLOPs of `shadow`, on the meta device, over one clip, by what the counter calls its modules."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(*(torch.empty((1, *shape), device="meta") for shape in inputs))
     # The counter counts a multiply-accumulate as two operations.
-    return counter.get_total_flops() / 2 / 1e9
+    return {name: sum(flops.values()) / 2 / 1e9 for name, flops in counter.get_flop_counts().items()}
 
 
 def cost_of_scores(network: VideoNetwork, part: str, *inputs: tuple[int, int, int, int]) -> Cost:
@@ -52,4 +70,9 @@ def cost_of_scores(network: VideoNetwork, part: str, *inputs: tuple[int, int, in
     used: set[nn.Parameter] = set()
     for module in shadow.modules():
         module.register_forward_hook(lambda module, *_: used.update(module.parameters(recurse=False)))
-    return Cost(gflops=gflops_per_clip(shadow, *inputs), parameters=sum(one.numel() for one in used))
+    gflops = _gflops_by_module(shadow, inputs)
+    return Cost(
+        parameters=sum(one.numel() for one in used),
+        gflops=gflops.get("Global", 0.0),
+        chosen=tuple(gflops[f"{type(shadow).__name__}.{name}"] for name in shadow.chosen),
+    )

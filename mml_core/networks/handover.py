@@ -41,12 +41,14 @@ def hand_over(
     Convolutions over images are inflated where `network` has them over clips; there is no way back. First convolutions
     are converted where the numbers of input channels differ. A classifier is drawn anew where `reset_head` says so or
     the numbers of classes differ, and where `state` has none. Modules that a family adds to another one's (the gates of
-    S3D-G) stay as they are where `state` has none of them. Counters of batches that batch normalisation has seen may be
-    missing (old files); everything else must be there and fit, or InputError lists it. A module that is no network by
-    itself takes weights of its own form only. `source` names the origin of `state` for people: a file, or a stage's
-    network.
+    S3D-G) stay as they are where `state` has none of them. A network without a classifier leaves that of `state`.
+    Counters of batches that batch normalisation has seen may be missing (old files); everything else must be there
+    and fit, or InputError lists it. A module that is no network by itself takes weights of its own form only. `source`
+    names the origin of `state` for people: a file, or a stage's network.
     """
     classifiers, stems, additions = _special(network)
+    if isinstance(network, VideoNetwork) and not classifiers:
+        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
     incoming = {
         name: _as_scalar(value) if name.endswith("num_batches_tracked") else value for name, value in state.items()
     }

@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
     logits: (B, N), one score a class for the whole clip. features: (B, F), pooled over space and time, before dropout
     and classifier. maps: by name of an inner block what comes out of it, (B, …), where `VideoNetwork.kept` asks for it.
     parts: what parts that predict by themselves say, by name. choices: (B, S, M) in 0 … 1, which of M modalities a
-    network that chooses has used in each segment.
+    network that chooses has used in each segment; options: which these M are.
     """
 
     logits: Tensor
@@ -39,6 +39,7 @@ class Prediction(NamedTuple):
     maps: Mapping[str, Tensor] = {}
     parts: Mapping[str, Prediction] = {}
     choices: Tensor | None = None
+    options: tuple[str, ...] = ()
 
 
 class VideoNetwork(nn.Module):
@@ -63,6 +64,8 @@ class VideoNetwork(nn.Module):
     kept: tuple[str, ...] = ()
     #: Whether the classifier learns from features that it has no influence on.
     detached: bool = False
+    #: Modules that run, in testing, for the segments alone for which they are chosen; in the order of the choices.
+    chosen: tuple[str, ...] = ()
     #: Standard deviation of the weights of a new classifier.
     head_std: float = HEAD_STD
 

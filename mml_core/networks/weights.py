@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import (
+    MobileNet_V2_Weights,
     ResNet18_Weights,
     ResNet34_Weights,
     ResNet50_Weights,
@@ -18,6 +19,7 @@ from torchvision.models import (
 from torchvision.models.video import S3D_Weights
 
 from mml_core.errors import InputError, summarise
+from mml_core.networks.mobilenet_layout import from_torchvision_mobilenet, is_torchvision_mobilenet
 from mml_core.networks.p3d_layout import from_p3d, from_p3d_checkpoint, is_p3d, is_p3d_checkpoint
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
 from mml_core.networks.resnext3d_layout import from_resnext3d_checkpoint, is_resnext3d_checkpoint
@@ -33,7 +35,7 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
     `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch, MARS
     and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model
     zoo, with the state dict under `model_state`. Names and shapes become those of our networks, which are the authors'
-    or torchvision's but for S3D's classifier and P3D's last stage.
+    or torchvision's but for the classifiers of S3D and MobileNetV2 and P3D's last stage.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -66,6 +68,8 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
     checked = _checked(state, path)
     if is_p3d(checked):
         return from_p3d(checked)
+    if is_torchvision_mobilenet(checked):
+        return from_torchvision_mobilenet(checked)
     return from_torchvision_s3d(checked) if is_torchvision_s3d(checked) else checked
 
 
@@ -192,5 +196,7 @@ def _imagenet_weights(backbone: str) -> WeightsEnum:
             return ResNet50_Weights.IMAGENET1K_V1
         case "resnet101":
             return ResNet101_Weights.IMAGENET1K_V1
+        case "mobilenet_v2":
+            return MobileNet_V2_Weights.IMAGENET1K_V1
         case _:
             raise InputError(f"no ImageNet weights of {backbone}", hint="write `init: random`, or choose a ResNet")

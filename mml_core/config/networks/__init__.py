@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from mml_core.config.networks.adamml import AdaMmlNetwork, StreamNetwork
+from mml_core.config.networks.adamml import AdaMmlNetwork
 from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
 from mml_core.config.networks.cma3d import Cma3dNetwork
 from mml_core.config.networks.multiplier import MultiplierNetwork, MultiplierStreamNetwork
 from mml_core.config.networks.p3d import P3dNetwork
+from mml_core.config.networks.pooled import MobileNetNetwork, TsnPoolNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
 from mml_core.config.networks.s3d import S3dNetwork
@@ -39,6 +40,7 @@ NetworkConfig = Annotated[
     | Annotated[MultiplierNetwork, Tag("multiplier")]
     | Annotated[MultiplierStreamNetwork, Tag("multiplier_stream")]
     | Annotated[AdaMmlNetwork, Tag("adamml")]
-    | Annotated[StreamNetwork, Tag("adamml_stream")],
+    | Annotated[TsnPoolNetwork, Tag("tsn_pool")]
+    | Annotated[MobileNetNetwork, Tag("mobilenet_v2")],
     Discriminator(_family),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,20 @@ class FrugalConfig(ObjectiveBase):
     module = "mml_core.objectives.frugal"
 
     kind: Literal["frugal"]
-    prices: dict[Name, float] = Field(min_length=1, description="modality: its price (lambda)")
-    wrong: float = Field(default=10.0, ge=0, le=1e6, description="penalty of a wrong answer (gamma)")
+    prices: dict[Name, Annotated[float, Field(ge=0, le=1e6)]] = Field(
+        min_length=1, description="modality: its price (lambda); what has none is free"
+    )
+    wrong: float = Field(
+        default=10.0,
+        ge=0,
+        le=1e6,
+        description="added to the loss for a wrong answer (gamma); it has no gradient, and changes no weight",
+    )
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Cross-entropy, what each priced modality cost, and the penalty of wrong answers."""
+        return ("cross_entropy", *(f"price_{name}" for name in self.prices), "wrong")
 
     def check(self, networks: Networks) -> None:
         """Raise ValueError where a network does not choose among the modalities that have a price."""
