@@ -78,8 +78,6 @@ def drawn(names: Iterable[str], count: int, *, with_replacement: bool) -> set[st
     import numpy as np  # which takes longer to import than all that other data sets need
 
     ordered = sorted(names)
-    import numpy as np  # other data sets start without
-
     indices = np.random.RandomState(0).choice(len(ordered), count, replace=with_replacement)
     return {ordered[index] for index in indices}
 
