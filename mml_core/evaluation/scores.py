@@ -8,10 +8,13 @@ They are kept, so that any ensemble, and any new metric, is a matter of seconds.
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /views            (V,) int64, how many views each video has
     /networks/<name>  of a network `network`, or of a part of it that predicts by itself `network.part`
-        attributes        parameters, of the modules that run for these scores
+        attributes        parameters, of the modules that run for these scores; options (JSON), the M modalities among
+                          which it chooses; flow (JSON), the modalities of flow that it reads, where these are TV-L1
+                          (files of before have neither)
         logits            (R, N) float32: all views of the first video, then those of the next
         choices           (R, S, M) float32 in 0..1, of networks that choose: which of M modalities a segment used
         gflops_per_view   () or (V,) float64
+        flow/<modality>   views (R,) and whole (V,), float64: see flow_cost.FlowCost
 
 V videos, R views of all of them, N classes. `sha256` is a digest of everything, so damage is noticed on reading.
 """
@@ -31,6 +34,7 @@ import numpy as np
 from mml_core.config.base import canonical_json
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
+from mml_core.evaluation.flow_cost import FlowCost
 from mml_core.io.files import replaced_on_success
 from mml_core.io.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
 
@@ -48,13 +52,16 @@ class NetworkScores:
 
     `gflops_per_view` counts 10^9 multiply-adds of one clip in one crop, as the papers do (TSM-ResNet-50, 8 x 224 x 224:
     about 33), not additions and multiplications apart. It is one number, or where it depends on what a network chooses,
-    one a video, the mean over its views. Of a part both costs are those of what its scores take.
+    one a video, the mean over its views. Of a part all costs are those of what its scores take; `flow` are those of
+    computing the flow that it reads, by modality: None where they are not known.
     """
 
     logits: np.ndarray  # (R, N) float32, finite
     parameters: int
     gflops_per_view: float | np.ndarray  # (V,) float64 if it differs, finite, >= 0
     choices: np.ndarray | None = None  # (R, S, M) float32 in 0..1
+    options: tuple[str, ...] = ()  # the M modalities; none where it is not known
+    flow: Mapping[str, FlowCost] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,10 @@ class Scores:
             raise ValueError(
                 f"network {name}: expected choices of {expected[0]} views from 0 to 1, got {choices.shape}"
             )
+        if network.options and (choices is None or choices.shape[2] != len(network.options)):
+            raise ValueError(f"network {name}: expected choices among {', '.join(network.options)}")
+        for cost in (network.flow or {}).values():
+            cost.check(self.views)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -195,7 +206,8 @@ def _fill(file: h5py.File, scores: Scores) -> None:
     networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
-        write_attributes(group, {"parameters": network.parameters})
+        told = {key: json.dumps(names) for key, names in _told(network).items()}
+        write_attributes(group, {"parameters": network.parameters, **told})
         for array, values in _arrays(network).items():
             group.create_dataset(array, data=values)
 
@@ -208,14 +220,26 @@ def _arrays(network: NetworkScores) -> dict[str, np.ndarray]:
     }
     if network.choices is not None:
         arrays["choices"] = network.choices.astype(np.float32)
+    for name, cost in (network.flow or {}).items():
+        arrays |= {f"flow/{name}/{part}": values.astype(np.float64) for part, values in cost._asdict().items()}
     return arrays
+
+
+def _told(network: NetworkScores) -> dict[str, list[str]]:
+    """Return the names that a network's attributes hold: what is not known has none."""
+    told = {"options": list(network.options)} if network.options else {}
+    return told if network.flow is None else {**told, "flow": list(network.flow)}
 
 
 def _digest(scores: Scores) -> str:
     """Return a digest of all that a file of scores holds."""
     arrays = {name: _arrays(network) for name, network in scores.networks.items()}
     networks = {
-        name: [network.parameters, {key: list(values.shape) for key, values in arrays[name].items()}]
+        name: [
+            network.parameters,
+            {key: list(values.shape) for key, values in arrays[name].items()},
+            *([told] if (told := _told(network)) else []),
+        ]
         for name, network in scores.networks.items()
     }
     texts = [
@@ -271,9 +295,16 @@ def _modalities(file: h5py.File) -> tuple[str, ...]:
 
 def _parse_network(group: h5py.Group) -> NetworkScores:
     gflops = group["gflops_per_view"][()]
+    names = {key: json.loads(read_attribute(group, key)) for key in ("options", "flow") if key in group.attrs}
+    flow = {
+        name: FlowCost(*(group[f"flow/{name}/{part}"][:] for part in FlowCost._fields))
+        for name in names.get("flow", ())
+    }
     return NetworkScores(
         logits=group["logits"][:],
         parameters=int(read_attribute(group, "parameters")),
         gflops_per_view=float(gflops) if np.ndim(gflops) == 0 else gflops,
         choices=group["choices"][:] if "choices" in group else None,
+        options=tuple(names.get("options", ())),
+        flow=flow if "flow" in names else None,
     )

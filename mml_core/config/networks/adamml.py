@@ -78,6 +78,12 @@ class AdaMmlNetwork(NetworkBase):
         """The modalities of its streams."""
         return self.streams
 
+    @property
+    def read_where_chosen(self) -> tuple[str, ...]:
+        """Those of its streams that the policy does not look at."""
+        seen = {self.proxies.get(name, name) for name in self.streams}
+        return tuple(name for name in self.streams if name not in seen)
+
     def has_part(self, part: str) -> bool:
         """Whether it is a part, a stream, or what the policy sees a stream's modality with."""
         return part in self.parts or any(
