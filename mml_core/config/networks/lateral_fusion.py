@@ -25,6 +25,11 @@ class LateralFusionNetwork(FusionNetwork):
         description="unilateral: from all other streams into the first one; bilateral: from each stream into all others"
     )
 
+    def read_for(self, part: str) -> tuple[str, ...]:
+        """With connections in one direction, all streams but the first have scores of their own."""
+        own = self.direction == "unilateral" and part in self.heads[1:]
+        return (part,) if own else self.tested_modalities
+
     def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of the same streams, backbones and connections."""
         assert isinstance(parent, LateralFusionNetwork)

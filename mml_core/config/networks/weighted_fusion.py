@@ -17,3 +17,7 @@ class WeightedFusionNetwork(FusionNetwork):
     parts = ("streams", "fusion")
 
     architecture: Literal["weighted_fusion"]
+
+    def read_for(self, part: str) -> tuple[str, ...]:
+        """Each stream's scores are its own."""
+        return (part,) if part in self.heads else self.tested_modalities
