@@ -7,7 +7,7 @@ turns at the same random clips, which lie on the device, so that what else the m
 each counts. `ratio` is the time of choosing to that of computing everything, `by_gflops` the ratio of their GFLOPs:
 above it, gathering segments and smaller batches cost something.
 
-  python -m benchmarks.chosen_streams --backbone resnet18 --crop 112 --policy-px 64 --batch 1 --steps 5 --processor-time
+  python -m benchmarks.chosen_streams --backbone resnet18 --crop 80 --policy-px 64 --batch 2 --steps 3 --processor-time
 """
 
 from __future__ import annotations

@@ -15,14 +15,13 @@ from mml_core.config.tables import split_members
 from mml_core.evaluation.loading import TrainedNetwork
 from mml_core.evaluation.members import row_costs
 from mml_core.evaluation.runs import Run
-from mml_core.figures.networks import StageViews, open_views
+from mml_core.figures.networks import StageViews, open_views, spread
 from mml_core.figures.request import FigureRequest, accuracy, combined_of, table_of
-from mml_core.figures.speed import Machine, spread
-from mml_core.modalities.seconds import clock
 from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
 from mml_core.networks.predict import view_chunks
 from mml_core.plan.stages import DataPlan
+from mml_core.runtime.clock import clock, device_name
 
 
 class Timed(NamedTuple):
@@ -61,7 +60,7 @@ def build_rate(
     about = {
         "timed_videos": str(len(chosen)),
         "repetitions": str(figure.repetitions),
-        "device": Machine(device).name,
+        "device": device_name(device),
         "software": _software(device),
     }
     return table_of(
