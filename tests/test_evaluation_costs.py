@@ -20,10 +20,10 @@ from mml_core.config.networks import NetworkConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import EnsembleConfig
 from mml_core.errors import InputError
-from mml_core.evaluation.flow_cost import FlowCost
 from mml_core.evaluation.flow_reading import fields_shown, flow_costs
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.members import members_of, restricted
+from mml_core.evaluation.network_scores import FlowCost
 from mml_core.evaluation.runs import under
 from mml_core.evaluation.scores import NetworkScores, Scores, read_scores, write_scores
 from mml_core.evaluation.table import build_table
@@ -116,7 +116,7 @@ def test_files_of_before_are_read(tmp_path: Path) -> None:
 )
 def test_costs_that_do_not_fit_are_refused(broken: dict) -> None:
     scores = choosing()
-    with pytest.raises(ValueError, match=r"expected choices among rgb|GFLOPs of flow"):
+    with pytest.raises(ValueError, match=r"expected choices among rgb|expected GFLOPs of f of 8 views"):
         replace(scores, networks={"net": replace(scores.networks["net"], **broken)})
 
 

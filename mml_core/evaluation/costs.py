@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mml_core.evaluation.scores import NetworkScores
+from mml_core.evaluation.network_scores import NetworkScores
 
 #: Columns of tables, in their order. gflops_per_video: 10^9 multiply-adds of networks for all views of a video. used:
 #: percentages of the segments in which those that choose used each modality. flow_gflops_at_most: the same unit, of

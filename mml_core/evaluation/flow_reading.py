@@ -10,7 +10,7 @@ from mml_core.clips import EvaluationClips
 from mml_core.clips.positions import Starts, evaluation_starts
 from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import Tvl1
-from mml_core.evaluation.flow_cost import FlowCost
+from mml_core.evaluation.network_scores import FlowCost
 from mml_core.flow.operations import tvl1_gflops_at_most
 from mml_core.kinds import kind_of
 

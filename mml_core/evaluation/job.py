@@ -16,7 +16,8 @@ from mml_core.errors import InputError
 from mml_core.evaluation.costs import means_of_videos
 from mml_core.evaluation.flow_reading import flow_costs
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
-from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores
+from mml_core.evaluation.network_scores import NetworkScores
+from mml_core.evaluation.scores import UNKNOWN, Scores, write_scores
 from mml_core.networks import VideoNetwork
 from mml_core.networks.cost import cost_of_scores
 from mml_core.networks.inputs import Input

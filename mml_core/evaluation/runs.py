@@ -10,11 +10,11 @@ import numpy as np
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
-from mml_core.evaluation.flow_cost import FlowCost
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick
 from mml_core.evaluation.metrics import hits
-from mml_core.evaluation.scores import NetworkScores, Scores, read_scores
+from mml_core.evaluation.network_scores import FlowCost, NetworkScores
+from mml_core.evaluation.scores import Scores, read_scores
 from mml_core.evaluation.views import select_views
 
 #: The networks of one run by reference (`stage.network`, `stage.network.part`).

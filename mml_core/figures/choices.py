@@ -12,8 +12,9 @@ import pandas as pd
 from mml_core.config.references import split_reference
 from mml_core.errors import InputError
 from mml_core.evaluation.metrics import predictions
+from mml_core.evaluation.network_scores import NetworkScores
 from mml_core.evaluation.runs import Run, combine_runs, under
-from mml_core.evaluation.scores import NetworkScores, Scores, read_scores
+from mml_core.evaluation.scores import Scores, read_scores
 from mml_core.figures.looks import frame_numbers
 from mml_core.figures.maps import middle_view
 from mml_core.figures.networks import StageViews, open_views
