@@ -60,17 +60,17 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def readable_costs(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return what rows with `costs.COST_COLUMNS` take, by heading, without parameters and columns that say nothing."""
+    """Return what rows take by their `costs.COST_COLUMNS`, by heading, without parameters and what says nothing."""
     cells = [_readable_cost(row) for row in rows]
     columns = {heading: [one[heading] for one in cells] for heading in cells[0]} if cells else {}
     return {heading: column for heading, column in columns.items() if any(column)}
 
 
 def _readable_cost(row: Mapping[str, str]) -> dict[str, str]:
-    flow = row["flow_gflops_at_most"]
+    flow = row.get("flow_gflops_at_most", "")
     return {
-        "GFLOPs": row["gflops_per_video"],
-        "Used, %": row["used"],
+        "GFLOPs": row.get("gflops_per_video", ""),
+        "Used, %": row.get("used", ""),
         "GFLOPs of flow, at most": "" if flow == NO_FLOW else flow,
     }
 
