@@ -30,7 +30,7 @@ from mml_core.evaluation.table import build_table
 from mml_core.flow.operations import tvl1_gflops_at_most
 from mml_core.shards.schema import ShardInfo
 
-VIEWS = np.full(4, 2)
+LATERAL = {"architecture": "lateral_fusion", "streams": ["rgb", "flow"]}
 
 
 def flow_of(view: float, whole: float) -> FlowCost:
@@ -191,6 +191,12 @@ def test_flow_that_is_not_read_or_no_tvl1() -> None:
         ({"architecture": "multiplier"}, "source", ("depth",), ()),
         ({"architecture": "multiplier"}, "target", ("rgb", "depth"), ()),
         ({"architecture": "multiplier", "inject": "none"}, "target", ("rgb",), ()),
+        ({"architecture": "weighted_fusion", "streams": ["rgb", "flow"]}, "rgb", ("rgb",), ()),
+        ({"architecture": "weighted_fusion", "streams": ["rgb", "flow"]}, "", ("rgb", "flow"), ()),
+        ({"architecture": "gated_fusion", "streams": ["rgb", "flow"]}, "rgb", ("rgb", "flow"), ()),
+        ({**LATERAL, "direction": "unilateral"}, "rgb", ("rgb", "flow"), ()),
+        ({**LATERAL, "direction": "unilateral"}, "flow", ("flow",), ()),
+        ({**LATERAL, "direction": "bilateral"}, "flow", ("rgb", "flow"), ()),
         ({"architecture": "adamml", "streams": ["rgb", "flow"], "proxies": {"flow": "diff"}}, "", None, ("flow",)),
         ({"architecture": "adamml", "streams": ["rgb", "flow"]}, "", None, ()),
         ({"architecture": "adamml", "streams": ["rgb", "diff"], "proxies": {"rgb": "diff"}}, "", None, ("rgb",)),
