@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +93,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("choosing")
     dataset, recipe = toy.make_dataset(folder, train=4, validation=4), recipe_of(FIGURES)
     plan, shards, scores = toy.data_plan(dataset), folder / "shards", folder / "s.h5"
+    toy.write_plan(dataset, folder)
     (stage,) = plan_stages(plan, recipe, Path("toy.yaml")).values()
     files = toy.stage_files(folder / "s", shards)
     train_stage(stage.document, plan, files, device=CPU, workers=0, code="")
@@ -246,3 +251,22 @@ def test_scores_of_before_are_to_be_made_anew(made: Made, monkeypatch: pytest.Mo
 def _without_names(scores: Any) -> Any:
     object.__setattr__(scores.networks["net"], "options", ())
     return scores
+
+
+@pytest.mark.parametrize(("name", "rows"), [("choices", 8), ("rate", 3)])
+def test_scripts_draw_them(made: Made, tmp_path: Path, name: str, rows: int) -> None:
+    """Published values are found in the checkout, whatever folder it is run in."""
+    table, picture = tmp_path / "f.csv", tmp_path / "f.png"
+    files = {
+        "--plan": made.shards.parent / "plan.json",
+        "--shards": made.shards,
+        "--output": table,
+        "--picture": picture,
+    }
+    named = {"--scores": f"s={made.scores}", "--weights": f"s={made.weights}", "--device": "cpu"}
+    asked = {"--request": made.request(name).model_dump_json(), **named, **files}
+    command = [sys.executable, PROJECT / f"workflow/scripts/{name}_figure.py", *itertools.chain(*asked.items())]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert len(pd.read_csv(table)) == rows and picture.read_bytes().startswith(b"\x89PNG")
