@@ -128,6 +128,13 @@ def figure_videos(wildcards):
     return [ancient(root), f"{root}.json"] if needed and root in EMBEDDED else []
 
 
+def figure_published(wildcards):
+    """Return the file with the values that a paper prints, where a figure shows some."""
+    figure = RECIPES[wildcards.recipe].figures[wildcards.figure]
+    names = [figure.published] if figure.kind == "rate" and figure.published else []
+    return [published_file(Path(), name, ROOT).as_posix() for name in names]
+
+
 def script_of_figure(wildcards):
     """Return the name of the script that makes a figure."""
     return figure_script(RECIPES[wildcards.recipe], wildcards.figure)

@@ -4,6 +4,7 @@ REQUIRED INPUTS:
     results/<dataset>/scores/<stage>/<split>-<protocol>.h5
     results/<dataset>/stages/<stage>/history.csv, for figures of trainings
     weights and shards, for figures that run networks: accuracy over seconds, activation maps
+    config/published/<name>.csv, for rates beside those of a paper
 OUTPUTS:
     results/<dataset>/figures/<recipe>/<figure>.csv and .png    a figure of a recipe
     results/figures/<figure>.csv and .png                       the same of all chosen recipes
@@ -59,6 +60,7 @@ rule network_figure:
         shards=ancient(figure_shards("h5")),
         receipts=figure_shards("json"),
         videos=figure_videos,
+        published=figure_published,
     output:
         table="<results>/{dataset}/figures/{recipe}/{figure}.csv",
         picture="<results>/{dataset}/figures/{recipe}/{figure}.png",

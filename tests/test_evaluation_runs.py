@@ -15,7 +15,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.fusion import video_logits
 from mml_core.evaluation.matrix import baseline_value, pair_matrix
 from mml_core.evaluation.paper_table import load_rows, row_scores
-from mml_core.evaluation.runs import _under, aligned_logits, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import aligned_logits, combine_runs, hits_of_runs, load_runs, under
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.evaluation.submission import submission_text
 from mml_core.plan.published import PublishedRow
@@ -72,7 +72,7 @@ def test_choices_follow_the_selected_views(tmp_path: Path) -> None:
     scores = make_scores(FOUR, networks=("net",))
     choices = np.random.default_rng(1).random((12, 5, 2), dtype=np.float32)
     chosen = replace(scores, networks={"net": replace(scores.networks["net"], choices=choices)})
-    part = _under(chosen, ProtocolConfig(dense=1, uniform=2), tmp_path / "a.h5")
+    part = under(chosen, ProtocolConfig(dense=1, uniform=2), tmp_path / "a.h5")
     np.testing.assert_array_equal(part.networks["net"].choices, choices.reshape(3, 4, 5, 2)[:, 1:].reshape(9, 5, 2))
     assert part.views.tolist() == [3, 3, 3]
 

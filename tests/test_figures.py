@@ -25,10 +25,11 @@ from mml_core.figures.classes_drawing import classes_picture
 from mml_core.figures.curve import build_curve
 from mml_core.figures.curve_drawing import curve_picture
 from mml_core.figures.drawing import stacked
+from mml_core.figures.networks import spread
 from mml_core.figures.output import stack_figures, write_figure
 from mml_core.figures.paired import FEWEST_VIDEOS
 from mml_core.figures.request import FigureRequest, runs_of
-from mml_core.figures.speed import Timed, row_seconds, spread
+from mml_core.figures.speed import Timed, row_seconds
 from mml_core.figures.speed_drawing import speed_picture
 from mml_core.plan.figures import check_same_kinds
 

@@ -182,9 +182,11 @@ def test_means_over_official_splits_by_hand(tmp_path: Path) -> None:
     assert (mean["members"], mean["seeds"], mean["videos"]) == ("s.rgb; t.rgb", "2", "8")
     assert (one["top1"], one["members"], one["videos"]) == ("87.50", "s.rgb", "4") and one["top1_low"]
     assert (none["published_top1"], none["top1"], none["members"], none["seeds"]) == ("70.00", "", "", "")
+    assert [row["gflops_per_video"] for row in (mean, one, none)] == ["4.500", "4.500", ""]
     table = build_paper_table(request, printed, files)
     shown = readable_paper_table(table)
     assert list(shown)[:2] == ["Data set", "Method"] and shown.iloc[0]["Top-1, ours"] == "68.75 ± 8.84"
+    assert shown["GFLOPs"].tolist() == ["4.500", "4.500", ""] and "Used, %" not in shown
     assert "Data set" not in readable_paper_table(table.iloc[:1]), "it says the same in all rows"
 
 

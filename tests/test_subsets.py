@@ -221,7 +221,10 @@ def test_values_by_hand(tmp_path: Path) -> None:
     assert list(table["difference"])[:6] == ["", "-50.00", "-75.00", "", "-50.00", "-50.00"]
     assert set(table["videos"]) == {"4"} and set(table["seeds"]) == {"1"} and set(table["metric"]) == {"top1"}
     assert (table["difference_low"] == "").tolist() == [True, False, False] * 3
+    assert list(table["gflops_per_video"])[:6] == ["2.250", "2.250", "2.250", "6.750", "4.500", "4.500"]
+    assert set(table["used"]) == set(table["flow_gflops_at_most"]) == {""}
     text = subsets_markdown("table_9", "Without the sensor", table)
+    assert "GFLOPs |" in text and "Used" not in text.splitlines()[2]
     assert text.startswith("# Table 9: Without the sensor\n") and "| joint.net without flow" in text
     assert text.count("| rgb + flow |") == 3 and "-50.00 [" in text
 

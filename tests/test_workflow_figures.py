@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from checkouts import DATASET, DEFAULTS, Checkout
+from checkouts import DATASET, DEFAULTS, Checkout, jobs_of
 from video_files import make_videos
 
 pytestmark = pytest.mark.workflow
@@ -139,3 +139,46 @@ def test_columns_that_no_stage_has_are_refused_before_anything_runs(checkout: Ch
     output = checkout.run("-n", "--config", "recipe=odd", expect=1)
     assert "odd.yaml: figures.fig_odd.panels: the history of stage other has no column 'distillation'" in output
     assert "Hint: it has learning_rate, loss, cross_entropy, train_top1" in output
+
+
+ADAMML = {"architecture": "adamml", "streams": ["rgb", "flow"], "init": "random"}
+RATE = {
+    "kind": "rate",
+    "title": "Rates",
+    "protocol": "one_view",
+    "rows": {"AdaMML": "chooses.net", "RGB": "alone.rgb"},
+    "baseline": "RGB",
+    "published": "adamml_runtime",
+    "labels": {"AdaMML": "Kinetics-Sounds / AdaMML"},
+}
+CHOOSING = {
+    "defaults": {name: block for name, block in DEFAULTS.items() if name != "network"},
+    "stages": {
+        "alone": {"networks": {"rgb": {"architecture": "tsn_pool", "modality": "rgb", "init": "random"}}},
+        "chooses": {"networks": {"net": ADAMML}},
+    },
+    "tables": {"ensemble_table": {"protocol": "one_view"}},
+    "figures": {
+        "fig_rate": RATE,
+        "fig_choices": {"kind": "choices", "title": "Choices", "protocol": "one_view", "network": "chooses.net"},
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "stages"), [("fig_rate", ["alone", "chooses"]), ("fig_choices", ["chooses"])])
+def test_figures_of_networks_that_choose(checkout: Checkout, name: str, stages: list[str]) -> None:
+    """What a paper prints is an input where it is shown."""
+    checkout.recipe("choosing", CHOOSING)
+    output = checkout.run("-n", "-p", "--config", "recipe=choosing", "--", f"results/figures/{name}.csv")
+    jobs = jobs_of(output)
+    assert [job for job in jobs if "figure" in job] == ["combined_figure", "network_figure"]
+    assert [job for job in jobs if job.startswith("train_stage")] == [f"train_stage:{stage}" for stage in stages]
+    assert f"scripts/{name.removeprefix('fig_')}_figure.py" in output
+    assert ("config/published/adamml_runtime.csv" in output) == (name == "fig_rate")
+
+
+def test_published_rates_that_do_not_fit_are_refused_before_anything_runs(checkout: Checkout) -> None:
+    figures = {"fig_odd": {**RATE, "labels": {"AdaMML": "Kinetics / AdaMML"}}}
+    checkout.recipe("odd_rate", {**CHOOSING, "figures": figures})
+    output = checkout.run("-n", "--config", "recipe=odd_rate", expect=1)
+    assert "figures.fig_odd.labels: no published row is 'Kinetics / AdaMML'" in output

@@ -1,7 +1,7 @@
 """What limits an iteration of TV-L1: counted bytes and operations, and the rates that this machine reaches.
 
 A pixel-iteration is the update of one pixel by one inner iteration. Its work is counted in floating-point operations
-(55: products, sums, comparisons, two roots, three divisions) and in issue slots, one for each operation of a lane of a
+(55, see mml_core/flow/operations.py) and in issue slots, one for each operation of a lane of a
 vector unit, a product with a sum being one operation:
 
     processor   59: 23 of the primal step, 18 of each dual component (mml_core/flow/numba/sweep.py), where estimates of
@@ -30,7 +30,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-FLOP = 55
+from mml_core.config.flow import Tvl1
+from mml_core.flow.operations import operations_per_px_iteration
+
+FLOP = operations_per_px_iteration(Tvl1())
 SLOTS_PROCESSOR, SLOTS_GPU = 59, 45
 _PASS_BYTES = {"opencv": 160, "torch": 456, "numba": 64, "triton": 60}
 #: Working set of a pair, bytes a pixel: state and data term of the fused engines.

@@ -7,8 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from mml_core.config.choices_figure import ChoicesFigure
 from mml_core.config.dataset import Name
 from mml_core.config.networks import NetworkBase
+from mml_core.config.rate_figure import RateFigure
 from mml_core.config.references import NetworkRef, split_reference
 from mml_core.config.scored_figures import (
     ClassesFigure,
@@ -153,17 +155,15 @@ def _check_whole(references: Iterable[str], what: str) -> None:
 
 
 ScoredFigureConfig = Annotated[
-    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure | AttentionFigure,
-    Field(discriminator="kind"),
-]
-FigureConfig = Annotated[
     CurveFigure
     | SpeedFigure
+    | RateFigure
     | ClassesFigure
     | FusionFigure
     | ConfusionsFigure
     | MapsFigure
     | AttentionFigure
-    | HistoryFigure,
+    | ChoicesFigure,
     Field(discriminator="kind"),
 ]
+FigureConfig = Annotated[ScoredFigureConfig | HistoryFigure, Field(discriminator="kind")]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from mml_core.clips import EvaluationClips, Sample, view_shape
+from mml_core.config.networks import NetworkBase
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
+from mml_core.evaluation.costs import means_of_videos
+from mml_core.evaluation.flow_reading import flow_costs
 from mml_core.evaluation.loading import TrainedStage, load_network, open_stage, split_clips
-from mml_core.evaluation.scores import UNKNOWN, NetworkScores, Scores, write_scores
+from mml_core.evaluation.network_scores import NetworkScores
+from mml_core.evaluation.scores import UNKNOWN, Scores, write_scores
 from mml_core.networks import VideoNetwork
 from mml_core.networks.cost import cost_of_scores
 from mml_core.networks.inputs import Input
@@ -24,6 +28,7 @@ from mml_core.plan.stages import DataPlan
 class _Scored(NamedTuple):
     """A network that is scored."""
 
+    config: NetworkBase
     network: VideoNetwork
     inputs: tuple[Input, ...]
     view: tuple[tuple[int, int, int, int], ...]  # shape (S * T, C, H, W) of each input; of sound (S, 1, 1, W)
@@ -72,7 +77,7 @@ def score_stage(
         labels=_labels(samples, len(stage.classes), multi_label=plan.config.multi_label),
         views=np.array(clips.view_counts),
         quarantined=len(plan.videos(split)) - len(samples),
-        networks=_network_scores(said, scored, weights, np.array(clips.view_counts)),
+        networks=_network_scores(said, scored, weights, clips),
         modalities=tuple(stage.document.scored_modalities()),
     )
     write_scores(output, scores)
@@ -83,16 +88,13 @@ def _load(
 ) -> _Scored:
     """Return a trained network of the stage with its weights, and what it takes; `shapes` of a view by modality."""
     network, inputs, _ = load_network(stage, name, clips)
-    return _Scored(network, inputs, tuple(shapes[one.modality] for one in inputs))
+    return _Scored(stage.document.config.networks[name], network, inputs, tuple(shapes[one.modality] for one in inputs))
 
 
 def _network_scores(
-    said: ViewScores, scored: Mapping[str, _Scored], weights: Path, views: np.ndarray
+    said: ViewScores, scored: Mapping[str, _Scored], weights: Path, clips: EvaluationClips
 ) -> dict[str, NetworkScores]:
-    """Return what networks, and parts of them, said, with what they cost; raises InputError for what is not finite.
-
-    Videos have `views` (V,) views each.
-    """
+    """Return what networks, and parts of them, said, with what they cost; raises InputError for what is not finite."""
     networks = {}
     for reference, logits in said.logits.items():
         if not logits.isfinite().all():
@@ -102,20 +104,28 @@ def _network_scores(
                 hint="train it with precision: full",
             )
         name, _, part = reference.partition(".")
-        cost = cost_of_scores(scored[name].network, part, *scored[name].view)
-        choices = said.choices.get(reference)
+        one, choices = scored[name], said.choices.get(reference)
         networks[reference] = NetworkScores(
-            logits=logits.numpy(),
-            parameters=cost.parameters,
-            gflops_per_view=cost.gflops if choices is None else _per_video(cost.by_choices(choices.numpy()), views),
-            choices=None if choices is None else choices.numpy(),
+            logits.numpy(),
+            **_costs(one, part, None if choices is None else choices.numpy(), clips),
         )
     return networks
 
 
-def _per_video(values: np.ndarray, views: np.ndarray) -> np.ndarray:
-    """Return the means (V,) of `values` (R,) over the `views` (V,) of each video."""
-    return np.add.reduceat(values, views.cumsum() - views) / views
+def _costs(one: _Scored, part: str, choices: np.ndarray | None, clips: EvaluationClips) -> dict[str, Any]:
+    """Return what the scores of `part` of a network take, given its `choices` (R, S, M)."""
+    cost, read = cost_of_scores(one.network, part, *one.view), one.config.read_for(part)
+    if choices is None:
+        return {"parameters": cost.parameters, "gflops_per_view": cost.gflops, "flow": flow_costs(clips, read, {})}
+    options = one.config.choices
+    used = {name: choices[..., options.index(name)] for name in one.config.read_where_chosen}
+    return {
+        "parameters": cost.parameters,
+        "gflops_per_view": means_of_videos(cost.by_choices(choices), np.array(clips.view_counts)),
+        "choices": choices,
+        "options": options,
+        "flow": flow_costs(clips, read, used),
+    }
 
 
 def _labels(samples: list[Sample], classes: int, *, multi_label: bool) -> np.ndarray:

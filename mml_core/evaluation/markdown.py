@@ -6,15 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from mml_core.evaluation.costs import NO_FLOW
 from mml_core.evaluation.table import MULTI_LABEL_COLUMN
 from mml_core.evaluation.uncertainty import CONFIDENCE, RESAMPLES
 
+COST_NOTES = (
+    "GFLOPs are 10⁹ multiply-adds a video, over all views and members: those of the networks, in rows with flow "
+    "without those of the flow itself, which is computed from the frames beforehand. Used: the share of a video's "
+    "segments in which a network that chooses ran on each modality, in percent. GFLOPs of flow, at most: those of "
+    "TV-L1 for the fields that are read, if none of its warps ended early, as most do."
+)
 NOTES = (
     "Top-1, top-5, class mean and mAP in percent: means over the seeds, with their standard deviation (±) where there "
     f"are several; in brackets the {CONFIDENCE:.0%} percentile bootstrap interval over seeds and videos ({RESAMPLES} "
     "resamples; over groups of videos where these share something, as a session; none where all are of one group; from "
-    "few seeds or groups it is too narrow). GFLOPs are 10⁹ multiply-adds a video, over all views and members: those of "
-    "the networks, in rows with flow without those of the flow itself, which is computed from the frames beforehand."
+    f"few seeds or groups it is too narrow). {COST_NOTES}"
 )
 
 
@@ -49,7 +55,23 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
         "Class mean": row["mean_class_accuracy"],
         "mAP": with_deviation(row, MULTI_LABEL_COLUMN),
         "Parameters (M)": row["parameters_millions"],
-        "GFLOPs": row["gflops_per_video"],
+        **_readable_cost(row),
+    }
+
+
+def readable_costs(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return what rows take by their `costs.COST_COLUMNS`, by heading, without parameters and what says nothing."""
+    cells = [_readable_cost(row) for row in rows]
+    columns = {heading: [one[heading] for one in cells] for heading in cells[0]} if cells else {}
+    return {heading: column for heading, column in columns.items() if any(column)}
+
+
+def _readable_cost(row: Mapping[str, str]) -> dict[str, str]:
+    flow = row.get("flow_gflops_at_most", "")
+    return {
+        "GFLOPs": row.get("gflops_per_video", ""),
+        "Used, %": row.get("used", ""),
+        "GFLOPs of flow, at most": "" if flow == NO_FLOW else flow,
     }
 
 

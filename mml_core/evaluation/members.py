@@ -14,6 +14,7 @@ import numpy as np
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import whole_network
 from mml_core.errors import InputError
+from mml_core.evaluation.costs import Bearer, Costs, cost_cells, costs_of
 from mml_core.evaluation.fusion import alignment, fuse, video_logits
 from mml_core.evaluation.groups import group_numbers
 from mml_core.evaluation.scores import UNKNOWN, Scores
@@ -34,14 +35,18 @@ class Member:
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     quarantined: int
     logits: np.ndarray  # (V, N) float64, mean over views, or the largest
-    parameters: int  # of the modules that run for its scores
-    gflops_per_video: float  # 10^9 multiply-adds of these for all views, the mean over the videos
+    costs: Costs  # of its scores
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
 
     @property
     def network(self) -> str:
         """The whole network that it is, or is a part of: `stage.network`."""
         return whole_network(self.reference)
+
+    @property
+    def gflops_per_video(self) -> float:
+        """10^9 multiply-adds of what runs for its scores, for all views, the mean over the videos."""
+        return float(self.costs.gflops.mean())
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,7 @@ def members_of(stage: str, scores: Scores, groups: Mapping[str, str] | None = No
             labels=scores.labels,
             quarantined=scores.quarantined,
             logits=video_logits(network.logits, scores.views, scores.protocol.views),
-            parameters=network.parameters,
-            gflops_per_video=float(np.mean(network.gflops_per_view * scores.views)),
+            costs=costs_of(network, scores.views),
             groups=numbers,
         )
         for name, network in scores.networks.items()
@@ -100,7 +104,7 @@ def restricted(member: Member, video_ids: Sequence[str]) -> Member:
     order = np.array([place[video] for video in video_ids])
     groups = None if member.groups is None else np.unique(member.groups[order], return_inverse=True)[1]
     kept = {"labels": member.labels[order], "logits": member.logits[order], "groups": groups}
-    return replace(member, video_ids=tuple(video_ids), **kept)
+    return replace(member, video_ids=tuple(video_ids), costs=member.costs.of(order), **kept)
 
 
 def cost_bearers(chosen: Sequence[Member], members: Mapping[str, Member]) -> list[Member]:
@@ -112,6 +116,19 @@ def cost_bearers(chosen: Sequence[Member], members: Mapping[str, Member]) -> lis
     for member in chosen:
         networks.setdefault(member.network, []).append(member)
     return [own[0] if len(own) == 1 else pick(members, network) for network, own in networks.items()]
+
+
+def row_costs(runs: Sequence[Mapping[str, Member]], references: Sequence[str]) -> dict[str, str]:
+    """Return what the networks `references` of a row take together in each run, as cells of `costs.COST_COLUMNS`.
+
+    Runs have the whole networks too.
+    """
+    return cost_cells(
+        [
+            [Bearer(one.reference, one.costs) for one in cost_bearers([pick(run, name) for name in references], run)]
+            for run in runs
+        ]
+    )
 
 
 def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) -> Combined:

@@ -20,9 +20,10 @@ from mml_core.config.tables import (
 )
 from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
+from mml_core.evaluation.costs import COST_COLUMNS
 from mml_core.evaluation.groups import GroupsByStage
-from mml_core.evaluation.markdown import pad_columns, with_interval
-from mml_core.evaluation.members import Combined, Member, cost_bearers, pick
+from mml_core.evaluation.markdown import COST_NOTES, pad_columns, readable_costs, with_interval
+from mml_core.evaluation.members import Combined, Member, row_costs
 from mml_core.evaluation.runs import aligned_logits, combine_runs, load_runs
 from mml_core.evaluation.scores import read_scoring
 from mml_core.evaluation.table import JOINT, mean_values, metric_values
@@ -34,7 +35,7 @@ Files = Sequence[tuple[str, Path]]
 RunsByViews = Mapping[tuple[str, ProtocolConfig], Sequence[Mapping[str, Member]]]
 TITLES = {"top1": "Top-1", "top5": "Top-5", "map": "mAP", POSITIONS: "Sum of positions"}
 #: Columns that follow a row's description and its metrics.
-CLOSING = ("parameters_millions", "seeds", "videos", "groups")
+CLOSING = (*COST_COLUMNS, "seeds", "videos", "groups")
 NOTES = (
     "Percentages but for sums of positions (smaller is better). Published values are of the paper's own data set, ours "
     "of the one that was chosen, or that the recipe names. Difference: ours minus published. Ours: the mean over the "
@@ -72,8 +73,9 @@ def build_paper_table(
     Columns: recipe, dataset, what the row is about, members, and for each metric of the paper `published_M`, `M` (ours,
     the mean over the seeds), `M_difference` (ours minus published), `M_std`, `M_low` and `M_high` (see
     uncertainty.estimate; no interval for mAP); where the table asks for them the same of the middles in the one uniform
-    clip, `M_middle`, `M_middle_difference` and so on, empty for rows without such a clip; then parameters_millions (of
-    what the row's scores take), seeds, videos, and where these share something their groups. Percentages have two
+    clip, `M_middle`, `M_middle_difference` and so on, empty for rows without such a clip; then what the row's scores
+    take (costs.COST_COLUMNS; of a mean over official splits the first one's), seeds, videos, and where these share
+    something their groups. Percentages have two
     decimals. `files` are (STAGE or STAGE@RUN, score file), `groups` those of videos. Raises InputError where scores are
     missing or do not fit together.
     """
@@ -95,7 +97,7 @@ def paper_markdown(name: str, title: str, table: pd.DataFrame) -> str:
     """Return a table that `build_paper_table` made as a Markdown document for people, under its name and title."""
     shown = readable_paper_table(table)
     lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
-    notes = f"{NOTES} {MIDDLE_NOTE}" if any(MIDDLE in column for column in table.columns) else NOTES
+    notes = " ".join([NOTES, *[MIDDLE_NOTE][: any(MIDDLE in column for column in table.columns)], COST_NOTES])
     return "\n".join([f"# {heading(name, title)}", "", *lines, "", notes, ""])
 
 
@@ -122,6 +124,8 @@ def readable_paper_table(table: pd.DataFrame) -> pd.DataFrame:
             shown[f"{TITLES[name]}, ours{words}"] = [with_interval(row, f"{name}{suffix}") for row in records]
             if name != POSITIONS:  # theirs are of as many ensembles only where all models are there
                 shown[f"{TITLES[name]}, difference{words}"] = table[f"{name}{suffix}_difference"]
+    for heading_, cells in readable_costs(records).items():
+        shown[heading_] = cells
     return shown
 
 
@@ -187,9 +191,7 @@ def _row_values(row: PublishedRow, runs: RunsByViews) -> dict[str, str]:
     combined = parts[0]
     values = {"seeds": str(len(combined)), "videos": str(sum(len(part[0].video_ids) for part in parts))}
     values["groups"] = combined[0].group_count if len(parts) == 1 else ""
-    first = runs[row.stored, row.protocol][0]
-    bearers = cost_bearers([pick(first, name) for name in row.members], first)
-    values["parameters_millions"] = f"{sum(one.parameters for one in bearers) / 1e6:.3f}"
+    values |= row_costs(runs[row.stored, row.protocol], row.members)
     multi_label = combined[0].labels.ndim == 2
     for metric in row.values:
         if multi_label != (metric == "map"):
@@ -218,6 +220,7 @@ def _positions(request: PublishedRequest, rows: Sequence[PublishedRow], files: F
         {
             POSITIONS: f"{np.mean(sums[row.members[0]]):.0f}",
             f"{POSITIONS}_std": _deviation(np.array(sums[row.members[0]])),
+            **row_costs(runs, row.members),
             "seeds": str(len(runs)),
             "videos": str(len(next(iter(runs[0].values())).video_ids)),
         }

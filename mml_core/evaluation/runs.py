@@ -13,6 +13,7 @@ from mml_core.errors import InputError
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, members_of, pick
 from mml_core.evaluation.metrics import hits
+from mml_core.evaluation.network_scores import FlowCost, NetworkScores
 from mml_core.evaluation.scores import Scores, read_scores
 from mml_core.evaluation.views import select_views
 
@@ -44,7 +45,7 @@ def load_runs(
                 continue
             scores = dataclasses.replace(scores, networks=kept)
         if protocol is not None:
-            scores = _under(scores, protocol, path)
+            scores = under(scores, protocol, path)
         runs.setdefault(int(run or 0), {}).update(members_of(stage, scores, (groups or {}).get(stage)))
     return [runs[number] for number in sorted(runs)]
 
@@ -86,8 +87,11 @@ def hits_of_runs(combined: Sequence[Combined], k: int) -> np.ndarray:
     return np.stack([hits(one.scores, one.labels, min(k, one.scores.shape[1])) for one in combined])
 
 
-def _under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
-    """Return `scores` with those views alone that make up `protocol`."""
+def under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
+    """Return `scores`, read from `path`, with those views alone that make up `protocol`; errors as `load_runs`.
+
+    GFLOPs a view that differ from video to video stay the means over all views that are stored.
+    """
     wanted = protocol.read_by(scores.modalities) if scores.modalities else protocol
     if wanted == scores.protocol:
         return dataclasses.replace(scores, protocol=protocol)
@@ -104,8 +108,15 @@ def _under(scores: Scores, protocol: ProtocolConfig, path: Path) -> Scores:
             network,
             logits=network.logits[rows],
             choices=None if network.choices is None else network.choices[rows],
+            flow=_flow_of(network, rows),
         )
         for name, network in scores.networks.items()
     }
     counts = np.full(len(scores.views), len(views))
     return dataclasses.replace(scores, protocol=protocol, views=counts, networks=networks)
+
+
+def _flow_of(network: NetworkScores, rows: np.ndarray) -> dict[str, FlowCost] | None:
+    if network.flow is None:
+        return None
+    return {name: cost._replace(views=cost.views[rows]) for name, cost in network.flow.items()}

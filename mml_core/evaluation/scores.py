@@ -8,10 +8,13 @@ They are kept, so that any ensemble, and any new metric, is a matter of seconds.
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /views            (V,) int64, how many views each video has
     /networks/<name>  of a network `network`, or of a part of it that predicts by itself `network.part`
-        attributes        parameters, of the modules that run for these scores
+        attributes        parameters, of the modules that run for these scores; options (JSON), the M modalities among
+                          which it chooses; flow (JSON), the modalities of flow that it reads, where these are TV-L1
+                          (files of before have neither)
         logits            (R, N) float32: all views of the first video, then those of the next
         choices           (R, S, M) float32 in 0..1, of networks that choose: which of M modalities a segment used
         gflops_per_view   () or (V,) float64
+        flow/<modality>   views (R,) and whole (V,), float64: see network_scores.FlowCost
 
 V videos, R views of all of them, N classes. `sha256` is a digest of everything, so damage is noticed on reading.
 """
@@ -31,6 +34,7 @@ import numpy as np
 from mml_core.config.base import canonical_json
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
+from mml_core.evaluation.network_scores import NetworkScores, parse_network
 from mml_core.io.files import replaced_on_success
 from mml_core.io.hdf5 import VERSION, read_attribute, read_texts, write_attributes, write_texts
 
@@ -40,21 +44,6 @@ SCHEMA_VERSION = 4
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 #: Label of a video whose class is not known.
 UNKNOWN = -1
-
-
-@dataclass(frozen=True)
-class NetworkScores:
-    """What one network, or a part of one, says about every view of every video.
-
-    `gflops_per_view` counts 10^9 multiply-adds of one clip in one crop, as the papers do (TSM-ResNet-50, 8 x 224 x 224:
-    about 33), not additions and multiplications apart. It is one number, or where it depends on what a network chooses,
-    one a video, the mean over its views. Of a part both costs are those of what its scores take.
-    """
-
-    logits: np.ndarray  # (R, N) float32, finite
-    parameters: int
-    gflops_per_view: float | np.ndarray  # (V,) float64 if it differs, finite, >= 0
-    choices: np.ndarray | None = None  # (R, S, M) float32 in 0..1
 
 
 @dataclass(frozen=True)
@@ -108,23 +97,14 @@ class Scores:
             )
 
     def _check_network(self, name: str, network: NetworkScores) -> None:
-        expected = (int(self.views.sum()), len(self.classes))
-        if network.logits.shape != expected:
-            raise ValueError(f"network {name}: expected logits of shape {expected}, got {network.logits.shape}")
+        try:
+            network.check(self.views, len(self.classes))
+        except ValueError as error:
+            raise ValueError(f"network {name}: {error}") from error
         bad = ~np.isfinite(network.logits).all(axis=1)
         if bad.any():
             video = self.video_ids[int(np.searchsorted(self.views.cumsum(), bad.argmax(), side="right"))]
             raise ValueError(f"network {name}: logits of video {video} are not finite")
-        gflops = np.asarray(network.gflops_per_view)
-        if gflops.shape not in ((), self.views.shape) or not (np.isfinite(gflops) & (gflops >= 0)).all():
-            raise ValueError(f"network {name}: expected GFLOPs, one number or one a video, got shape {gflops.shape}")
-        choices = network.choices
-        if choices is not None and (
-            choices.ndim != 3 or len(choices) != expected[0] or not ((choices >= 0) & (choices <= 1)).all()
-        ):
-            raise ValueError(
-                f"network {name}: expected choices of {expected[0]} views from 0 to 1, got {choices.shape}"
-            )
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -195,27 +175,21 @@ def _fill(file: h5py.File, scores: Scores) -> None:
     networks = file.create_group("networks", track_order=True)
     for name, network in scores.networks.items():
         group = networks.create_group(name)
-        write_attributes(group, {"parameters": network.parameters})
-        for array, values in _arrays(network).items():
+        told = {key: json.dumps(names) for key, names in network.told().items()}
+        write_attributes(group, {"parameters": network.parameters, **told})
+        for array, values in network.arrays().items():
             group.create_dataset(array, data=values)
-
-
-def _arrays(network: NetworkScores) -> dict[str, np.ndarray]:
-    """Return the arrays of a network in the types and under the names that the file has for them."""
-    arrays = {
-        "logits": network.logits.astype(np.float32),
-        "gflops_per_view": np.asarray(network.gflops_per_view, dtype=np.float64),
-    }
-    if network.choices is not None:
-        arrays["choices"] = network.choices.astype(np.float32)
-    return arrays
 
 
 def _digest(scores: Scores) -> str:
     """Return a digest of all that a file of scores holds."""
-    arrays = {name: _arrays(network) for name, network in scores.networks.items()}
+    arrays = {name: network.arrays() for name, network in scores.networks.items()}
     networks = {
-        name: [network.parameters, {key: list(values.shape) for key, values in arrays[name].items()}]
+        name: [
+            network.parameters,
+            {key: list(values.shape) for key, values in arrays[name].items()},
+            *([told] if (told := network.told()) else []),
+        ]
         for name, network in scores.networks.items()
     }
     texts = [
@@ -260,20 +234,10 @@ def _parse(file: h5py.File) -> Scores:
         labels=file["labels"][:],
         views=file["views"][:],
         quarantined=int(read_attribute(file, "quarantined")),
-        networks={name: _parse_network(group) for name, group in file["networks"].items()},
+        networks={name: parse_network(group) for name, group in file["networks"].items()},
         modalities=_modalities(file),
     )
 
 
 def _modalities(file: h5py.File) -> tuple[str, ...]:
     return tuple(json.loads(read_attribute(file, "modalities"))) if "modalities" in file.attrs else ()
-
-
-def _parse_network(group: h5py.Group) -> NetworkScores:
-    gflops = group["gflops_per_view"][()]
-    return NetworkScores(
-        logits=group["logits"][:],
-        parameters=int(read_attribute(group, "parameters")),
-        gflops_per_view=float(gflops) if np.ndim(gflops) == 0 else gflops,
-        choices=group["choices"][:] if "choices" in group else None,
-    )

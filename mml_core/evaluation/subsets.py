@@ -9,13 +9,14 @@ import pandas as pd
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.references import whole_network
 from mml_core.config.subsets import SubsetsTable
-from mml_core.config.tables import TableName
+from mml_core.config.tables import EnsembleConfig, TableName
 from mml_core.errors import InputError
 from mml_core.evaluation.differences import Difference, difference, map_difference
 from mml_core.evaluation.groups import GroupsByStage
-from mml_core.evaluation.markdown import pad_columns, with_interval
-from mml_core.evaluation.members import Combined, Member, combine, pick, restricted
+from mml_core.evaluation.markdown import COST_NOTES, pad_columns, readable_costs, with_interval
+from mml_core.evaluation.members import Combined, Member, combine, pick, restricted, row_costs
 from mml_core.evaluation.paper_table import TITLES, Files, heading
 from mml_core.evaluation.runs import Run, hits_of_runs, load_runs
 from mml_core.evaluation.scores import read_scoring
@@ -51,8 +52,9 @@ def build_subsets(request: SubsetsRequest, files: Files, groups: GroupsByStage |
     videos, groups (empty where videos share nothing); metric (top1, or map where a video may have several labels),
     value, value_std (over seeds), value_low and value_high (95 %, see uncertainty.estimate; not for map), in percent;
     difference (the value less that with all modalities), difference_std, difference_low and difference_high (see
-    differences.difference; empty where all are there), in percentage points. All subsets of a row are about the videos
-    that have scores in each of them.
+    differences.difference; empty where all are there), in percentage points; what the members take (costs.COST_COLUMNS:
+    networks run on zeros in place of what is missing, whose flow is not computed). All subsets of a row are about the
+    videos that have scores in each of them.
 
     Args:
         request: which table.
@@ -72,16 +74,20 @@ def build_subsets(request: SubsetsRequest, files: Files, groups: GroupsByStage |
     records = []
     for name in request.table.rows:
         rows = [row for row in request.rows if row.row == name]
-        combined = _combined(request, rows, runs)
-        records += [head | _values(row, one, combined[0]) for row, one in zip(rows, combined, strict=True)]
+        own = _restricted(rows, runs)
+        combined = [_combined(request.table.rows[name], row, one) for row, one in zip(rows, own, strict=True)]
+        values = [_values(row, one, combined[0]) for row, one in zip(rows, combined, strict=True)]
+        costs = [row_costs(one, list(row.missing)) for row, one in zip(rows, own, strict=True)]
+        records += [head | one | cost for one, cost in zip(values, costs, strict=True)]
     return pd.DataFrame(records, dtype=str)
 
 
 def subsets_markdown(name: str, title: str, table: pd.DataFrame) -> str:
     """Return a table that `build_subsets` made as a Markdown document for people, under its name and title."""
-    rows = [_readable(row) for row in table.to_dict("records")]
-    lines = pad_columns([list(rows[0]), *(list(row.values()) for row in rows)])
-    return "\n".join([f"# {heading(name, title)}", "", *lines, "", NOTES, ""])
+    records = table.to_dict("records")
+    shown = pd.DataFrame([_readable(row) for row in records], dtype=str).assign(**readable_costs(records))
+    lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
+    return "\n".join([f"# {heading(name, title)}", "", *lines, "", f"{NOTES} {COST_NOTES}", ""])
 
 
 def _load(request: SubsetsRequest, files: Files, groups: GroupsByStage | None) -> RunsByMissing:
@@ -89,7 +95,8 @@ def _load(request: SubsetsRequest, files: Files, groups: GroupsByStage | None) -
     needed: dict[tuple[str, ...], set[str]] = {}
     for row in request.rows:
         for member, missing in row.missing.items():
-            needed.setdefault(missing, set()).add(member)
+            # whole networks too: what several parts of one cost together
+            needed.setdefault(missing, set()).update((member, whole_network(member)))
     scorings = [(key, path, read_scoring(path)) for key, path in files]
     runs = {}
     for missing, members in needed.items():
@@ -103,22 +110,27 @@ def _load(request: SubsetsRequest, files: Files, groups: GroupsByStage | None) -
     return runs
 
 
-def _combined(request: SubsetsRequest, rows: Sequence[SubsetRow], runs: RunsByMissing) -> list[list[Combined]]:
-    """Return what a network or ensemble says with each subset of its modalities, in each run, of the same videos."""
-    ensemble = request.table.rows[rows[0].row]
-    weights = [[ensemble.members[member] for member in row.missing] for row in rows]
-    chosen = [_members(row, runs) for row in rows]
-    videos = _shared([member for by_run in chosen for members in by_run for member in members])
-    return [
-        [combine([restricted(one, videos) for one in members], own, ensemble.fusion) for members in by_run]
-        for by_run, own in zip(chosen, weights, strict=True)
-    ]
+def _combined(ensemble: EnsembleConfig, row: SubsetRow, runs: Sequence[Run]) -> list[Combined]:
+    """Return what the members of a row say together in each run."""
+    weights = [ensemble.members[member] for member in row.missing]
+    return [combine([run[member] for member in row.missing], weights, ensemble.fusion) for run in runs]
 
 
-def _members(row: SubsetRow, runs: RunsByMissing) -> list[list[Member]]:
-    """Return the members that take part in a row, in each run."""
-    found = [[pick(run, member) for run in runs[missing]] for member, missing in row.missing.items()]
-    return [list(members) for members in zip(*found, strict=True)]
+def _restricted(rows: Sequence[SubsetRow], runs: RunsByMissing) -> list[list[Run]]:
+    """Return the members of each row, and the networks that they are parts of, in each run: of the same videos."""
+    chosen = [_taking_part(row, runs) for row in rows]
+    videos = _shared([member for by_run in chosen for run in by_run for member in run.values()])
+    return [[{name: restricted(one, videos) for name, one in run.items()} for run in by_run] for by_run in chosen]
+
+
+def _taking_part(row: SubsetRow, runs: RunsByMissing) -> list[Run]:
+    """Return the members of a row, and the networks that they are parts of, in each run."""
+    found: list[dict[str, Member]] = []
+    for member, missing in row.missing.items():
+        found = found or [{} for _ in runs[missing]]
+        for own, run in zip(found, runs[missing], strict=True):
+            own |= {name: pick(run, name) for name in (member, whole_network(member))}
+    return list(found)
 
 
 def _shared(members: Sequence[Member]) -> list[str]:

@@ -22,7 +22,8 @@ from mml_core.config.references import split_reference
 from mml_core.config.tables import TableConfig
 from mml_core.config.views import disturbances
 from mml_core.errors import InputError
-from mml_core.evaluation.members import Combined, Fusion, Member, combine, cost_bearers, pick
+from mml_core.evaluation.costs import COST_COLUMNS
+from mml_core.evaluation.members import Combined, Fusion, Member, combine, pick, row_costs
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
 from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
 from mml_core.evaluation.uncertainty import estimate
@@ -30,8 +31,7 @@ from mml_core.io.files import write_text
 
 #: Columns of every table. Shares are percentages, top1_std the standard deviation over runs (empty for a single one);
 #: top1_low and top1_high enclose 95 % (see uncertainty.estimate; empty where all videos are of one group); groups
-#: counts those of the videos, and is empty where these share nothing; gflops_per_video counts 10^9 multiply-adds of all
-#: views and members, without what computes flow from frames.
+#: counts those of the videos, and is empty where these share nothing; what scores take is in costs.COST_COLUMNS.
 COLUMNS = (
     "dataset",
     "recipe",
@@ -55,8 +55,7 @@ COLUMNS = (
     "top5_low",
     "top5_high",
     "mean_class_accuracy",
-    "parameters_millions",
-    "gflops_per_video",
+    *COST_COLUMNS,
 )
 #: More columns where a video may have several labels; the accuracies are empty there.
 MULTI_LABEL_COLUMN = "map"
@@ -168,7 +167,6 @@ def _row(
         _check_request(request, member)
     combined = combine_runs(runs, list(weights), list(weights.values()), fusion or "logits")
     stage = split_reference(chosen[0].reference)[0]
-    bearers = cost_bearers(chosen, runs[0])
     return {
         "dataset": request.datasets.get(stage, request.dataset),
         "recipe": request.recipe,
@@ -184,8 +182,7 @@ def _row(
         "quarantined": str(max(member.quarantined for member in chosen)),
         "seeds": str(len(runs)),
         **_metrics(combined),
-        "parameters_millions": f"{sum(one.parameters for one in bearers) / 1e6:.3f}",
-        "gflops_per_video": f"{sum(one.gflops_per_video for one in bearers):.3f}",
+        **row_costs(runs, list(weights)),
     }
 
 

@@ -63,7 +63,7 @@ def looks_of(
     own, other = (
         pictures(levels[name], clips.stores[name].info, clips.lengths[name]) for name in (looking.own, looking.other)
     )
-    frames, overlays = _frame_numbers(views, video, view), overlay(levels[views.rgb].numpy(), hot.numpy())
+    frames, overlays = frame_numbers(views, video, view), overlay(levels[views.rgb].numpy(), hot.numpy())
     most = [most_looked_at(of_frame, tuple(maps.shape[2:4])) for of_frame in shares]
     even = [evenness(of_frame) for of_frame in shares]
     return [Look(*parts) for parts in zip(frames, own, other, overlays, most, even, strict=True)]
@@ -88,8 +88,8 @@ def pictures(levels: Tensor, info: ShardInfo, length: int) -> np.ndarray:
     return np.repeat(items.mean(axis=1).round().astype(np.uint8)[..., None], 3, axis=3)
 
 
-def _frame_numbers(views: StageViews, video: str, view: int) -> list[int]:
-    """Return which frames of `video` the view shows."""
+def frame_numbers(views: StageViews, video: str, view: int) -> list[int]:
+    """Return which frames of `video` the view shows, those of its segments one behind the other."""
     clips = views.clips
     items: Mapping[str, int] = {name: store.videos[video].count for name, store in clips.stores.items()}
     starts = evaluation_starts(items, clips.lengths, clips.clip, clips.protocol)[views.rgb]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,3 +66,9 @@ def open_views(request: FigureRequest, plan: DataPlan, weights: Mapping[str, Pat
     if not shared:
         raise InputError("no video has all the modalities that the figure's networks read", hint="see data_quality.csv")
     return FigureViews(stages, {video: known[0][video] for video in shared})
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """Return at most `count` of `names`, in the middles of equal parts of them."""
+    count = min(count, len(names))
+    return [names[(2 * place + 1) * len(names) // (2 * count)] for place in range(count)]

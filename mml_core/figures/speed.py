@@ -16,13 +16,14 @@ from mml_core.config.references import whole_network
 from mml_core.config.tables import split_members
 from mml_core.evaluation.loading import TrainedNetwork
 from mml_core.evaluation.runs import Run
-from mml_core.figures.networks import StageViews, open_views
+from mml_core.figures.networks import StageViews, open_views, spread
 from mml_core.figures.request import FigureRequest, accuracy, combined_of, table_of
-from mml_core.modalities.seconds import DecodedVideo, clock, modality_seconds
+from mml_core.modalities.seconds import DecodedVideo, modality_seconds
 from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
 from mml_core.networks.predict import view_chunks
 from mml_core.plan.stages import DataPlan
+from mml_core.runtime.clock import clock, device_name
 
 
 class Machine(NamedTuple):
@@ -34,9 +35,7 @@ class Machine(NamedTuple):
     @property
     def name(self) -> str:
         """What people call it."""
-        if self.device.type == "cuda":
-            return torch.cuda.get_device_name(self.device)
-        return f"CPU, {torch.get_num_threads()} threads"
+        return device_name(self.device)
 
 
 class Timed(NamedTuple):
@@ -141,12 +140,6 @@ def network_seconds(trained: TrainedNetwork, views: StageViews, chosen: Sequence
                 network(*normalised_inputs(part, {"": trained.inputs})[""])
             seconds.append(clock(device) - began)
     return float(np.mean(seconds[1:]))
-
-
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """Return at most `count` of `names`, in the middles of equal parts of them."""
-    count = min(count, len(names))
-    return [names[(2 * place + 1) * len(names) // (2 * count)] for place in range(count)]
 
 
 def _decoded(clips: EvaluationClips, chosen: Sequence[str], plan: DataPlan) -> list[DecodedVideo]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mml_core.flow import PairEngine, choose_engine, optical_flow
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.quantise import flow_to_levels
+from mml_core.runtime.clock import clock
 from mml_core.video.sources import VideoError
 
 
@@ -66,13 +66,6 @@ def _work(
             chosen = choose_engine(settings.algorithm, engine, device=device, threads=torch.get_num_threads())
             return lambda video: _compute_flow(video, chosen, settings.bound_px)
     return None
-
-
-def clock(device: torch.device) -> float:
-    """Return the time in seconds, from any moment on, when all that was asked of `device` is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _seconds(work: Callable[[DecodedVideo], object], video: DecodedVideo, device: torch.device) -> float:

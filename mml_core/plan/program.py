@@ -53,6 +53,7 @@ DEFINES_NOTHING: Mapping[str, str] = {
 #: By script: what counts of the above.
 NAMED: Mapping[str, tuple[str, ...]] = {
     "attention_figure": ("mml_core.config.views",),
+    "choices_figure": ("mml_core.config.views",),
     "claims_table": ("mml_core.config.views", "mml_core.plan.claims", "mml_core.plan.published"),
     "classes_figure": ("mml_core.config.views",),
     "confusions_figure": ("mml_core.config.views",),
@@ -64,6 +65,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "join_quality": ("mml_core.data.quality",),
     "maps_figure": ("mml_core.config.views",),
     "published_table": ("mml_core.config.views", "mml_core.plan.published"),
+    "rate_figure": ("mml_core.config.views", "mml_core.plan.published", "mml_core.plan.published_rates"),
     "render_demo": ("mml_core.demo",),
     "report": ("mml_core.config.views",),
     "score_stage": ("mml_core.networks.cost",),

@@ -15,6 +15,7 @@ from mml_core.plan.claims import Pair, check_claims, resolve_claims
 from mml_core.plan.figures import check_figures, check_same_kinds
 from mml_core.plan.outputs import check_outputs
 from mml_core.plan.published import PublishedRow, published_rows
+from mml_core.plan.published_rates import check_published_rates
 from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.plan.table_checks import check_tables
@@ -63,6 +64,7 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shippe
         runs[name] = plan_runs(data, recipe, file, all_data)
         check_tables(all_data, runs[name][0], recipe, file)
         check_figures(all_data, runs[name][0], recipe, file)
+        check_published_rates(recipe, file=file, root=root, shipped=shipped)
         published[name] = published_rows(recipe.published, recipe.protocols, file=file, root=root, shipped=shipped)
         if recipe.claims:
             claims[name] = resolve_claims(recipe.claims, recipe.protocols, published[name], file=file)

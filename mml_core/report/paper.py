@@ -33,6 +33,12 @@ FIGURE_NOTES = {
     "curve": _INTERVALS,
     "speed": "Seconds are means over the timed videos on the named device, from decoded frames to the modalities and "
     f"from these to scores, without reading and decoding. {_INTERVALS}",
+    "rate": "Videos a second are the median of several turns, from levels on the named device to scores, with the "
+    "least and the largest; networks take turns at the same clips. A speed-up is over the baseline in the same turn. "
+    f"Published values are of other devices. {_INTERVALS}",
+    "choices": "Frames in the middle of each segment and what else there is at the moment: with a green border where "
+    "the network used it in this segment, pale where it did not. Videos are the first of each class by id. The network "
+    "is that of the first seed; the choices of each segment are in the figure's CSV file.",
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
     "seeds and videos (or groups) of the class, paired, where these are enough. The classes were chosen by these "
     "differences: the largest are larger than they would be on other videos.",
@@ -96,8 +102,17 @@ def figure_part(name: str, kind: str, title: str, table_file: Path, picture_file
     table = _read(table_file, "table of a figure").drop(columns=["recipe", "dataset"], errors="ignore")
     if kind == "history":  # thousands of rows, which are the picture
         table = table.groupby(["row", "run", "column"], sort=False).tail(1)
+    if kind == "choices":
+        table = segments_used(table)
     shown = table.rename(columns={column: column.replace("_", " ") for column in table.columns})
     return FigurePart(name, title, FIGURE_NOTES.get(kind, ""), png_uri(picture_file), _grid(shown))
+
+
+def segments_used(table: pd.DataFrame) -> pd.DataFrame:
+    """Return in how many segments of each video of a figure of choices each modality was used."""
+    columns = [column for column in table if column not in ("segment", "frame", "chosen")]
+    chosen = table.groupby(columns, sort=False)["chosen"]
+    return chosen.agg(lambda own: f"{(own == '1').sum()} of {len(own)}").reset_index(name="segments")
 
 
 def _read(path: Path, kind: str) -> pd.DataFrame:

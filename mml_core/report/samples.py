@@ -52,32 +52,34 @@ def strips(stores: Mapping[str, ModalityStore], video_id: str) -> list[Strip]:
 
 
 def _strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]) -> Strip:
+    pictures, told = item_pictures(store, video_id, starts)
+    return Strip(f"{name}, {told}" if told else name, image_uri(strip(pictures, HEIGHT_PX)))
+
+
+def item_pictures(store: ModalityStore, video_id: str, items: Sequence[int]) -> tuple[np.ndarray, str]:
+    """Return the `items` of a video as pictures (T, H, W, 3), uint8, and what is to be told of their colours."""
     if not kind_of(store.info.kind).spatial:
-        return _wave_strip(name, store, video_id, starts)
-    levels = store.read(video_id, starts, 1).numpy()
-    caption = name
+        return _waves(store, video_id, items)
+    levels = store.read(video_id, items, 1).numpy()
     match store.info.kind:
-        case "rgb":
-            pictures = rgb_pictures(levels)
         case "diff":
-            pictures = diff_pictures(levels)
+            return diff_pictures(levels), ""
         case "flow":
             pictures, full = flow_pictures(levels, store.info.bound_px)
-            caption = f"{name}, full colour at {full:.1f} px a frame"
+            return pictures, f"full colour at {full:.1f} px a frame"
         case "depth":
-            pictures = depth_pictures(levels)
             near, far = store.info.settings["range_mm"]
-            caption = f"{name}, from {near / 1000:g} m (blue) to {far / 1000:g} m (red), black where nothing was read"
-    return Strip(caption, image_uri(strip(pictures, HEIGHT_PX)))
+            told = f"from {near / 1000:g} m (blue) to {far / 1000:g} m (red), black where nothing was read"
+            return depth_pictures(levels), told
+    return rgb_pictures(levels), ""
 
 
-def _wave_strip(name: str, store: ModalityStore, video_id: str, starts: Sequence[int]) -> Strip:
-    """Return the sound about each of the frames `starts`, in pictures as wide as those of the frames."""
+def _waves(store: ModalityStore, video_id: str, items: Sequence[int]) -> tuple[np.ndarray, str]:
+    """Return the sound about each of the frames `items`, in pictures as wide as those of the frames."""
     entry = store.videos[video_id]
     width = max(1, round(entry.width * HEIGHT_PX / entry.height))
     samples = window_samples(WAVE_SEC, store.info.sample_rate_hz)
-    windows = store.read_sound(video_id, [2 * start for start in starts], samples).numpy()
+    windows = store.read_sound(video_id, [2 * item for item in items], samples).numpy()
     loudest = int(np.abs(windows.astype(np.int32)).max())
     told = f"full height at {20 * np.log10(loudest / 32768):.0f} dB" if loudest else "silent"
-    caption = f"{name}, {WAVE_SEC:g} s about each frame, {told}"
-    return Strip(caption, image_uri(strip(wave_pictures(windows, HEIGHT_PX, width), HEIGHT_PX)))
+    return wave_pictures(windows, HEIGHT_PX, width), f"{WAVE_SEC:g} s about each frame, {told}"

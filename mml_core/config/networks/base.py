@@ -89,6 +89,15 @@ class NetworkBase(Strict):
         """Those of `modalities` that it takes in testing, in their order: all, unless some are there in training only."""
         return self.modalities
 
+    def read_for(self, part: str) -> tuple[str, ...]:
+        """Modalities that the scores of `part` take in testing: those of the whole network, unless it can do without."""
+        return self.tested_modalities
+
+    @property
+    def read_where_chosen(self) -> tuple[str, ...]:
+        """Modalities that it reads in testing in those segments alone for which it chooses them."""
+        return ()
+
     def takes(self, modality: str, kind: str) -> bool:
         """Whether its input `modality` may be of `kind`: pictures of any, unless a network can hear."""
         return kind_of(kind).spatial

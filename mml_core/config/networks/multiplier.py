@@ -71,6 +71,12 @@ class MultiplierNetwork(NetworkBase):
         """Without the source's where that is there in training only."""
         return (self.target,) if self.privileged else self.modalities
 
+    def read_for(self, part: str) -> tuple[str, ...]:
+        """The source does without the target, and the target without the source where nothing connects them."""
+        if part == "source":
+            return (self.source,)
+        return (self.target,) if part == "target" and self.inject == "none" else self.tested_modalities
+
     @property
     def heads(self) -> tuple[str, ...]:
         """Both streams; the target where the source is not there in testing."""
