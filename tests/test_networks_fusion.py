@@ -201,6 +201,8 @@ def test_activation_maps_are_those_of_the_first_stream(kind: dict[str, Any]) -> 
     assert network.cam_layer == "streams.rgb.layer4"
     assert maps.shape[:2] == (3, 2), "of 4 frames one is left in each of two segments"
     assert maps.any()
+    other = fusion(**kind, backbones={"rgb": "mobilenet_v2", "flow": "resnet_tiny"})
+    assert grad_cam(other, inputs, label=1).shape[:2] == (3, 2), "of 4 frames one is left, 2 x 2 places each"
 
 
 @kinds
