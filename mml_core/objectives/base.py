@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from mml_core.config.objectives import ObjectiveBase
@@ -17,8 +19,30 @@ from mml_core.networks import Prediction
 Losses = dict[str, dict[str, Tensor]]
 
 
+#: Network -> quantity -> sum over clips, a scalar.
+ClipSums = dict[str, dict[str, Tensor]]
+
+
+class Step(NamedTuple):
+    """A step between its backward passes and its update, the same in all processes that share it.
+
+    networks: those of which something learns, by name. Parameters that learn have the gradient of the mean loss over
+    all clips of the step, in its own scale in mixed precision too, where it may hold values that are not finite: such
+    a step changes no weights. sums: of `Objective.measured` over all clips of the step. epoch: from 0. generator: of a
+    seed that is a function of the stage's seed and the step, on the networks' device.
+    """
+
+    networks: Mapping[str, nn.Module]
+    sums: ClipSums
+    epoch: int
+    generator: torch.Generator
+
+
 class Objective(nn.Module):
     """What the networks of a stage minimise together."""
+
+    #: Whether gradients are changed before the update: `measured` and `change_gradients` are called where they are.
+    changes_gradients: ClassVar[bool] = False
 
     def forward(
         self, predictions: Mapping[str, Prediction], targets: Tensor, teachers: Mapping[str, Prediction]
@@ -30,6 +54,14 @@ class Objective(nn.Module):
             targets: (B,) class indices, or (B, N) zeros and ones where a video may have several labels.
             teachers: predictions of the frozen networks, by name.
         """
+        raise NotImplementedError
+
+    def measured(self, predictions: Mapping[str, Prediction], targets: Tensor) -> ClipSums:
+        """Return sums over some clips of what `change_gradients` has to know; arguments as in `forward`."""
+        raise NotImplementedError
+
+    def change_gradients(self, step: Step) -> None:
+        """Change the gradients of the step's networks where they are: clipping and the update come afterwards."""
         raise NotImplementedError
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ from mml_core.clips import Batch, TrainingClips, epoch_batches, training_loader
 from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
-from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
-from mml_core.objectives import Losses, Objective
+from mml_core.objectives import ClipSums, Losses, Objective
 from mml_core.runtime.cli import Stopped
 from mml_core.training.batch_norm import group_batch_norm, settle
 from mml_core.training.build import Members
+from mml_core.training.deterministic import deterministic
+from mml_core.training.gradients import told_step
 from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
 from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
@@ -154,24 +154,32 @@ class Trainer:
     def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> Taken:
         """Take a step: the groups that this process has a part in, one after the other, then one update."""
         progress, video_ids, losses = self.progress, [], []
+        measured: list[ClipSums] = []
         for index, micro in enumerate(part):
             batch = next(loaded)
-            losses.append(self._gradients(micro, batch, sums, last=index == len(part) - 1))
+            losses.append(self._gradients(micro, batch, sums, measured, last=index == len(part) - 1))
             video_ids += batch.video_ids
         settle(self.batch_norms, self.processes)
-        factor = self._rate(progress.epoch * self.steps + progress.step)
+        for learner in self.active.values():
+            learner.unscale()
+        if self.objective.changes_gradients:
+            networks = {name: self.networks[name] for name in self._learning}
+            place = (self.config.seed, progress.epoch, self._position)
+            self.objective.change_gradients(told_step(networks, measured, place, self.device, self.processes))
+        factor = self._rate(self._position)
         for learner in self.active.values():
             learner.update(factor)
         names = list(losses[0])
         means = torch.stack([sum(one[name] for one in losses) for name in names])
         return Taken(progress.epoch, progress.step, names, self.processes.sum(means), video_ids)
 
-    def _gradients(self, micro: MicroBatch, batch: Batch, sums: Sums, *, last: bool) -> dict[str, Tensor]:
+    def _gradients(
+        self, micro: MicroBatch, batch: Batch, sums: Sums, measured: list[ClipSums], *, last: bool
+    ) -> dict[str, Tensor]:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
-        position = self.progress.epoch * self.steps + self.progress.step
         # dropout; one of two processes, or groups, must not drop what the other drops
         strides = micro.number * _GROUP_STRIDE + micro.member * _MEMBER_STRIDE
-        torch.manual_seed(((self.config.seed << 32) + position + strides) % 2**64)
+        torch.manual_seed(((self.config.seed << 32) + self._position + strides) % 2**64)
         for module in self.batch_norms:
             module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)
@@ -185,7 +193,14 @@ class Trainer:
         # targets of mutual learning and teachers are detached, so one backward pass serves all networks
         scaled = [self._scaler(name).scale(loss * self.processes.count) for name, loss in totals.items()]
         torch.stack(scaled).sum().backward()
+        if self.objective.changes_gradients:
+            measured.append(self.objective.measured({name: predictions[name] for name in self._learning}, targets))
         return {name: loss.detach() for name, loss in totals.items()}
+
+    @property
+    def _position(self) -> int:
+        """The number of the step that is taken, from 0."""
+        return self.progress.epoch * self.steps + self.progress.step
 
     @property
     def _learning(self) -> list[str]:
@@ -237,15 +252,3 @@ class Trainer:
             progress.plateau = list(Plateau(*progress.plateau).after(sum(values) / len(values), config.schedule))
         progress.sums, progress.seconds = {}, 0.0
         self.save()
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Ask for kernels that give the same bits in every run, and compute in float32 what is, during the block."""
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        with float32_convolutions():
-            yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
