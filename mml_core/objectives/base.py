@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,18 @@ Losses = dict[str, dict[str, Tensor]]
 
 #: Network -> quantity -> sum over clips, a scalar.
 ClipSums = dict[str, dict[str, Tensor]]
+
+
+class EpochLosses(NamedTuple):
+    """What a network's losses were in an epoch (from 1): over it in training, behind it on the validation split."""
+
+    epoch: int
+    training: float
+    validation: float
+
+
+#: By what a configuration calls other networks (`ObjectiveBase.histories`): the epochs that they were validated in.
+Curves = Mapping[str, Sequence[EpochLosses]]
 
 
 class Step(NamedTuple):
@@ -43,6 +55,8 @@ class Objective(nn.Module):
 
     #: Whether gradients are changed before the update: `measured` and `change_gradients` are called where they are.
     changes_gradients: ClassVar[bool] = False
+    #: What it computed from the histories of others, as JSON values: recorded with the weights.
+    computed: Mapping[str, Any] = {}
 
     def forward(
         self, predictions: Mapping[str, Prediction], targets: Tensor, teachers: Mapping[str, Prediction]
@@ -65,12 +79,14 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
-def build_objective(config: ObjectiveBase, *, multi_label: bool) -> Objective:
+def build_objective(config: ObjectiveBase, *, multi_label: bool, curves: Curves | None = None) -> Objective:
     """Return the objective that `config` describes, for videos with one label or with several.
 
+    `curves` are of the networks whose histories it learns from, where it does: their modules' `build` has them as well.
     Raises InputError for one that can be planned with but is not part of this version yet.
     """
     if importlib.util.find_spec(config.module) is None:
         name = config.module.rpartition(".")[2]
         raise InputError(f"objective {name} is not part of this version", hint="its stages can be planned (-n) only")
-    return importlib.import_module(config.module).build(config, multi_label=multi_label)
+    more = {"curves": curves or {}} if config.histories else {}
+    return importlib.import_module(config.module).build(config, multi_label=multi_label, **more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from tqdm import tqdm
 
 from mml_core.clips import Batch, TrainingClips, epoch_batches, training_loader
 from mml_core.config.stage import StageConfig
-from mml_core.errors import InputError
 from mml_core.networks import Prediction
 from mml_core.networks.inputs import normalised_inputs
 from mml_core.objectives import ClipSums, Losses, Objective
@@ -30,11 +30,12 @@ from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
 from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
 from mml_core.training.processes import ALONE, Processes, gradients_kept
+from mml_core.training.saved import EPOCH, SavedStates
 from mml_core.training.schedule import Plateau, learning_rate_factor
-from mml_core.training.state import Progress, load_state, save_state
+from mml_core.training.state import Progress
 from mml_core.training.stop import StopRequest, stop_on_signals
 from mml_core.training.sums import Sums, total
-from mml_core.training.taken import Taken
+from mml_core.training.taken import Diverged, Taken, check_validation, check_weights
 
 #: network -> quantity of the validation split: `validation_loss`, and with one label `validation_top1` in percent
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
@@ -64,16 +65,17 @@ class Trainer:
     ) -> None:
         self.members, self.objective, self.config, self.clips = members, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
-        self.state_folder, self.fingerprint = state_folder, fingerprint
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
         self.progress = Progress()
+        self.diverged: int | None = None  # the epoch, from 1, in which the training ended before its time
         self.active: dict[str, Learner] = {}
         self.processes = processes
         peers = processes.peers(processes_sharing(config, len(clips), processes.count))
         self.batch_norms = [one for network in self.networks.values() for one in group_batch_norm(network, peers)]
         for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
             learner.start()
+        self.states = SavedStates(state_folder, fingerprint, self.networks, members.learners, processes)
         self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
 
     @property
@@ -84,9 +86,10 @@ class Trainer:
     def run(self) -> list[dict[str, Any]]:
         """Train from the saved state, or the beginning, to the last epoch; return the history.
 
-        Raises Stopped after saving the state where SIGTERM or SIGINT came, and InputError where a loss is not finite.
+        Raises Stopped after saving the state where SIGTERM or SIGINT came, and Diverged where a loss is not finite,
+        unless the stage is to end then.
         """
-        self._restore()
+        self.progress = self.states.load()
         steps, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         with (
             stop_on_signals(patient=self.processes.count > 1) as stop,
@@ -101,27 +104,27 @@ class Trainer:
                 disable=not self.processes.leads,
             ) as bar,
         ):
-            while self.progress.epoch < self.config.epochs:
-                self._train_epoch(bar, stop)
-                self._close_epoch()
+            while self.progress.epoch < self.config.epochs and self.diverged is None:
+                with self._going_back():
+                    self._train_epoch(bar, stop)
+                    self._close_epoch()
         return self.progress.history
 
-    def _restore(self) -> None:
-        progress, message = load_state(self.state_folder, self.fingerprint, self.networks, self.members.learners)
-        print(message, flush=True)
-        if not self.processes.all_equal(0 if progress is None else 1 + progress.epoch * self.steps + progress.step):
-            raise InputError(
-                "processes that train together read different states of the unfinished training",
-                file=self.state_folder,
-                hint="all of them must see the same folder of results",
-            )
-        self.progress = progress or self.progress
+    @contextmanager
+    def _going_back(self) -> Iterator[None]:
+        """Bring back, where an epoch in the block diverges and the stage is to end then, what was before the epoch.
 
-    def save(self) -> None:
-        """Write the state to its folder; all processes at the same step."""
-        if self.processes.leads:
-            save_state(self.state_folder, self.fingerprint, self.progress, self.networks, self.members.learners)
-        self.processes.wait()  # a process that ended earlier would have the others ended
+        That is kept in files of its own, so that it is the same for a training that was interrupted within the epoch.
+        """
+        if self.config.diverged == "row" and self.progress.step == 0:
+            self.states.save(self.progress, EPOCH)
+        try:
+            yield
+        except Diverged as fault:
+            if self.config.diverged == "error":
+                raise
+            print(f"{fault}\n  the stage ends with the weights from before epoch {fault.epoch}", flush=True)
+            self.progress, self.diverged = self.states.load_epoch(), fault.epoch
 
     def _train_epoch(self, bar: tqdm, stop: StopRequest) -> None:
         progress, began = self.progress, time.monotonic() - self.progress.seconds
@@ -143,13 +146,13 @@ class Trainer:
             if self.processes.any(bool(stop)):
                 taken.check_finite()
                 progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
-                self.save()
+                self.states.save(progress)
                 asked = stop.signal_name or "a signal to another process"
                 raise Stopped(f"{asked} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
         if taken is not None:
             taken.check_finite()
         progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
-        self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
+        self.states.save(progress)  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
     def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> Taken:
         """Take a step: the groups that this process has a part in, one after the other, then one update."""
@@ -239,7 +242,11 @@ class Trainer:
         rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
+        if config.diverged == "row":
+            check_weights(progress.epoch, self.networks)
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
+        if config.diverged == "row":
+            check_validation(progress.epoch, validation)
         rows = epoch_rows(
             progress.epoch, progress.epoch * self.steps, progress.sums, rates, validation, progress.seconds
         )
@@ -251,4 +258,4 @@ class Trainer:
             values = [one[key[config.schedule.monitor]] for one in validation.values()]
             progress.plateau = list(Plateau(*progress.plateau).after(sum(values) / len(values), config.schedule))
         progress.sums, progress.seconds = {}, 0.0
-        self.save()
+        self.states.save(progress)
