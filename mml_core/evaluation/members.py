@@ -37,6 +37,7 @@ class Member:
     logits: np.ndarray  # (V, N) float64, mean over views, or the largest
     costs: Costs  # of its scores
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
+    diverged: int = 0  # the epoch, from 1, in which its training diverged; 0: it did not
 
     @property
     def network(self) -> str:
@@ -58,6 +59,7 @@ class Combined:
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     scores: np.ndarray  # (V, N) float64
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
+    diverged: int = 0  # the first epoch in which the training of a member diverged, so that the scores say nothing
 
     @property
     def group_count(self) -> str:
@@ -84,6 +86,7 @@ def members_of(stage: str, scores: Scores, groups: Mapping[str, str] | None = No
             logits=video_logits(network.logits, scores.views, scores.protocol.views),
             costs=costs_of(network, scores.views),
             groups=numbers,
+            diverged=scores.diverged,
         )
         for name, network in scores.networks.items()
     }
@@ -155,4 +158,5 @@ def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) 
             )
         logits.append(member.logits[order])
     scores = fuse(logits, weights, fusion, multi_label=first.labels.ndim == 2)
-    return Combined(first.classes, first.video_ids, first.labels, scores, first.groups)
+    diverged = min((member.diverged for member in chosen if member.diverged), default=0)
+    return Combined(first.classes, first.video_ids, first.labels, scores, first.groups, diverged)

@@ -14,6 +14,7 @@ from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import EnsembleConfig, TableName
 from mml_core.errors import InputError
 from mml_core.evaluation.differences import Difference, difference, map_difference
+from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import COST_NOTES, pad_columns, readable_costs, with_interval
 from mml_core.evaluation.members import Combined, Member, combine, pick, restricted, row_costs
@@ -145,6 +146,7 @@ def _values(row: SubsetRow, combined: Sequence[Combined], whole: Sequence[Combin
     first = combined[0]
     metric = "map" if first.labels.ndim == 2 else "top1"
     values = metric_values(metric, combined)
+    diverged = divergence(combined) or divergence(whole)
     told = [member + (f" without {', '.join(missing)}" if missing else "") for member, missing in row.missing.items()]
     return {
         "row": row.row,
@@ -156,7 +158,7 @@ def _values(row: SubsetRow, combined: Sequence[Combined], whole: Sequence[Combin
         "metric": metric,
         "value": values[metric],
         **{f"value_{part}": values.get(f"{metric}_{part}", "") for part in ("std", "low", "high")},
-        **_difference(None if combined is whole else _compared(combined, whole)),
+        **_difference(None if combined is whole or diverged else _compared(combined, whole)),
     }
 
 
