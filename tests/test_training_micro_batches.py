@@ -22,7 +22,7 @@ from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 from mml_core.networks import Prediction
 from mml_core.training.batch_norm import group_batch_norm, settle
-from mml_core.training.micro_batches import cut, own_part, processes_per_group, processes_sharing
+from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_per_group, processes_sharing
 from mml_core.training.processes import ALONE
 from mml_core.training.sums import Sums
 
@@ -57,6 +57,24 @@ def test_every_clip_goes_through_once_and_every_process_has_work(clips: int, siz
         assert sum(len(micro.keys) for micro in taken if micro.number == number) == len(group)
     if sharing == 1:
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_stages_steps_groups_and_processes_draw_apart() -> None:
+    """On a processor the lowest 32 bits of a seed count: stages of other seeds dropped the same, and groups as steps."""
+
+    def drawn(stage: int, position: int, number: int, member: int) -> tuple[float, ...]:
+        torch.manual_seed(MicroBatch([], number, member, 8, 16).seed(stage, position))
+        return tuple(torch.rand(4).tolist())
+
+    places = [
+        (stage, position, number, member)
+        for stage in (0, 1, 1000, 2**31 - 1)
+        for position in range(6)
+        for number in range(4)
+        for member in range(3)
+    ]
+    assert len({drawn(*place) for place in places}) == len(places)
+    assert drawn(1, 2, 3, 1) == drawn(1, 2, 3, 1)
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,6 @@ from mml_core.training.taken import Diverged, Taken, check_validation, check_wei
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
 #: takes the history's rows of an epoch that ended, one a network
 Record = Callable[[list[dict[str, Any]]], None]
-#: Between the seeds of a step's groups, and of the processes that share one; no two stages' seeds differ by these.
-_GROUP_STRIDE, _MEMBER_STRIDE = 0x2E5_96C3_0000_0001, 0x1D3_5AB1_0000_0001
 
 
 class Trainer:
@@ -180,9 +178,8 @@ class Trainer:
         self, micro: MicroBatch, batch: Batch, sums: Sums, measured: list[ClipSums], *, last: bool
     ) -> dict[str, Tensor]:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
-        # dropout; one of two processes, or groups, must not drop what the other drops
-        strides = micro.number * _GROUP_STRIDE + micro.member * _MEMBER_STRIDE
-        torch.manual_seed(((self.config.seed << 32) + self._position + strides) % 2**64)
+        # dropout; one of two stages, processes, or groups, must not drop what the other drops
+        torch.manual_seed(micro.seed(self.config.seed, self._position))
         for module in self.batch_norms:
             module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)

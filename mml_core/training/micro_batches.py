@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mml_core.clips import Key
+from mml_core.config.base import digest
 from mml_core.config.stage import StageConfig
 from mml_core.errors import InputError
 
@@ -26,6 +27,14 @@ class MicroBatch(NamedTuple):
     member: int
     group: int
     step: int
+
+    def seed(self, stage: int, position: int) -> int:
+        """Return the seed, in 0 ... 2^60 - 1, of what is drawn for its clips (dropout, decisions) at a step of a stage.
+
+        `stage` is the stage's seed, `position` the number of the step. By a digest: torch's generator on a processor
+        looks at the lowest 32 bits alone, in which sums of seeds, steps and groups are soon the same.
+        """
+        return int(digest([stage, position, self.number, self.member], 15), 16)
 
 
 def cut(keys: Sequence[Key], size: int | None) -> list[list[Key]]:
