@@ -60,7 +60,7 @@ def test_every_clip_goes_through_once_and_every_process_has_work(clips: int, siz
 
 
 def test_stages_steps_groups_and_processes_draw_apart() -> None:
-    """On a processor the lowest 32 bits of a seed count: stages of other seeds dropped the same, and groups as steps."""
+    """On a processor the lowest 32 bits of a seed count: stages of other seeds dropped the same, groups as steps."""
 
     def drawn(stage: int, position: int, number: int, member: int) -> tuple[float, ...]:
         torch.manual_seed(MicroBatch([], number, member, 8, 16).seed(stage, position))
