@@ -13,6 +13,7 @@ from mml_core.config.references import NetworkRef, split_reference
 from mml_core.config.scored_figures import (
     ClassesFigure,
     ConfusionsFigure,
+    CostFigure,
     CurveFigure,
     Figure,
     FusionFigure,
@@ -153,12 +154,20 @@ def _check_whole(references: Iterable[str], what: str) -> None:
 
 
 ScoredFigureConfig = Annotated[
-    CurveFigure | SpeedFigure | ClassesFigure | FusionFigure | ConfusionsFigure | MapsFigure | AttentionFigure,
+    CurveFigure
+    | SpeedFigure
+    | CostFigure
+    | ClassesFigure
+    | FusionFigure
+    | ConfusionsFigure
+    | MapsFigure
+    | AttentionFigure,
     Field(discriminator="kind"),
 ]
 FigureConfig = Annotated[
     CurveFigure
     | SpeedFigure
+    | CostFigure
     | ClassesFigure
     | FusionFigure
     | ConfusionsFigure

@@ -33,6 +33,7 @@ FIGURE_NOTES = {
     "curve": _INTERVALS,
     "speed": "Seconds are means over the timed videos on the named device, from decoded frames to the modalities and "
     f"from these to scores, without reading and decoding. {_INTERVALS}",
+    "cost": f"GFLOPs count multiply-adds, means over the seeds and videos, without what computes flow. {_INTERVALS}",
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
     "seeds and videos (or groups) of the class, paired, where these are enough. The classes were chosen by these "
     "differences: the largest are larger than they would be on other videos.",
