@@ -11,12 +11,15 @@ from mml_core.config.networks.adamml import AdaMmlNetwork
 from mml_core.config.networks.base import DOWNLOADED, WHOLE, NetworkBase
 from mml_core.config.networks.cma import CmaNetwork, NonLocalNetwork
 from mml_core.config.networks.cma3d import Cma3dNetwork
+from mml_core.config.networks.gated_fusion import GatedFusionNetwork
+from mml_core.config.networks.lateral_fusion import LateralFusionNetwork
 from mml_core.config.networks.multiplier import MultiplierNetwork, MultiplierStreamNetwork
 from mml_core.config.networks.p3d import P3dNetwork
 from mml_core.config.networks.pooled import MobileNetNetwork, TsnPoolNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
 from mml_core.config.networks.s3d import S3dNetwork
+from mml_core.config.networks.weighted_fusion import WeightedFusionNetwork
 
 __all__ = ["DOWNLOADED", "WHOLE", "NetworkBase", "NetworkConfig", "ResNetNetwork"]
 
@@ -40,6 +43,9 @@ NetworkConfig = Annotated[
     | Annotated[MultiplierNetwork, Tag("multiplier")]
     | Annotated[MultiplierStreamNetwork, Tag("multiplier_stream")]
     | Annotated[AdaMmlNetwork, Tag("adamml")]
+    | Annotated[WeightedFusionNetwork, Tag("weighted_fusion")]
+    | Annotated[LateralFusionNetwork, Tag("lateral_fusion")]
+    | Annotated[GatedFusionNetwork, Tag("gated_fusion")]
     | Annotated[TsnPoolNetwork, Tag("tsn_pool")]
     | Annotated[MobileNetNetwork, Tag("mobilenet_v2")],
     Discriminator(_family),

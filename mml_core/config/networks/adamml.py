@@ -7,14 +7,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mml_core.config.dataset import Name
-from mml_core.config.networks.base import WHOLE, NetworkBase, is_within
+from mml_core.config.networks.base import NetworkBase
 from mml_core.config.networks.pooled import ImageNetwork, image_network
+from mml_core.config.networks.streams import StreamsNetwork
 
-#: The stream of a modality, and what the policy sees of it with, are parts as well, by these names.
-_STREAM, _LOOK = "streams.", "policy.looks."
+#: What the policy sees a stream's modality with is a part as well, by this name.
+_LOOK = "policy.looks."
 
 
-class AdaMmlNetwork(NetworkBase):
+class AdaMmlNetwork(StreamsNetwork):
     """Streams, the policy, and the fusion of what the chosen streams say.
 
     Each stream is a part as well, `streams.rgb`, and a tsn_pool or mobilenet_v2 by itself; so is what the policy sees it
@@ -25,12 +26,8 @@ class AdaMmlNetwork(NetworkBase):
     parts = ("policy", "streams", "fusion")
 
     architecture: Literal["adamml"]
-    streams: tuple[Name, ...] = Field(min_length=2, description="modalities that are recognised, one stream each")
     proxies: dict[Name, Name] = Field(
         default={}, description="stream: the cheaper modality that the policy looks at in its place"
-    )
-    backbones: dict[Name, ImageNetwork] = Field(
-        default={}, description="stream: its image network, where it is not resnet50"
     )
     policy_backbone: ImageNetwork = Field(
         default="mobilenet_v2", description="image network by which the policy sees each stream's modality"
@@ -41,7 +38,6 @@ class AdaMmlNetwork(NetworkBase):
         le=1024,
         description="side of the frames that the policy sees, every second one of a segment; spectrograms it sees whole",
     )
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the streams' classifiers")
     temperature: float = Field(
         default=5.0, gt=0, le=1000, description="temperature of the decisions' gradients in the first epoch"
     )
@@ -56,22 +52,9 @@ class AdaMmlNetwork(NetworkBase):
     )
 
     @property
-    def size(self) -> str:
-        """The backbones of its streams."""
-        return "+".join(map(self.stream_backbone, self.streams))
-
-    def stream_backbone(self, stream: str) -> ImageNetwork:
-        """Return the image network of a stream."""
-        return self.backbones.get(stream, "resnet50")
-
-    @property
     def modalities(self) -> tuple[str, ...]:
         """Those of the streams, then those that only the policy sees."""
         return tuple(dict.fromkeys([*self.streams, *self.proxies.values()]))
-
-    def takes(self, modality: str, kind: str) -> bool:
-        """Its streams see, and hear."""
-        return True
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -80,43 +63,30 @@ class AdaMmlNetwork(NetworkBase):
 
     def has_part(self, part: str) -> bool:
         """Whether it is a part, a stream, or what the policy sees a stream's modality with."""
-        return part in self.parts or any(
-            part == f"{whole}{name}" for whole in (_STREAM, _LOOK) for name in self.streams
-        )
+        return super().has_part(part) or part in self._look_parts
 
     def alone(self, part: str) -> NetworkBase | None:
         """Each stream is a network of one stream, and each look one without a classifier."""
-        if part not in self.parts and self.has_part(part):
-            name = part.rpartition(".")[2]
-            if part.startswith(_STREAM):
-                return image_network(self.stream_backbone(name), name)
+        if part in self._look_parts:
+            name = part.removeprefix(_LOOK)
             return image_network(self.policy_backbone, self.proxies.get(name, name))
         return super().alone(part)
-
-    def download(self, source: str, part: str) -> str | None:
-        """Return the name of the image network: ImageNet weights start a stream, and a look."""
-        own = self.alone(part) if part != WHOLE else None
-        return None if own is None else own.download(source, WHOLE)
 
     def unlike(self, parent: NetworkBase) -> str | None:
         """Weights go between networks of the same streams, proxies and backbones."""
         assert isinstance(parent, AdaMmlNetwork)
-        for one in ("streams", "proxies", "backbones", "policy_backbone"):
-            if getattr(parent, one) != getattr(self, one):
-                return f"has other {one}" if one != "policy_backbone" else "has another policy_backbone"
-        return None
+        if parent.proxies != self.proxies:
+            return "has other proxies"
+        if parent.policy_backbone != self.policy_backbone:
+            return "has another policy_backbone"
+        return super().unlike(parent)
 
-    def size_of_features(self) -> str:
-        """The streams and their backbones."""
-        return " and ".join(f"{name} {self.stream_backbone(name)}" for name in self.streams)
+    @property
+    def _look_parts(self) -> tuple[str, ...]:
+        return tuple(f"{_LOOK}{name}" for name in self.streams)
 
     @model_validator(mode="after")
-    def _consistent(self) -> AdaMmlNetwork:
-        if unknown := sorted({*self.proxies, *self.backbones} - {*self.streams}):
+    def _known_proxies(self) -> AdaMmlNetwork:
+        if unknown := sorted({*self.proxies} - {*self.streams}):
             raise ValueError(f"no stream {unknown[0]!r}; there are {', '.join(self.streams)}")
-        if len({*self.streams}) < len(self.streams):
-            raise ValueError("streams: a modality is named twice")
-        all_parts = ["policy", "fusion", *(f"{_STREAM}{name}" for name in self.streams)]
-        if all(any(is_within(part, one) for one in self.frozen_parts) for part in all_parts):
-            raise ValueError("frozen: all parts are listed; true is for a teacher, which is not trained")
         return self
