@@ -167,11 +167,11 @@ def test_a_curve_over_numbers_is_to_scale(tmp_path: Path) -> None:
 
 
 def test_what_chooses_costs_what_it_chose_in_each_run(tmp_path: Path) -> None:
-    """A network whose views cost each video something else, two views a video, beside one that always costs 3."""
+    """A network whose views cost each video something else, beside one that always costs 3."""
     files = []
     for run, gflops in enumerate(([1.0, 2.0], [2.0, 4.0])):
         for stage, network, cost in (("a", "rgb", np.array(gflops)), ("b", "flow", 3.0)):
-            said = NetworkScores(np.eye(2, dtype=np.float32)[[0, 0, 1, run]], 1, cost)
+            said = NetworkScores(np.eye(2, dtype=np.float32)[[0, run]], 1, cost)
             scores = Scores(
                 split="validation",
                 protocol=ProtocolConfig(),
@@ -179,7 +179,7 @@ def test_what_chooses_costs_what_it_chose_in_each_run(tmp_path: Path) -> None:
                 classes=("x", "y"),
                 video_ids=("v0", "v1"),
                 labels=np.array([0, 1]),
-                views=np.array([2, 2]),
+                views=np.ones(2, np.int64),
                 quarantined=0,
                 networks={network: said},
             )
@@ -188,11 +188,11 @@ def test_what_chooses_costs_what_it_chose_in_each_run(tmp_path: Path) -> None:
     asked = request(COST)
     table = build_cost(asked, runs_of(asked, files))
     assert table["row"].tolist() == ["Both", "RGB"]
-    assert table["gflops_per_video"].tolist() == ["10.5", "4.5"], "views times the mean of 1.5 and 3, and 2 times 3"
-    assert table["gflops_per_video_std"].tolist() == ["2.121"] * 2
+    assert table["gflops_per_video"].tolist() == ["5.25", "2.25"], "the mean of 1.5 and 3, and 3"
+    assert table["gflops_per_video_std"].tolist() == ["1.061"] * 2
     assert table["seeds"].tolist() == ["2"] * 2
     (axes,) = cost_picture(table, asked.figure).axes
-    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [4.5, 10.5])
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [2.25, 5.25])
     assert [text.get_text() for text in axes.texts] == ["Both", "RGB"] and axes.get_xlim()[0] == 0
 
 
