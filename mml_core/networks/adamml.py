@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mml_core.config.networks.adamml import AdaMmlNetwork
-from mml_core.errors import InputError
 from mml_core.networks.choices import gumbel_noise, larger, own_noise, straight_through
 from mml_core.networks.interface import ClipShape, Prediction, VideoNetwork
 from mml_core.networks.pooled import SegmentNetwork, is_sound, segment_network
+from mml_core.networks.streams import LateFusion, build_streams, require_same_segments
 
 #: Sizes of the policy's joint features and of its memory, in the authors' program.
 JOINT, MEMORY = 2048, 256
@@ -60,23 +60,6 @@ class Policy(nn.Module):
         some = pictures[:, :, ::POLICY_STEP]
         scaled = interpolate(some.flatten(0, 2), (self.side, self.side), mode="bilinear", align_corners=False)
         return scaled.unflatten(0, some.shape[:3])
-
-
-class LateFusion(nn.Module):
-    """Learnable weights of M streams, which add up to one: M - 1 of them, and what is left is the last one's."""
-
-    def __init__(self, streams: int) -> None:
-        super().__init__()
-        self.first = nn.Parameter(torch.full((streams - 1,), 1 / streams))
-
-    def weights(self) -> Tensor:
-        """Return all weights (M,), float32."""
-        first = self.first.float()
-        return torch.cat([first, 1 - first.sum(dim=0, keepdim=True)])
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return the weighted sum (..., N) of `logits` (..., M, N)."""
-        return (self.weights()[:, None] * logits.float()).sum(dim=-2)
 
 
 class AdaMml(VideoNetwork):
@@ -135,7 +118,8 @@ class AdaMml(VideoNetwork):
         clips = dict(zip(self.inputs, inputs, strict=True))
         own = {name: clips[name] for name in self.streams}
         seen = {name: clips[self.proxies.get(name, name)] for name in own}
-        self._check(own, seen)
+        looks = ((self.policy.looks[name], one) for name, one in seen.items())
+        require_same_segments([*((self.streams[name], one) for name, one in own.items()), *looks])
         scores = self.policy(seen)
         choices = self._decide(scores, inputs[0])
         said = [self._said(name, own[name], choices[:, :, index]) for index, name in enumerate(own)]
@@ -147,13 +131,6 @@ class AdaMml(VideoNetwork):
             choices=choices,
             options=tuple(own),
         )
-
-    def _check(self, own: Mapping[str, Tensor], seen: Mapping[str, Tensor]) -> None:
-        networks = [(self.streams[name], one) for name, one in own.items()]
-        networks += [(self.policy.looks[name], one) for name, one in seen.items()]
-        counts = sorted({(len(clips), network.segments_of(clips)) for network, clips in networks})
-        if len(counts) > 1:
-            raise ValueError(f"expected as many videos and segments of all inputs, got {counts}")
 
     @property
     def _learning(self) -> bool:
@@ -191,9 +168,6 @@ def _spread(values: Tensor, rows: Tensor, shape: torch.Size) -> Tensor:
 
 def build(config: AdaMmlNetwork, shape: ClipShape, *, classes: int) -> AdaMml:
     """Return the network that `config` describes, with random weights from torch's global generator."""
-    for name in config.streams:
-        if hasattr(nn.ModuleDict, name):
-            raise InputError(f"streams: {name!r} cannot be the name of a part", hint="give the modality another name")
     seen = {name: config.proxies.get(name, name) for name in config.streams}
     looks = {
         name: segment_network(
@@ -206,12 +180,7 @@ def build(config: AdaMmlNetwork, shape: ClipShape, *, classes: int) -> AdaMml:
         )
         for name, modality in seen.items()
     }
-    streams = {
-        name: segment_network(
-            config.stream_backbone(name), shape, name, frames=shape.frames, classes=classes, dropout=config.dropout
-        )
-        for name in config.streams
-    }
+    streams = build_streams(config, shape, classes=classes)
     return AdaMml(
         streams,
         Policy(looks, config.policy_px),

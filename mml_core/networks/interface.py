@@ -74,16 +74,8 @@ class VideoNetwork(nn.Module):
         return features.detach() if self.detached else features
 
     def classify(self, features: Tensor) -> Tensor:
-        """Return the logits of the classifier `fc` for `features` (…, F), in the precision of its weights in any case.
-
-        So it is in float32 in mixed precision too: scores of views are ranked and the largest of many is taken, for
-        which float16 is too coarse, since from 4 on its steps are 1/256.
-        """
-        features = features.to(self.fc.weight.dtype)
-        if features.is_meta:  # where there is no autocast
-            return self.fc(features)
-        with torch.autocast(features.device.type, enabled=False):
-            return self.fc(features)
+        """Return the logits of the classifier `fc` for `features` (…, F); see `logits_of`."""
+        return logits_of(self.fc, features)
 
     def ask(self, part: str) -> None:
         """Compute, from now on, no more than what the scores of `part` take; all, where nothing can be left out."""
@@ -97,6 +89,19 @@ def count_segments(clips: Tensor, frames: int, channels: int) -> int:
     if clips.ndim != 5 or clips.shape[1] % frames or clips.shape[1] == 0 or clips.shape[2] != channels:
         raise ValueError(f"expected (B, S * {frames}, {channels}, H, W), got {tuple(clips.shape)}")
     return clips.shape[1] // frames
+
+
+def logits_of(classifier: nn.Linear, features: Tensor) -> Tensor:
+    """Return the logits of `classifier` for `features` (…, F), in the precision of its weights in any case.
+
+    So it is in float32 in mixed precision too: scores of views are ranked and the largest of many is taken, for which
+    float16 is too coarse, since from 4 on its steps are 1/256.
+    """
+    features = features.to(classifier.weight.dtype)
+    if features.is_meta:  # where there is no autocast
+        return classifier(features)
+    with torch.autocast(features.device.type, enabled=False):
+        return classifier(features)
 
 
 def initialise_head(head: nn.Linear, std: float = HEAD_STD) -> None:

@@ -5,7 +5,8 @@ An input is frames, or the sound of each segment, of which the network sees the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from mml_core.config.networks.pooled import MobileNetNetwork, TsnPoolNetwork
 from mml_core.networks.backbones import TinyResNet, build_backbone, first_convolution
 from mml_core.networks.interface import ClipShape, Prediction, VideoNetwork, count_segments, initialise_head
 from mml_core.networks.spectrogram import log_spectrogram
+
+#: What these networks have one behind the other, with fewer pixels in each: the stem, and four stages.
+STRETCHES = 5
 
 
 def temporal_max_pool(x: Tensor, frames: int) -> Tensor:
@@ -50,6 +54,11 @@ class SegmentNetwork(VideoNetwork):
         dropout: probability, on a segment's features before the classifier.
     """
 
+    #: Stretches, counted from 0, in front of which frames are pooled over time.
+    pooled_before: ClassVar[tuple[int, ...]]
+    #: Names of the blocks whose maps can be kept, by the stretch that they are the end of.
+    blocks: ClassVar[Mapping[int, str]]
+
     def __init__(
         self, *, frames: int, channels: int, sound_sec: float, size: int, classes: int | None, dropout: float
     ) -> None:
@@ -62,9 +71,22 @@ class SegmentNetwork(VideoNetwork):
             self.fc = nn.Linear(size, classes)
             initialise_head(self.fc, self.head_std)
 
-    def through(self, x: Tensor, frames: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield what comes out of each block whose maps can be kept, by its name, of images `x` (n * T, C, H, W)."""
+    def stretch(self, number: int) -> Sequence[nn.Module]:
+        """Return the modules of a stretch, which run one after the other over images (n, C, H, W)."""
         raise NotImplementedError
+
+    def width(self, number: int) -> int:
+        """Return the channels of what comes out of a stretch: those of its last batch normalisation."""
+        inner = (module for outer in self.stretch(number) for module in outer.modules())
+        return [module for module in inner if isinstance(module, nn.BatchNorm2d)][-1].num_features
+
+    def advance(self, x: Tensor, frames: int, number: int) -> tuple[Tensor, int]:
+        """Return what comes out of a stretch for images `x` (n * T, C, H, W), and its frames, with T = `frames` in."""
+        if number in self.pooled_before:
+            x, frames = temporal_max_pool(x, frames), -(-frames // 2)
+        for module in self.stretch(number):
+            x = module(x)
+        return x, frames
 
     def segments_of(self, clips: Tensor) -> int:
         """Return S of `clips`; raises ValueError for clips of another form than `forward` takes."""
@@ -77,22 +99,35 @@ class SegmentNetwork(VideoNetwork):
             return clips.unflatten(1, (segments, self.frames))
         return log_spectrogram(clips[:, :, 0, 0], round(clips.shape[-1] / self.sound_sec))[:, :, None, None]
 
+    def images(self, pictures: Tensor) -> Tensor:
+        """Return `pictures` (B, S, T, C, H, W) as the images (B * S * T, C, H, W) that the stem takes."""
+        return pictures.flatten(0, 2).contiguous(memory_format=self.memory_format)
+
+    def mean_of(self, x: Tensor, segments: torch.Size) -> Tensor:
+        """Return the features (B, S, F) of what comes out of the last stretch; `segments` (B, S)."""
+        return x.mean(dim=(2, 3)).unflatten(0, (*segments, -1)).mean(dim=2)
+
     def features_of(self, pictures: Tensor, maps: dict[str, Tensor] | None = None) -> Tensor:
         """Return the features (B, S, F) of `pictures` (B, S, T, C, H, W); `maps` gets those that are to be kept."""
-        clips, segments, frames = pictures.shape[:3]
-        x = pictures.flatten(0, 2).contiguous(memory_format=self.memory_format)
-        for name, x in self.through(x, frames):  # noqa: B020 - the last one goes on
-            if maps is not None and name in self.kept:
-                maps[name] = x.unflatten(0, (clips, -1))
-        return x.mean(dim=(2, 3)).unflatten(0, (clips, segments, -1)).mean(dim=2)
+        x, frames = self.images(pictures), pictures.shape[2]
+        for number in range(STRETCHES):
+            x, frames = self.advance(x, frames, number)
+            if maps is not None and self.blocks.get(number) in self.kept:
+                maps[self.blocks[number]] = x.unflatten(0, (len(pictures), -1))
+        return self.mean_of(x, pictures.shape[:2])
+
+    def say(self, features: Tensor) -> Tensor:
+        """Return the logits (B, N) for `features` (B, S, F) of segments.
+
+        The classifier is affine, so the mean of the segments' logits is the logits of the segments' mean.
+        """
+        return self.classify(self.dropout(features).mean(dim=1))
 
     def forward(self, clips: Tensor) -> Prediction:
         """Return the prediction for `clips` (B, S * T, C, H, W), normalised, or for sound (B, S, 1, 1, W) in -1 … 1."""
         maps: dict[str, Tensor] = {}
         features = self.features_of(self.pictures(clips), maps)
-        # The classifier is affine, so the mean of the segments' logits is the logits of the segments' mean.
-        logits = self.classify(self.dropout(self.classifier_input(features)).mean(dim=1))
-        return Prediction(logits, features.mean(dim=1), maps)
+        return Prediction(self.say(self.classifier_input(features)), features.mean(dim=1), maps)
 
 
 class PooledResNet(SegmentNetwork):
@@ -101,6 +136,9 @@ class PooledResNet(SegmentNetwork):
     Parameters carry torchvision's names. Of 8 frames one is left; where there are more, their mean counts.
     """
 
+    pooled_before = (2, 3, 4)
+    blocks = {number: f"layer{number}" for number in range(1, STRETCHES)}  # noqa: RUF012 - never changed
+
     def __init__(self, backbone: ResNet | TinyResNet, **settings: int | float | None) -> None:
         super().__init__(size=backbone.fc.in_features, **settings)
         self.conv1 = first_convolution(backbone.conv1, self.channels)
@@ -108,14 +146,9 @@ class PooledResNet(SegmentNetwork):
         self.layer1, self.layer2 = backbone.layer1, backbone.layer2
         self.layer3, self.layer4 = backbone.layer3, backbone.layer4
 
-    def through(self, x: Tensor, frames: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield the layers; see `SegmentNetwork`."""
-        x = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
-        yield "layer1", x
-        for name in ("layer2", "layer3", "layer4"):
-            x = getattr(self, name)(temporal_max_pool(x, frames))
-            frames = -(-frames // 2)
-            yield name, x
+    def stretch(self, number: int) -> Sequence[nn.Module]:
+        """Return the stem, or a layer; see `SegmentNetwork`."""
+        return (self.get_submodule(f"layer{number}"),) if number else (self.conv1, self.bn1, self.relu, self.maxpool)
 
 
 class PooledMobileNet(SegmentNetwork):
@@ -128,8 +161,10 @@ class PooledMobileNet(SegmentNetwork):
 
     stems = ("features.0.0",)
     cam_layer = "features"
-    #: Blocks in front of which frames are pooled.
-    pooled_before = (7, 14)
+    pooled_before = (3, 4)
+    blocks = {4: "features"}  # noqa: RUF012 - never changed
+    #: The first of the blocks of each stretch, and the end.
+    bounds = (0, 2, 4, 7, 14, 19)
 
     def __init__(self, **settings: int | float | None) -> None:
         backbone = mobilenet_v2(weights=None)
@@ -137,13 +172,9 @@ class PooledMobileNet(SegmentNetwork):
         self.features = backbone.features
         self.features[0][0] = first_convolution(self.features[0][0], self.channels)
 
-    def through(self, x: Tensor, frames: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield what comes out of all blocks; see `SegmentNetwork`."""
-        for position, block in enumerate(self.features):
-            if position in self.pooled_before:
-                x, frames = temporal_max_pool(x, frames), -(-frames // 2)
-            x = block(x)
-        yield "features", x
+    def stretch(self, number: int) -> Sequence[nn.Module]:
+        """Return blocks; see `SegmentNetwork`."""
+        return self.features[self.bounds[number] : self.bounds[number + 1]]
 
 
 def segment_network(
