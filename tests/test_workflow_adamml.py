@@ -11,7 +11,7 @@ from pathlib import Path
 import mars_data
 import pytest
 import yaml
-from checkouts import PROJECT, Checkout, jobs_of, write_yaml
+from checkouts import PROJECT, Checkout, jobs_of, read_rows, write_yaml
 
 from mml_core.plan.run import RunPlan, plan_run
 
@@ -23,6 +23,8 @@ FIGURES = {"kinetics_sounds": ["adamml_cost"], "activitynet": []}
 #: Videos to train and to test on, of the supplement, appendix A.
 SIZES = {"kinetics_sounds": (22_521, 1_532), "activitynet": (10_024, 4_926)}
 ACTIVITIES = 200
+#: Of AdaMML in the demo.
+PRICES = ("low", "middle", "high")
 
 
 def kinetics_sounds() -> None:
@@ -100,3 +102,58 @@ def test_the_second_table_needs_no_policy(lists: Checkout) -> None:
     output = lists.run("-n", "--", "results/tables/adamml_table_2.csv")
     stages = {job.removeprefix("train_stage:") for job in jobs_of(output) if job.startswith("train_stage:")}
     assert stages == {"rgb", "flow", "diff", "weighted_rf", "weighted_rd"}
+
+
+DATASET = {
+    "annotations": {"format": "embedded", "train_clips": 2, "validation_clips": 1, "sound": True},
+    "modalities": {
+        "rgb": {"kind": "rgb", "short_side_px": 32, "square": True, "frames_per_sec": 12},
+        "audio": {"kind": "audio", "sample_rate_hz": 8000},
+    },
+}
+#: Of each stage one epoch, of those with turns two.
+SMALL = {
+    "extends": ["adamml_demo.yaml"],
+    "seeds": 1,
+    "defaults": {
+        "stage": {
+            "batch_size": 8,
+            "validate_every": 1,
+            "clip": {"crop_px": 24, "segments": 2, "frames": 2, "sound_sec": 0.1},
+        }
+    },
+    "stages": {
+        name: {"epochs": 2 if name.startswith("alternate") else 1}
+        for name in ("rgb", "audio", "weighted", *(f"{way}{price}" for way in ("", "alternate_") for price in PRICES))
+    },
+}
+
+
+def test_the_demo_is_made(tmp_path: Path) -> None:
+    """All of `adamml_demo` at the smallest size: tables with costs, claims, figures, the page."""
+    checkout = Checkout.create(tmp_path / "checkout")
+    checkout.dataset(DATASET)
+    checkout.configure(recipe=["adamml_small"])
+    checkout.recipe("adamml_small", SMALL)
+    tables = ["results/ensemble_table.csv", "results/tables/adamml_fusions.csv", "results/tables/claims.csv"]
+    figures = [f"results/figures/{name}.csv" for name in ("adamml_demo_cost", "adamml_demo_prices")]
+    checkout.run("--set-threads", "train_stage=1", "score_stage=1", "--", *tables, *figures, "results/report.html")
+    rows = {row["name"]: row for row in read_rows(checkout.root / tables[0])}
+    gflops = {name: float(row["gflops_per_video"]) for name, row in rows.items()}
+    together = gflops["RGB + sound, scores alone"]
+    assert gflops["weighted.net"] == pytest.approx(together, abs=0.002)
+    assert together == pytest.approx(gflops["rgb.rgb"] + gflops["audio.audio"], abs=0.002)
+    for price in PRICES:
+        assert rows[f"{price}.net"]["videos"] == "8" and rows[f"{price}.net"]["top1"]
+    published = {(row["method"], row["streams"]): row for row in read_rows(checkout.root / tables[1])}
+    assert published["AdaMML", "RGB + Audio"]["top1"] == rows["middle.net"]["top1"]
+    assert published["Unilateral", "RGB + Flow"]["points_behind_adamml"] == "1.6"
+    assert len(read_rows(checkout.root / tables[2])) == 6
+    cost = {row["row"]: row for row in read_rows(checkout.root / figures[0])}
+    assert len(cost) == 6 and float(cost["RGB"]["gflops_per_video"]) == pytest.approx(gflops["rgb.rgb"], abs=0.001)
+    paid = read_rows(checkout.root / figures[1])
+    assert paid and {row["column"] for row in paid} >= {"cross_entropy", "price_audio"}
+    history = read_rows(checkout.stage("alternate_low") / "history.csv")
+    assert len(history) == 2 and all(0 <= float(row["price_rgb"]) <= 0.1 for row in history)
+    page = (checkout.root / "results/tiny/tables/adamml_small/report.html").read_text()
+    assert "Accuracy over GFLOPs of a clip" in page
