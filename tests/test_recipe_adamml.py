@@ -1,4 +1,4 @@
-"""AdaMML as its supplement and the authors' settings have it, planned: how stages learn, from where, how they are tested."""
+"""AdaMML as its supplement and the authors' settings have it, planned: how stages learn, and how they are scored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def test_clips_batches_and_optimisers_are_those_of_appendix_b(recipe: str, stage
     for network in config.networks.values():
         assert network.dropout == 0.5 and not network.is_teacher
         streams = getattr(network, "streams", ())
-        assert all(network.stream_backbone(one) == ("mobilenet_v2" if one == "audio" else "resnet50") for one in streams)
+        assert all(
+            network.stream_backbone(one) == ("mobilenet_v2" if one == "audio" else "resnet50") for one in streams
+        )
 
 
 @pytest.mark.parametrize(("recipe", "stage"), [one for one in ALL if one[1] in ALONE])
@@ -64,7 +66,7 @@ def test_streams_learn_by_themselves_first(recipe: str, stage: str) -> None:
     ("recipe", "streams"), [*(("paper_adamml", one) for one in COMBINED), ("paper_adamml_activitynet", "ra")]
 )
 def test_the_three_phases(recipe: str, streams: str) -> None:
-    """The policy stays, learns in turns with the streams, and stays; rates of the turns fall at their 10th and 15th epoch."""
+    """The policy stays, learns in turns with the streams, and stays; rates of turns fall at their 10th and 15th epoch."""
     names = COMBINED[streams]
     warm, turns, last = (
         STAGES[recipe][f"{phase}_{streams}"].document.config for phase in ("warm", "alternate", "finetune")
@@ -84,7 +86,11 @@ def test_the_three_phases(recipe: str, streams: str) -> None:
     first, second = turns.turns
     assert first.parts == ("net.streams", "net.fusion") and first.optimizer is None
     assert second.parts == ("net.policy",)
-    assert (second.optimizer.kind, second.optimizer.learning_rate, second.optimizer.weight_decay) == ("adam", 0.01, 1e-4)
+    assert (second.optimizer.kind, second.optimizer.learning_rate, second.optimizer.weight_decay) == (
+        "adam",
+        0.01,
+        1e-4,
+    )
     begin = starts(recipe, f"warm_{streams}")
     assert {part: begin[part] for part in begin if part.startswith("streams.")} == {
         f"streams.{name}": f"{name}.{name}" for name in names

@@ -41,7 +41,8 @@ def activitynet() -> None:
     """Write the JSON file with as many videos as the paper has, and some without labels."""
     nodes = [{"nodeId": 0, "nodeName": "Root", "parentId": None, "parentName": None}]
     nodes += [
-        {"nodeId": n, "nodeName": f"Activity {n}", "parentId": 0, "parentName": "Root"} for n in range(1, ACTIVITIES + 1)
+        {"nodeId": n, "nodeName": f"Activity {n}", "parentId": 0, "parentName": "Root"}
+        for n in range(1, ACTIVITIES + 1)
     ]
     database = {}
     for subset, count in zip(("training", "validation", "testing"), (*SIZES["activitynet"], 20), strict=True):

@@ -19,7 +19,14 @@ RECIPE: dict[str, Any] = {
         "stage": {
             "epochs": 1,
             "batch_size": 4,
-            "clip": {"frames": 2, "segments": 2, "sampling": "dense", "dense_window": 2, "crop_px": 24, "sound_sec": 0.1},
+            "clip": {
+                "frames": 2,
+                "segments": 2,
+                "sampling": "dense",
+                "dense_window": 2,
+                "crop_px": 24,
+                "sound_sec": 0.1,
+            },
             "validate_every": 1,
         }
     },
