@@ -34,7 +34,7 @@ from mml_core.config.networks import NetworkConfig
 from mml_core.config.networks.base import OneStream
 from mml_core.cost.rates import Pass, Rate, describe
 from mml_core.networks import ClipShape, VideoNetwork, build_network, gflops_per_clip, parameter_groups
-from mml_core.training.engine import deterministic
+from mml_core.training.deterministic import deterministic
 
 RESULTS = Path(__file__).parent / "results" / "training_rates.csv"
 COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]

@@ -38,6 +38,7 @@ from mml_core.plan.places import (
     figure_path,
     file_digest,
     first_weights,
+    histories,
     rgb_paths,
     score_path,
     shard_paths,

@@ -111,6 +111,29 @@ def first_weight_arguments(wildcards, input):
     return [f"{start.network}={files[start.file]}" for start in started_from(wildcards)]
 
 
+def learned_from(wildcards):
+    """Return the histories of other stages that a stage learns from."""
+    return histories(STAGE_BY_KEY[wildcards.stage], STAGE_BY_KEY)
+
+
+def history_files(wildcards):
+    """Return the files of these histories."""
+    return sorted({history.file for history in learned_from(wildcards)})
+
+
+def history_receipts(wildcards):
+    """Return the small files that say what is in these histories, but for seconds."""
+    return sorted({history.receipt for history in learned_from(wildcards)})
+
+
+def history_arguments(wildcards, input):
+    """Return STAGE.NETWORK=FILE for each network whose losses a stage learns from."""
+    files = dict(zip(history_files(wildcards), input.histories, strict=True))
+    return [
+        f"{history.network}={files[history.file]}" for history in learned_from(wildcards)
+    ]
+
+
 def supplied_weights(wildcards):
     """Return the digests of the files of weights from outside of the workflow that a stage starts from."""
     outside = [start.file for start in started_from(wildcards) if not start.receipt]

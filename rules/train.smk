@@ -47,6 +47,8 @@ rule train_stage:
         receipts=stage_shards("json"),
         first_weights=ancient(first_weight_files),
         first_receipts=first_weight_receipts,
+        histories=ancient(history_files),
+        history_receipts=history_receipts,
     output:
         weights="<results>/{dataset}/stages/{stage}/weights.safetensors",
         history="<results>/{dataset}/stages/{stage}/history.csv",
@@ -81,6 +83,7 @@ rule train_stage:
         document=stage_document,
         shards=folder_above(2),
         first_weights=first_weight_arguments,
+        histories=history_arguments,
         supplied_weights=supplied_weights,
         # undeclared on purpose: Snakemake deletes the outputs of a job that failed, and this must outlive it
         state=state_folder,
@@ -92,6 +95,7 @@ rule train_stage:
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --first-weights {params.first_weights:q} \
+            --histories {params.histories:q} \
             --state {params.state:q} \
             --code {params.code:q} \
             --device {params.device:q} \

@@ -57,6 +57,13 @@ def test_colours_are_not_coloured_again() -> None:
         assert torch.equal(normalise(none, "depth", scale), normalise(clean, "depth", scale))
 
 
+def trained(config: StageConfig, kinds: dict[str, dict[str, str]]) -> TrainedStage:
+    """Return a stage of `config`, of whose document no more is there than the networks and what they read."""
+    read = {name: name for of_network in kinds.values() for name in of_network}
+    document = SimpleNamespace(config=config, scored_modalities=lambda: read)
+    return TrainedStage(Path("weights.safetensors"), document, ("a", "b"), kinds)
+
+
 @pytest.mark.parametrize(
     ("networks", "noisy", "expected"),
     [
@@ -69,8 +76,7 @@ def test_noisy_colours_are_those_that_networks_see(networks: dict[str, str], noi
     block = {"architecture": "tsn", "backbone": "resnet_tiny", "init": "random", "modality": "depth"}
     blocks = {name: {**block, "colours": colours} for name, colours in networks.items()}
     config = StageConfig(networks=blocks, epochs=1, batch_size=1)
-    kinds = {name: {"depth": "depth"} for name in networks}
-    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), kinds)
+    stage = trained(config, {name: {"depth": "depth"} for name in networks})
     assert stage.colours(ProtocolConfig(noise={noisy: {"level": 1, "of": "colours"}})) == expected
 
 
@@ -82,8 +88,7 @@ def test_colour_maps_of_networks_that_see_other_depth_do_not_count() -> None:
         "other": {**joint, "source": "second", "colours": "grey"},
     }
     config = StageConfig(networks=blocks, epochs=1, batch_size=1)
-    kinds = {"net": {"depth": "depth"}, "other": {"rgb": "rgb", "second": "depth"}}
-    stage = TrainedStage(Path("weights.safetensors"), SimpleNamespace(config=config), ("a", "b"), kinds)
+    stage = trained(config, {"net": {"depth": "depth"}, "other": {"rgb": "rgb", "second": "depth"}})
     noise = {name: NoiseConfig(level=1, of="colours") for name in ("depth", "rgb")}
     assert stage.colours(ProtocolConfig(noise=noise)) == "jet"
 

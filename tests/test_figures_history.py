@@ -117,8 +117,12 @@ def test_histories_of_all_runs_are_drawn() -> None:
 def configurations(kind: type[ObjectiveBase]) -> list[ObjectiveBase]:
     """Return the ways in which an objective has other terms, with its defaults otherwise."""
     (name,) = get_args(kind.model_fields["kind"].annotation)
-    more = {"mers": [{"joint": True}], "hallucination": [{"soft": 0}, {"soft": 1}, {"distance": 0}]}
-    return [kind(kind=name, **keys) for keys in ({}, *more.get(name, []))]
+    others = {
+        "mers": [{}, {"joint": True}],
+        "hallucination": [{}, {"soft": 0}, {"soft": 1}, {"distance": 0}],
+        "frugal": [{"prices": {"rgb": 0.5}}, {"prices": {"rgb": 0.5, "audio": 0.1}}],
+    }
+    return [kind(kind=name, **keys) for keys in others.get(name, [{}])]
 
 
 OBJECTIVES = [
@@ -131,7 +135,8 @@ OBJECTIVES = [
 
 @pytest.mark.parametrize("config", OBJECTIVES, ids=repr)
 def test_objectives_have_the_terms_that_are_planned_with(config: Any) -> None:
-    part = Prediction(torch.randn(2, 3), torch.randn(2, 4))
+    chosen = {"choices": torch.ones(2, 3, 2), "options": ("rgb", "audio")}
+    part = Prediction(torch.randn(2, 3), torch.randn(2, 4), **chosen)
     streams = {"target": part, "source": part}
     said = part._replace(maps={f"{name}.layer4": torch.randn(2, 1, 4, 2, 2) for name in streams}, parts=streams)
     teachers = {"t": said} if config.teachers else {}

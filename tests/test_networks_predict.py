@@ -15,7 +15,7 @@ from mml_core.networks.cost import gflops_per_clip
 from mml_core.networks.inputs import Input
 from mml_core.networks.interface import Prediction
 from mml_core.networks.predict import VIEWS_PER_BATCH, score_videos
-from mml_core.training.engine import deterministic
+from mml_core.training.deterministic import deterministic
 
 CPU = torch.device("cpu")
 CLIP = ClipConfig(frames=2, stack=1, crop_px=16, dense_window=2)

@@ -121,7 +121,7 @@ def test_documents_survive_the_command_line() -> None:
     ("stages", "complaint"),
     [
         (changed("last", networks={"rgb": network("m.z")}), "no trained network 'm.z'"),
-        (changed("a", networks={"rgb": network("last.rgb")}), "start from each other: a -> last -> m -> a"),
+        (changed("a", networks={"rgb": network("last.rgb")}), "need each other: a -> last -> m -> a"),
         (changed("last", networks={"rgb": network("m.x", backbone="resnet18")}), "do not fit a resnet18"),
         (changed("last", networks={"rgb": network(modality="depth")}), "no modality 'depth'"),
         (changed("last", networks={"rgb": network("imagenet")}), "no imagenet weights for a tsm with resnet_tiny"),

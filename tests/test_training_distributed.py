@@ -212,6 +212,26 @@ def test_parts_learn_in_turns_in_two_processes_as_in_one(lab: Toy) -> None:
         assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
 
 
+def test_two_processes_change_gradients_as_one_does(lab: Toy) -> None:
+    """Modulated by scores over all groups, with noise that is the same in both."""
+    streams = ["rgb", "flow"]
+    net = {"architecture": "weighted_fusion", "streams": streams, "backbones": dict.fromkeys(streams, "resnet_tiny")}
+    settings = {
+        "networks": {"net": {**net, "init": "random", "dropout": 0}},
+        "objective": {"kind": "ogm_ge", "alpha": 0.5},
+        "batch_size": 6,
+        "micro_batch_size": 2,
+        "optimizer": {"learning_rate": 3e-4},
+    }
+    stage = toy.plan(lab.dataset, {"fused": settings})["fused"]
+    one, (two, _) = lab.train_alone(stage, "modulated, alone"), lab.train(stage, "modulated, together")
+    for alone, together in zip(rows(one), rows(two), strict=True):
+        assert float(together["loss"]) == pytest.approx(float(alone["loss"]), rel=1e-5, abs=2e-6)
+    ours, theirs = load_file(two.weights), load_file(one.weights)
+    for key, values in theirs.items():
+        assert torch.allclose(ours[key].double(), values.double(), rtol=1e-4, atol=1e-5), key
+
+
 @pytest.fixture(scope="module")
 def long_run(lab: Toy) -> tuple[Stage, StageFiles]:
     stage = lab.plan(gpus=2, epochs=10)

@@ -21,7 +21,7 @@ import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 from mml_core.networks.stage_weights import read_about, read_weights
-from mml_core.objectives import Losses
+from mml_core.objectives import Losses, Objective
 from mml_core.plan.stages import Stage, StageDocument
 from mml_core.runtime.cli import EXIT_STOPPED, Stopped
 from mml_core.shards import ModalityStore
@@ -195,7 +195,7 @@ def test_weights_are_handed_over_between_modalities(dataset: tuple[DatasetConfig
     assert len(about["first_weights"]["flow"]) == 64
 
 
-class Explodes(torch.nn.Module):
+class Explodes(Objective):
     """A loss that is not finite for one network."""
 
     def forward(self, predictions: dict[str, Any], targets: torch.Tensor, teachers: dict[str, Any]) -> Losses:

@@ -15,6 +15,8 @@ WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
 REFERENCE_PATTERN = r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,7}$"
 #: `stage.network`: the network of another stage of the recipe; `stage.network.part`: a part of it.
 NetworkRef = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
+#: `stage.network`: a whole one.
+WholeNetworkRef = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}$")]
 
 
 def is_reference(init: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mml_core.config.base import Strict
+from mml_core.config.base import Strict, added
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import Name
 from mml_core.config.depth import Colours
@@ -67,6 +67,12 @@ class StageConfig(Strict):
         description="epochs between validations (for the history, and for schedule plateau: the last weights are kept)",
     )
 
+    diverged: Literal["error", "row"] = added(
+        "error",
+        description="what becomes of it where losses or weights are no longer finite: error, nothing is made of it; row: it "
+        "ends with the weights from before that epoch, and tables say `diverged in epoch E` in place of its accuracy",
+    )
+
     @field_validator("objective", mode="before")
     @classmethod
     def _bare_kind(cls, value: Any) -> Any:
@@ -99,6 +105,11 @@ class StageConfig(Strict):
         return [
             ".".join(filter(None, (name, part))) for name in self.trained for part in ("", *self.networks[name].heads)
         ]
+
+    @property
+    def validations(self) -> int:
+        """How many of its epochs end with a validation: each `validate_every`-th, and the last one."""
+        return -(-self.epochs // self.validate_every)
 
     @property
     def watches_validation(self) -> bool:

@@ -13,7 +13,8 @@ from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import ClaimsConfig, PublishedConfig, TableName
 from mml_core.errors import InputError
-from mml_core.evaluation.differences import Difference, difference, map_difference
+from mml_core.evaluation.differences import NO_DIFFERENCE, Difference, difference, map_difference
+from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns
 from mml_core.evaluation.members import Combined
@@ -72,7 +73,7 @@ def build_claims(
     records = [
         head
         | {"claim": claim.name, "statement": claim.text, "source": claim.source}
-        | {"comparisons": str(len(test.each)), "published_difference": _published_difference(pairs[claim.name])}
+        | {"comparisons": str(len(pairs[claim.name])), "published_difference": _published_difference(pairs[claim.name])}
         | _values(test)
         | _verdicts(test.result, float(p_holm))
         for claim, test, p_holm in zip(request.claims.tested, tests, adjusted, strict=True)
@@ -99,8 +100,8 @@ def readable_claims(table: pd.DataFrame) -> pd.DataFrame:
                 "Source": row["source"],
                 "Published": row["published_difference"],
                 "Ours": f"{row['difference']}{deviation}{interval}",
-                "Comparisons won": f"{row['comparisons_won']} of {row['comparisons']}",
-                "Seeds won": f"{row['seeds_won']} of {row['seeds']}",
+                "Comparisons won": _won(row, "comparisons"),
+                "Seeds won": _won(row, "seeds"),
                 "Verdict": row["verdict"],
                 "p after Holm": row["p_holm"],
                 "After Holm": row["verdict_holm"],
@@ -109,12 +110,18 @@ def readable_claims(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=str)
 
 
+def _won(row: Mapping[str, str], name: str) -> str:
+    """Return `2 of 3`; nothing where nothing was compared."""
+    return f"{row[f'{name}_won']} of {row[name]}" if row[f"{name}_won"] else ""
+
+
 class _Test(NamedTuple):
     """What the comparisons of a claim are together."""
 
     result: Difference
     each: list[float]  # each comparison's own difference, 0..1
     first: Combined
+    diverged: str = ""  # what is told in place of the difference
 
 
 def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> _Test:
@@ -125,18 +132,20 @@ def _tested(name: str, pairs: Sequence[Pair], runs: RunsByViews) -> _Test:
             f"claim {name!r}: its networks were not scored on the same videos",
             hint="one reads a modality in which other videos are unusable: see data_quality.csv",
         )
+    if told := next(filter(None, (divergence(side) for pair in sides for side in pair)), ""):
+        return _Test(NO_DIFFERENCE._replace(seeds=len(sides[0][0])), [], first, told)
     return _Test(*(_map_difference(name, sides) if first.labels.ndim == 2 else _top1_difference(sides)), first)
 
 
 def _values(test: _Test) -> dict[str, str]:
     result = test.result
     return {
-        "difference": points(result.value),
+        "difference": test.diverged or points(result.value),
         "std": percent(result.std),
         "low": points(result.low),
         "high": points(result.high),
-        "comparisons_won": str(sum(value > 0 for value in test.each)),
-        "seeds_won": f"{result.share_of_runs * result.seeds:.0f}",
+        "comparisons_won": "" if test.diverged else str(sum(value > 0 for value in test.each)),
+        "seeds_won": "" if test.diverged else f"{result.share_of_runs * result.seeds:.0f}",
         "seeds": str(result.seeds),
         "videos": str(len(test.first.video_ids)),
         "groups": test.first.group_count,

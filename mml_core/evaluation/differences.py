@@ -23,6 +23,7 @@ given away. With a single run B alone is left, and the interval is about these v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,10 @@ class Difference(NamedTuple):
     seeds: int  # number of pairs of runs S
     share_of_runs: float  # 0..1, share of the pairs whose difference is above 0
     groups: int  # number of groups of videos, or of videos where these share nothing
+
+
+#: Of what was not compared.
+NO_DIFFERENCE = Difference(*[math.nan] * 5, seeds=0, share_of_runs=math.nan, groups=0)
 
 
 def run_part(values: np.ndarray) -> Part:

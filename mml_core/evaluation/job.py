@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,14 +54,18 @@ def score_stage(
         for name, kind in stage.tested_kinds.items()
     }
     scored = {name: _load(stage, name, clips, shapes) for name in config.scored(protocol.missing)}
-    said = score_videos(
-        {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
-        {name: one.inputs for name, one in scored.items()},
-        clips,
-        device=device,
-        workers=workers,
-        mixed=config.precision == "mixed",
-        missing={name: shapes[name] for name in clips.absent},
+    said = (
+        _nothing_said(stage, list(scored), clips)
+        if stage.diverged
+        else score_videos(
+            {name: one.network.to(device, memory_format=one.network.memory_format) for name, one in scored.items()},
+            {name: one.inputs for name, one in scored.items()},
+            clips,
+            device=device,
+            workers=workers,
+            mixed=config.precision == "mixed",
+            missing={name: shapes[name] for name in clips.absent},
+        )
     )
     scores = Scores(
         split=split,
@@ -74,8 +78,16 @@ def score_stage(
         quarantined=len(plan.videos(split)) - len(samples),
         networks=_network_scores(said, scored, weights, np.array(clips.view_counts)),
         modalities=tuple(stage.document.scored_modalities()),
+        diverged=stage.diverged,
     )
     write_scores(output, scores)
+
+
+def _nothing_said(stage: TrainedStage, names: Collection[str], clips: EvaluationClips) -> ViewScores:
+    """Return zeros for the networks `names` of a stage whose training diverged: nothing that passes for a result."""
+    references = [one for one in stage.document.config.references if one.partition(".")[0] in names]
+    nothing = torch.zeros(sum(clips.view_counts), len(stage.classes))
+    return ViewScores(dict.fromkeys(references, nothing), {})
 
 
 def _load(

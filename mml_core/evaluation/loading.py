@@ -28,6 +28,7 @@ class TrainedStage(NamedTuple):
     document: StageDocument
     classes: tuple[str, ...]
     kinds: Mapping[str, Mapping[str, str]]  # of the modalities that each network was trained on
+    diverged: int = 0  # the epoch, from 1, in which the training diverged; 0: it did not
 
     @property
     def tested_kinds(self) -> dict[str, str]:
@@ -66,7 +67,7 @@ def open_stage(weights: Path) -> TrainedStage:
     except ValidationError as error:
         raise InputError(f"does not say which stage it is of ({error})", file=weights) from error
     kinds = {name: dict(network["kinds"]) for name, network in about["networks"].items()}
-    return TrainedStage(weights, document, tuple(about["classes"]), kinds)
+    return TrainedStage(weights, document, tuple(about["classes"]), kinds, about.get("diverged", 0))
 
 
 def split_clips(

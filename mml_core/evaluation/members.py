@@ -37,6 +37,7 @@ class Member:
     parameters: int  # of the modules that run for its scores
     gflops_per_video: float  # 10^9 multiply-adds of these for all views, the mean over the videos
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
+    diverged: int = 0  # the epoch, from 1, in which its training diverged; 0: it did not
 
     @property
     def network(self) -> str:
@@ -53,6 +54,7 @@ class Combined:
     labels: np.ndarray  # (V,) int64 or (V, N) uint8
     scores: np.ndarray  # (V, N) float64
     groups: np.ndarray | None = None  # (V,) number of each video's group; None where videos share nothing
+    diverged: int = 0  # the first epoch in which the training of a member diverged, so that the scores say nothing
 
     @property
     def group_count(self) -> str:
@@ -80,6 +82,7 @@ def members_of(stage: str, scores: Scores, groups: Mapping[str, str] | None = No
             parameters=network.parameters,
             gflops_per_video=float(np.mean(network.gflops_per_view * scores.views)),
             groups=numbers,
+            diverged=scores.diverged,
         )
         for name, network in scores.networks.items()
     }
@@ -138,4 +141,5 @@ def combine(chosen: Sequence[Member], weights: Sequence[float], fusion: Fusion) 
             )
         logits.append(member.logits[order])
     scores = fuse(logits, weights, fusion, multi_label=first.labels.ndim == 2)
-    return Combined(first.classes, first.video_ids, first.labels, scores, first.groups)
+    diverged = min((member.diverged for member in chosen if member.diverged), default=0)
+    return Combined(first.classes, first.video_ids, first.labels, scores, first.groups, diverged)

@@ -20,6 +20,7 @@ from mml_core.config.tables import (
 )
 from mml_core.errors import InputError
 from mml_core.evaluation.combinations import count_correct, sum_of_positions
+from mml_core.evaluation.diverged import DIVERGED
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member, cost_bearers, pick
@@ -240,7 +241,7 @@ def _beside(row: PublishedRow, ours: Mapping[str, Mapping[str, str]]) -> dict[st
         )
         for suffix, values in ours.items():
             own = values.get(metric, "")
-            comparable = own and value is not None and metric != POSITIONS
+            comparable = own and value is not None and metric != POSITIONS and not own.startswith(DIVERGED)
             difference = f"{float(own) - value:+.2f}" if comparable else ""
             others = [values.get(f"{metric}{part}", "") for part in PARTS[2:]]
             cells |= dict(zip((f"{metric}{suffix}{part}" for part in PARTS), (own, difference, *others), strict=True))

@@ -3,7 +3,7 @@
 They are kept, so that any ensemble, and any new metric, is a matter of seconds. Layout of the HDF5 file:
 
     attributes        format, schema_version, split, protocol (JSON), crop_px, classes (JSON), quarantined, sha256,
-                      modalities (JSON), which files of before do not have
+                      modalities (JSON), which files of before do not have; diverged, where the training did
     /video_ids        (V,) text of fixed length
     /labels           (V,) int64 class indices, -1 where unknown; or (V, N) uint8 indicators of a multi-label data set
     /views            (V,) int64, how many views each video has
@@ -71,6 +71,7 @@ class Scores:
     quarantined: int  # videos of the split that have no scores because they could not be read
     networks: Mapping[str, NetworkScores]  # by `network` or `network.part`
     modalities: tuple[str, ...] = ()  # that the stage's networks read in testing; none where it is not known
+    diverged: int = 0  # the epoch, from 1, in which the training diverged: all logits are 0, and say nothing
 
     def __post_init__(self) -> None:
         if not self.video_ids or not self.networks:
@@ -186,6 +187,7 @@ def _fill(file: h5py.File, scores: Scores) -> None:
         "classes": json.dumps(scores.classes),
         "quarantined": scores.quarantined,
         **({"modalities": json.dumps(scores.modalities)} if scores.modalities else {}),
+        **({"diverged": scores.diverged} if scores.diverged else {}),
     }
     write_attributes(file, about)
     write_texts(file, "video_ids", scores.video_ids)
@@ -227,6 +229,7 @@ def _digest(scores: Scores) -> str:
         list(networks),
         networks,
         *([scores.modalities] if scores.modalities else []),
+        *([{"diverged": scores.diverged}] if scores.diverged else []),
     ]
     content = hashlib.sha256(canonical_json([*texts, scores.protocol.model_dump(mode="json")]).encode())
     content.update(scores.labels.astype(np.uint8 if scores.multi_label else np.int64).tobytes())
@@ -262,6 +265,7 @@ def _parse(file: h5py.File) -> Scores:
         quarantined=int(read_attribute(file, "quarantined")),
         networks={name: _parse_network(group) for name, group in file["networks"].items()},
         modalities=_modalities(file),
+        diverged=int(read_attribute(file, "diverged")) if "diverged" in file.attrs else 0,
     )
 
 

@@ -13,6 +13,7 @@ from mml_core.config.subsets import SubsetsTable
 from mml_core.config.tables import TableName
 from mml_core.errors import InputError
 from mml_core.evaluation.differences import Difference, difference, map_difference
+from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.groups import GroupsByStage
 from mml_core.evaluation.markdown import pad_columns, with_interval
 from mml_core.evaluation.members import Combined, Member, combine, pick, restricted
@@ -144,7 +145,7 @@ def _values(row: SubsetRow, combined: Sequence[Combined], whole: Sequence[Combin
         "metric": metric,
         "value": values[metric],
         **{f"value_{part}": values.get(f"{metric}_{part}", "") for part in ("std", "low", "high")},
-        **_difference(None if combined is whole else _compared(combined, whole)),
+        **_difference(None if combined is whole or divergence(combined) else _compared(combined, whole)),
     }
 
 

@@ -22,6 +22,7 @@ from mml_core.config.references import split_reference
 from mml_core.config.tables import TableConfig
 from mml_core.config.views import disturbances
 from mml_core.errors import InputError
+from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.members import Combined, Fusion, Member, combine, cost_bearers, pick
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
 from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs
@@ -202,6 +203,8 @@ def _check_request(request: TableRequest, member: Member) -> None:
 def _metrics(combined: Sequence[Combined]) -> dict[str, str]:
     if combined[0].labels.ndim == 2:
         return metric_values(MULTI_LABEL_COLUMN, combined)
+    if divergence(combined):
+        return metric_values("top1", combined)
     class_means = [mean_class_accuracy(one.scores, one.labels) for one in combined]
     return {
         **metric_values("top1", combined),
@@ -213,8 +216,11 @@ def _metrics(combined: Sequence[Combined]) -> dict[str, str]:
 def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Combined]) -> dict[str, str]:
     """Return a metric of several runs in percent: its mean, the deviation of runs and, but for mAP, interval.
 
-    The keys are `metric`, and it with `_std`, `_low` and `_high` behind it.
+    The keys are `metric`, and it with `_std`, `_low` and `_high` behind it. Where a training diverged, the value says
+    so and is the only one.
     """
+    if told := divergence(combined):
+        return {metric: told}
     if metric == MULTI_LABEL_COLUMN:
         return mean_values(metric, [combined])
     result = estimate(hits_of_runs(combined, BEST_CLASSES[metric]), combined[0].groups)
@@ -229,8 +235,11 @@ def metric_values(metric: Literal["top1", "top5", "map"], combined: Sequence[Com
 def mean_values(metric: Literal["top1", "top5", "map"], parts: Sequence[Sequence[Combined]]) -> dict[str, str]:
     """Return the mean of a metric over `parts` (official splits) in percent, and its deviation over the runs.
 
-    The keys are `metric` and it with `_std` behind it: a mean over data sets has no interval.
+    The keys are `metric` and it with `_std` behind it: a mean over data sets has no interval. Where a training
+    diverged, the value says so and is the only one.
     """
+    if told := next(filter(None, map(divergence, parts)), ""):
+        return {metric: told}
     by_run = np.mean([_by_run(metric, combined) for combined in parts], axis=0)
     deviation = float(by_run.std(ddof=1)) if len(by_run) > 1 else math.nan
     return {metric: percent(float(by_run.mean())), f"{metric}_std": percent(deviation)}

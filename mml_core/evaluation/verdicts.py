@@ -14,7 +14,7 @@ MEANINGS: dict[Verdict, str] = {
     "open": "the interval holds zero",
     "higher on these videos": "one seed, interval above zero: of these very networks, and not of the method",
     "lower on these videos": "the same below zero",
-    "untested": "all videos are of one group, so that nothing is known of others",
+    "untested": "all videos are of one group, so that nothing is known of others; or a training diverged",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, WHOLE, NetworkBase
+from mml_core.config.objectives import ObjectiveBase
 from mml_core.config.recipe import RecipeConfig
 from mml_core.config.references import WEIGHT_FILES, is_reference, split_reference
 from mml_core.config.stage import StageConfig
@@ -99,6 +100,25 @@ def check_schedule(data: DatasetConfig, where: str, stage: StageConfig, labelled
             file=file,
             hint="use monitor: validation_loss",
         )
+
+
+def check_histories(recipe: RecipeConfig, where: str, objective: ObjectiveBase, file: Path) -> None:
+    """Raise InputError where a history that `objective` learns from says too little of training and validation."""
+    for reference in objective.histories.values():
+        stage = recipe.stages[split_reference(reference)[0]]
+        if not stage.objective.told_as_loss:
+            raise InputError(
+                f"{where}: the loss of {reference} in training is that of objective {stage.objective.kind}, which says "
+                "nothing beside its validation loss",
+                file=file,
+                hint="name a network that is trained by objective cross_entropy, without heads",
+            )
+        if stage.validations < 2:
+            raise InputError(
+                f"{where}: {reference} is validated in {stage.validations} epoch, and two are compared",
+                file=file,
+                hint=f"lower validate_every of stage {split_reference(reference)[0]}",
+            )
 
 
 def check_teacher(

@@ -13,6 +13,14 @@ from mml_core.plan.products import ScoreFile
 from mml_core.plan.stages import DataPlan, Stage
 
 
+class History(NamedTuple):
+    """The history of the stage of a network whose losses an objective learns from."""
+
+    network: str  # `stage.network`
+    file: str
+    receipt: str  # small file with a digest of all of it but how long it took
+
+
 class FirstWeights(NamedTuple):
     """The file of weights that a network, or a part of one, starts from."""
 
@@ -71,6 +79,12 @@ def first_weights(stage: Stage, stages: Mapping[str, Stage]) -> list[FirstWeight
         elif init.source == "file":
             found.append(FirstWeights(network, init.file, None))
     return found
+
+
+def histories(stage: Stage, stages: Mapping[str, Stage]) -> list[History]:
+    """Return the histories that the objective of `stage` learns from; `stages` are all, by key."""
+    folders = {network: stage_folder(stages[key]) for network, key in sorted(stage.document.histories.items())}
+    return [History(network, f"{folder}/history.csv", f"{folder}/config.json") for network, folder in folders.items()]
 
 
 @cache

@@ -1,7 +1,7 @@
 """From a data set and a recipe to a graph of stages, each named by a digest of everything that defines its weights.
 
 A stage's key is `<name>-<digest>`. The digest covers the validated stage (defaults filled in), the keys of the stages
-that it starts from, the labelled videos that it learns from and what is made of them. So stages that two recipes share
+that it needs, the labelled videos that it learns from and what is made of them. So stages that two recipes share
 are one stage, a changed setting gives another folder, and going back to an earlier setting finds the earlier results.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
-from mml_core.config.base import Strict, canonical_json, digest
+from mml_core.config.base import Strict, added, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, NetworkBase
 from mml_core.config.protocols import ProtocolConfig
@@ -25,7 +25,8 @@ from mml_core.config.references import is_reference, split_reference
 from mml_core.config.stage import StageConfig
 from mml_core.config.tables import TableConfig
 from mml_core.errors import InputError
-from mml_core.plan.checks import check_network, check_schedule, check_teacher
+from mml_core.plan.checks import check_histories, check_network, check_schedule, check_teacher
+from mml_core.plan.divergence import check_divergence
 from mml_core.plan.order import topological_order
 
 #: The splits that a stage reads: the first to train, the second for its history and, with plateaus, its learning rate.
@@ -53,6 +54,8 @@ class StageDocument(Strict):
     data_digest: str
     validation_digest: str | None = None  # where the weights depend on the validation split
     modalities: dict[str, str]  # name of each modality that is read -> folder name of its shards
+    #: network `stage.network` whose losses the objective learns from -> key of its stage
+    histories: dict[str, str] = added({})
 
     @classmethod
     def from_json(cls, text: str) -> StageDocument:
@@ -82,9 +85,9 @@ class Stage:
 
     @property
     def parents(self) -> list[str]:
-        """Keys of the stages that this one starts from."""
+        """Keys of the stages that this one starts from, or learns from the histories of."""
         inits = (init for parts in self.document.inits.values() for init in parts.values())
-        return sorted({init.stage for init in inits if init.stage})
+        return sorted({init.stage for init in inits if init.stage} | {*self.document.histories.values()})
 
 
 @dataclass(frozen=True)
@@ -143,11 +146,12 @@ class DataPlan:
 def plan_stages(
     data: DataPlan, recipe: RecipeConfig, file: Path, others: Mapping[str, DataPlan] | None = None
 ) -> dict[str, Stage]:
-    """Return the stages of `recipe` by name, each after those that it starts from.
+    """Return the stages of `recipe` by name, each after those that it needs.
 
     `data` is the run's data set, `others` by name are those that stages name themselves. Raises InputError naming
     `file` for unknown weights, cycles, hand-overs that cannot work, missing modalities and data sets.
     """
+    check_divergence(recipe, file)
     planned: dict[str, Stage] = {}
     classes: dict[str, tuple[str, ...]] = {}
     for name in topological_order(recipe, file):
@@ -156,6 +160,7 @@ def plan_stages(
         classes[name] = tuple(own.annotations.classes)
         labelled = sum(bool(video.labels) for video in own.videos("validation"))
         check_schedule(own.config, f"stages.{name}", config, labelled, file)
+        check_histories(recipe, f"stages.{name}.objective", config.objective, file)
         inits = {}
         for network, block in config.networks.items():
             where = f"stages.{name}.networks.{network}"
@@ -174,6 +179,7 @@ def plan_stages(
                 modality: own.config.modality_key(modality)
                 for modality in sorted({name for block in config.networks.values() for name in block.modalities})
             },
+            histories={ref: planned[split_reference(ref)[0]].key for ref in config.objective.histories.values()},
         )
         planned[name] = Stage(name, f"{name}-{digest(document.model_dump(mode='json'))}", document)
     return planned
@@ -220,7 +226,7 @@ def stages_of(references: Iterable[str], stages: Mapping[str, Stage]) -> list[st
 
 
 def with_ancestors(names: Iterable[str], stages: Mapping[str, Stage]) -> list[str]:
-    """Return the names of the stages `names` and of all that they start from, in the graph's order."""
+    """Return the names of the stages `names` and of all that they need, in the graph's order."""
     by_key = {stage.key: stage for stage in stages.values()}
     needed, open_names = set(), list(names)
     while open_names:

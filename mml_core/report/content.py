@@ -69,7 +69,12 @@ def read_history(path: Path) -> pd.DataFrame:
 
 
 def stage_curves(stage: str, history: pd.DataFrame, *, multi_label: bool) -> StageCurves:
-    """Return the figures of a stage's training; accuracies only where a video has one label."""
+    """Return the figures of a stage's training; accuracies only where a video has one label.
+
+    There are none of a training that diverged in its first epoch.
+    """
+    if history.empty:
+        return StageCurves(stage, "diverged in its first epoch", [], None)
     figures = [loss_curves(history)] if multi_label else [loss_curves(history), accuracy_curves(history)]
     minutes = history.groupby("epoch")["seconds"].max().sum() / 60
     epochs, networks = history["epoch"].nunique(), history["network"].nunique()

@@ -80,8 +80,8 @@ def make_page(files: ReportFiles) -> Page:
             stage_curves(stage, read_history(path), multi_label=plan.config.multi_label)
             for stage, path in files.history.items()
         ],
-        confusion=None if plan.config.multi_label else confusion_part(row["name"], combined),
-        clips=sample_clips(stores, combined),
+        confusion=None if plan.config.multi_label or combined.diverged else confusion_part(row["name"], combined),
+        clips=[] if combined.diverged else sample_clips(stores, combined),
         figures=_figures(files),
         wheel_uri=image_uri(colour_wheel(WHEEL_PX)),
         quality=quality_part(plan.annotations, files.quality),

@@ -18,23 +18,24 @@ from tqdm import tqdm
 
 from mml_core.clips import Batch, TrainingClips, epoch_batches, training_loader
 from mml_core.config.stage import StageConfig
-from mml_core.errors import InputError
 from mml_core.networks import Prediction
-from mml_core.networks.float32 import float32_convolutions
 from mml_core.networks.inputs import normalised_inputs
-from mml_core.objectives import Losses, Objective
+from mml_core.objectives import ClipSums, Losses, Objective
 from mml_core.runtime.cli import Stopped
 from mml_core.training.batch_norm import group_batch_norm, settle
 from mml_core.training.build import Members
+from mml_core.training.deterministic import deterministic
+from mml_core.training.gradients import told_step
 from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
 from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
 from mml_core.training.processes import ALONE, Processes, gradients_kept
+from mml_core.training.saved import EPOCH, SavedStates
 from mml_core.training.schedule import Plateau, learning_rate_factor
-from mml_core.training.state import Progress, load_state, save_state
+from mml_core.training.state import Progress
 from mml_core.training.stop import StopRequest, stop_on_signals
 from mml_core.training.sums import Sums, total
-from mml_core.training.taken import Taken
+from mml_core.training.taken import Diverged, Taken, check_validation, check_weights
 
 #: network -> quantity of the validation split: `validation_loss`, and with one label `validation_top1` in percent
 Validate = Callable[[Mapping[str, nn.Module]], dict[str, dict[str, float]]]
@@ -64,16 +65,17 @@ class Trainer:
     ) -> None:
         self.members, self.objective, self.config, self.clips = members, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
-        self.state_folder, self.fingerprint = state_folder, fingerprint
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
         self.mixed = config.precision == "mixed" and device.type == "cuda"
         self.progress = Progress()
+        self.diverged: int | None = None  # the epoch, from 1, in which the training ended before its time
         self.active: dict[str, Learner] = {}
         self.processes = processes
         peers = processes.peers(processes_sharing(config, len(clips), processes.count))
         self.batch_norms = [one for network in self.networks.values() for one in group_batch_norm(network, peers)]
         for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
             learner.start()
+        self.states = SavedStates(state_folder, fingerprint, self.networks, members.learners, processes)
         self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
 
     @property
@@ -84,9 +86,10 @@ class Trainer:
     def run(self) -> list[dict[str, Any]]:
         """Train from the saved state, or the beginning, to the last epoch; return the history.
 
-        Raises Stopped after saving the state where SIGTERM or SIGINT came, and InputError where a loss is not finite.
+        Raises Stopped after saving the state where SIGTERM or SIGINT came, and Diverged where a loss is not finite,
+        unless the stage is to end then.
         """
-        self._restore()
+        self.progress = self.states.load()
         steps, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         with (
             stop_on_signals(patient=self.processes.count > 1) as stop,
@@ -101,27 +104,27 @@ class Trainer:
                 disable=not self.processes.leads,
             ) as bar,
         ):
-            while self.progress.epoch < self.config.epochs:
-                self._train_epoch(bar, stop)
-                self._close_epoch()
+            while self.progress.epoch < self.config.epochs and self.diverged is None:
+                with self._going_back():
+                    self._train_epoch(bar, stop)
+                    self._close_epoch()
         return self.progress.history
 
-    def _restore(self) -> None:
-        progress, message = load_state(self.state_folder, self.fingerprint, self.networks, self.members.learners)
-        print(message, flush=True)
-        if not self.processes.all_equal(0 if progress is None else 1 + progress.epoch * self.steps + progress.step):
-            raise InputError(
-                "processes that train together read different states of the unfinished training",
-                file=self.state_folder,
-                hint="all of them must see the same folder of results",
-            )
-        self.progress = progress or self.progress
+    @contextmanager
+    def _going_back(self) -> Iterator[None]:
+        """Bring back, where an epoch in the block diverges and the stage is to end then, what was before the epoch.
 
-    def save(self) -> None:
-        """Write the state to its folder; all processes at the same step."""
-        if self.processes.leads:
-            save_state(self.state_folder, self.fingerprint, self.progress, self.networks, self.members.learners)
-        self.processes.wait()  # a process that ended earlier would have the others ended
+        That is kept in files of its own, so that it is the same for a training that was interrupted within the epoch.
+        """
+        if self.config.diverged == "row" and self.progress.step == 0:
+            self.states.save(self.progress, EPOCH)
+        try:
+            yield
+        except Diverged as fault:
+            if self.config.diverged == "error":
+                raise
+            print(f"{fault}\n  the stage ends with the weights from before epoch {fault.epoch}", flush=True)
+            self.progress, self.diverged = self.states.load_epoch(), fault.epoch
 
     def _train_epoch(self, bar: tqdm, stop: StopRequest) -> None:
         progress, began = self.progress, time.monotonic() - self.progress.seconds
@@ -143,35 +146,43 @@ class Trainer:
             if self.processes.any(bool(stop)):
                 taken.check_finite()
                 progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
-                self.save()
+                self.states.save(progress)
                 asked = stop.signal_name or "a signal to another process"
                 raise Stopped(f"{asked} at epoch {progress.epoch + 1}, step {progress.step}; state saved")
         if taken is not None:
             taken.check_finite()
         progress.sums, progress.seconds = sums.as_dict(self.processes), time.monotonic() - began
-        self.save()  # before the validation, which may take longer than a scheduler waits after SIGTERM
+        self.states.save(progress)  # before the validation, which may take longer than a scheduler waits after SIGTERM
 
     def _step(self, part: Sequence[MicroBatch], loaded: Iterator[Batch], sums: Sums) -> Taken:
         """Take a step: the groups that this process has a part in, one after the other, then one update."""
         progress, video_ids, losses = self.progress, [], []
+        measured: list[ClipSums] = []
         for index, micro in enumerate(part):
             batch = next(loaded)
-            losses.append(self._gradients(micro, batch, sums, last=index == len(part) - 1))
+            losses.append(self._gradients(micro, batch, sums, measured, last=index == len(part) - 1))
             video_ids += batch.video_ids
         settle(self.batch_norms, self.processes)
-        factor = self._rate(progress.epoch * self.steps + progress.step)
+        for learner in self.active.values():
+            learner.unscale()
+        if self.objective.changes_gradients:
+            networks = {name: self.networks[name] for name in self._learning}
+            place = (self.config.seed, progress.epoch, self._position)
+            self.objective.change_gradients(told_step(networks, measured, place, self.device, self.processes))
+        factor = self._rate(self._position)
         for learner in self.active.values():
             learner.update(factor)
         names = list(losses[0])
         means = torch.stack([sum(one[name] for one in losses) for name in names])
         return Taken(progress.epoch, progress.step, names, self.processes.sum(means), video_ids)
 
-    def _gradients(self, micro: MicroBatch, batch: Batch, sums: Sums, *, last: bool) -> dict[str, Tensor]:
+    def _gradients(
+        self, micro: MicroBatch, batch: Batch, sums: Sums, measured: list[ClipSums], *, last: bool
+    ) -> dict[str, Tensor]:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
-        position = self.progress.epoch * self.steps + self.progress.step
         # dropout; one of two processes, or groups, must not drop what the other drops
         strides = micro.number * _GROUP_STRIDE + micro.member * _MEMBER_STRIDE
-        torch.manual_seed(((self.config.seed << 32) + position + strides) % 2**64)
+        torch.manual_seed(((self.config.seed << 32) + self._position + strides) % 2**64)
         for module in self.batch_norms:
             module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)
@@ -185,7 +196,14 @@ class Trainer:
         # targets of mutual learning and teachers are detached, so one backward pass serves all networks
         scaled = [self._scaler(name).scale(loss * self.processes.count) for name, loss in totals.items()]
         torch.stack(scaled).sum().backward()
+        if self.objective.changes_gradients:
+            measured.append(self.objective.measured({name: predictions[name] for name in self._learning}, targets))
         return {name: loss.detach() for name, loss in totals.items()}
+
+    @property
+    def _position(self) -> int:
+        """The number of the step that is taken, from 0."""
+        return self.progress.epoch * self.steps + self.progress.step
 
     @property
     def _learning(self) -> list[str]:
@@ -224,7 +242,11 @@ class Trainer:
         rates = {one.network: one.config.learning_rate * rate for one in self.active.values()}
         progress.epoch, progress.step = progress.epoch + 1, 0
         last = progress.epoch == config.epochs
+        if config.diverged == "row":
+            check_weights(progress.epoch, self.networks)
         validation = self.validate(self.networks) if last or progress.epoch % config.validate_every == 0 else {}
+        if config.diverged == "row":
+            check_validation(progress.epoch, validation)
         rows = epoch_rows(
             progress.epoch, progress.epoch * self.steps, progress.sums, rates, validation, progress.seconds
         )
@@ -236,16 +258,4 @@ class Trainer:
             values = [one[key[config.schedule.monitor]] for one in validation.values()]
             progress.plateau = list(Plateau(*progress.plateau).after(sum(values) / len(values), config.schedule))
         progress.sums, progress.seconds = {}, 0.0
-        self.save()
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Ask for kernels that give the same bits in every run, and compute in float32 what is, during the block."""
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        with float32_convolutions():
-            yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+        self.states.save(progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,11 +49,21 @@ def epoch_rows(
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` to the CSV file at `path`; what a row does not have stays empty."""
+    write_text(path, _text(rows, _columns(rows)))
+
+
+def history_digest(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of a history without its seconds, which are never the same twice."""
+    kept = [name for name in _columns(rows) if name != "seconds"]
+    return hashlib.sha256(_text(rows, kept).encode()).hexdigest()
+
+
+def _text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def write_tensorboard(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

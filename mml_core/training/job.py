@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ from mml_core.objectives import build_objective
 from mml_core.plan.stages import STAGE_SPLITS, DataPlan, Init, StageDocument
 from mml_core.shards import ModalityStore
 from mml_core.training.build import FirstWeights, build_members
+from mml_core.training.curves import read_curves
 from mml_core.training.engine import Trainer
-from mml_core.training.history import write_history, write_tensorboard
+from mml_core.training.history import history_digest, write_history, write_tensorboard
 from mml_core.training.processes import ALONE, Processes
 from mml_core.training.validation import VALIDATION_PROTOCOL, validation_of
 
@@ -51,6 +52,7 @@ class StageFiles:
     history: Path
     config: Path
     state: Path  # folder that outlives a failed job
+    histories: Mapping[str, Path] = field(default_factory=dict)  # of networks whose losses the objective learns from
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,15 @@ def train_stage(
         ".".join(filter(None, key)): _origin(document.inits[key[0]][key[1]], path)
         for key, path in sorted(files.first_weights.items())
     }
-    fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type])
     config = document.config
+    curves = read_curves(files.histories, config.objective.histories)
+    told = [json.dumps(curves, sort_keys=True)] if curves else []
+    fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type, *told])
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
     trainer = Trainer(
         members,
-        build_objective(config.objective, multi_label=plan.config.multi_label),
+        build_objective(config.objective, multi_label=plan.config.multi_label, curves=curves),
         config,
         data.training,
         validation_of(data.validation, members.trained, config.precision == "mixed", device, workers, processes),
@@ -107,6 +111,8 @@ def train_stage(
         f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {where}",
         flush=True,
     )
+    if trainer.objective.computed:
+        print(f"objective: {json.dumps(trainer.objective.computed)}", flush=True)
     history = trainer.run()
     if processes.leads:
         _write_outputs(document, files, data, members.handed_over, origins, trainer, history)
@@ -132,10 +138,14 @@ def _write_outputs(
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
         "first_weights": dict(origins),
     }
+    if trainer.diverged:
+        about["diverged"] = trainer.diverged
+    if trainer.objective.computed:
+        about["computed"] = dict(trainer.objective.computed)
     write_history(files.history, history)
     write_weights(files.weights, {name: network.state_dict() for name, network in trainer.networks.items()}, about)
-    # also the receipt of the weights: rules compare this small file by content
-    effective = {**about, "weights_sha256": sha256(files.weights)}
+    # also the receipt of weights and history: rules compare this small file by content
+    effective = {**about, "weights_sha256": sha256(files.weights), "history_sha256": history_digest(history)}
     write_text(files.config, json.dumps(effective, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(files.state, ignore_errors=True)
 

@@ -36,11 +36,14 @@ class Learner:
         for part in self.frozen:
             self.whole.get_submodule(part).eval().requires_grad_(False)
 
+    def unscale(self) -> None:
+        """Bring the gradients of a step, which were scaled for float16, into their own scale."""
+        self.scaler.unscale_(self.optimizer)
+
     def update(self, factor: float) -> None:
-        """Take a step along the gradients, with the learning rate times `factor`, and forget them."""
+        """Take a step along the unscaled gradients, with the learning rate times `factor`, and forget them."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor * group["lr_scale"]
-        self.scaler.unscale_(self.optimizer)
         if self.config.clip_norm is not None:
             parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
             clip_grad_norm_(parameters, self.config.clip_norm)

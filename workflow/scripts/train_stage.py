@@ -25,6 +25,14 @@ def _arguments() -> argparse.Namespace:
         metavar="NETWORK[.PART]=FILE",
         help="weights to start from",
     )
+    parser.add_argument(
+        "--histories",
+        nargs="*",
+        type=named_file,
+        default=[],
+        metavar="STAGE.NETWORK=FILE",
+        help="history.csv of networks of other stages that the objective learns from",
+    )
     parser.add_argument("--state", type=Path, required=True, help="folder for the state of an unfinished training")
     parser.add_argument("--code", default="", help="digest of the program: state of another one is not resumed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -88,6 +96,7 @@ def _train(arguments: argparse.Namespace, compute: Compute) -> None:
             history=arguments.history,
             config=arguments.config,
             state=arguments.state,
+            histories=dict(arguments.histories),
         )
         train_stage(
             StageDocument.from_json(arguments.document),

@@ -34,6 +34,16 @@ class ObjectiveBase(Strict):
         """Whether classifiers learn from features that they have no influence on."""
         return False
 
+    @property
+    def histories(self) -> dict[str, str]:
+        """Whole networks of other stages (`stage.network`) whose losses it learns from, by what it calls them."""
+        return {}
+
+    @property
+    def told_as_loss(self) -> bool:
+        """Whether the history's `loss` is what `validation_loss` is of the validation split."""
+        return False
+
     def check(self, networks: Networks) -> None:
         """Raise ValueError where these networks cannot learn together in this way."""
         frozen = sum(network.is_teacher for network in networks.values())

@@ -20,6 +20,11 @@ class CrossEntropyConfig(ObjectiveBase):
         default=(), description="parts whose losses are added, for networks that predict by parts; none: the whole"
     )
 
+    @property
+    def told_as_loss(self) -> bool:
+        """Whether the loss is that of the whole network."""
+        return not self.heads
+
     def check(self, networks: Networks) -> None:
         """Raise ValueError where a network has no head of a name in `heads`, or there is a teacher."""
         super().check(networks)
