@@ -20,6 +20,7 @@ RECIPES = {name: load_recipe(file) for name, file in FILES.items()}
 STAGES = {name: plan_stages(synthetic_data(), RECIPES[name], file) for name, file in FILES.items()}
 ALL = [(recipe, name) for recipe, stages in STAGES.items() for name in stages]
 ALONE = ("rgb", "flow", "diff", "audio")
+FUSIONS = ("weighted", "unilateral", "bilateral", "gated", "blended", "ogm")
 COMBINED = {"ra": ("rgb", "audio"), "rf": ("rgb", "flow"), "rfa": ("rgb", "flow", "audio")}
 PRICES = {"ra": {"rgb": 1, "audio": 0.05}, "rf": {"rgb": 1, "flow": 1}, "rfa": {"rgb": 0.5, "flow": 0.8, "audio": 0.05}}
 
@@ -100,9 +101,7 @@ def test_the_three_phases(recipe: str, streams: str) -> None:
     assert starts(recipe, f"finetune_{streams}") == {"": f"alternate_{streams}.net"}
 
 
-@pytest.mark.parametrize(
-    ("recipe", "stage"), [one for one in ALL if one[1].startswith(("weighted", "unilateral", "bilateral", "gated"))]
-)
+@pytest.mark.parametrize(("recipe", "stage"), [one for one in ALL if one[1].startswith(FUSIONS)])
 def test_other_fusions_have_the_streams_starts_and_updates_of_adamml(recipe: str, stage: str) -> None:
     config = STAGES[recipe][stage].document.config
     phases = [STAGES[recipe][f"{name}_ra"].document.config for name in ("warm", "alternate", "finetune")]
@@ -112,6 +111,11 @@ def test_other_fusions_have_the_streams_starts_and_updates_of_adamml(recipe: str
     kind = stage.partition("_")[0]
     if kind.endswith("lateral"):
         assert config.networks["net"].direction == kind
+    if kind == "blended":
+        weights = {name: f"{name}.{name}" for name in names} | {"all": f"weighted_{stage.partition('_')[2]}.net"}
+        assert config.objective.weights == weights and config.diverged == "row", "the paper's diverged"
+    if kind == "ogm":
+        assert (config.objective.kind, config.objective.alpha, config.objective.noise) == ("ogm_ge", 0.5, True)
     assert names == ({"rd": ("rgb", "diff")} | COMBINED)[stage.partition("_")[2]]
 
 
