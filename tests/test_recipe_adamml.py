@@ -67,7 +67,7 @@ def test_streams_learn_by_themselves_first(recipe: str, stage: str) -> None:
     ("recipe", "streams"), [*(("paper_adamml", one) for one in COMBINED), ("paper_adamml_activitynet", "ra")]
 )
 def test_the_three_phases(recipe: str, streams: str) -> None:
-    """The policy stays, learns in turns with the streams, and stays; rates of turns fall at their 10th and 15th epoch."""
+    """The policy stays, learns in turns with the streams, stays; rates of turns fall at the 10th and 15th epoch."""
     names = COMBINED[streams]
     warm, turns, last = (
         STAGES[recipe][f"{phase}_{streams}"].document.config for phase in ("warm", "alternate", "finetune")
