@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 import test_evaluation_claims as claims
+from report_files import Reader, make_files
 from test_evaluation_table import FLOW, RGB, VIEWS, make_scores, request
 
-from mml_core.config.tables import EnsembleConfig
+from mml_core.config.tables import EnsembleConfig, TableConfig
 from mml_core.evaluation.claims import build_claims, claims_markdown
 from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.markdown import to_markdown
 from mml_core.evaluation.members import combine, members_of, restricted
 from mml_core.evaluation.paper_table import PublishedRequest, build_paper_table, readable_paper_table
 from mml_core.evaluation.scores import Scores, read_scores, write_scores
-from mml_core.evaluation.table import best_row, build_table, read_table, write_table
+from mml_core.evaluation.table import TableRequest, best_row, build_table, read_table, write_table
 from mml_core.plan.claims import resolve_claims
+from mml_core.report.job import make_page
+from mml_core.report.page import render_page
 
-#: The last three are of the rows of a table that has no accuracy.
+#: What is empty where there is no accuracy.
 ACCURACIES = ("top1_std", "top1_low", "top1_high", "top5", "top5_low", "mean_class_accuracy")
 
 
@@ -128,3 +131,19 @@ def _of_other(claim: object) -> tuple:
     return tuple(
         one.model_copy(update={"better": "t.fair"}) if one.better == "s.fair" else one for one in claim.comparisons
     )
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_page_of_a_table_whose_rows_all_diverged_shows_no_answers(tmp_path: Path, multi_label: bool) -> None:
+    files = make_files(tmp_path, multi_label=multi_label)
+    scores = replace(read_scores(files.scores["mml"]), diverged=1)
+    write_scores(files.scores["mml"], scores)
+    table = TableConfig(protocol="one")
+    asked = TableRequest(recipe="single", dataset="toy", name="main", table=table, protocol=scores.protocol)
+    write_table(files.table, build_table(asked, [members_of("mml", scores)]))
+    files.history["mml"].write_text(files.history["mml"].read_text().splitlines()[0] + "\n")
+    page = make_page(files)
+    assert page.confusion is None and list(page.clips) == []
+    assert page.curves[0].summary == "diverged in its first epoch"
+    text = Reader(render_page(page)).text
+    assert sum("diverged in epoch 1" in part for part in text) == len(scores.networks)

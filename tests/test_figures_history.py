@@ -20,7 +20,7 @@ from mml_core.figures.history import HistoryRequest, build_history
 from mml_core.figures.history_drawing import FEW_EPOCHS, history_picture
 from mml_core.figures.output import write_figure
 from mml_core.networks import Prediction
-from mml_core.objectives import build_objective
+from mml_core.objectives import EpochLosses, build_objective
 from mml_core.plan.figures import check_figures, figure_histories, figure_request, history_columns
 from mml_core.plan.stages import DataPlan, Stage, plan_runs
 from mml_core.report.paper import figure_part
@@ -121,6 +121,8 @@ def configurations(kind: type[ObjectiveBase]) -> list[ObjectiveBase]:
         "mers": [{}, {"joint": True}],
         "hallucination": [{}, {"soft": 0}, {"soft": 1}, {"distance": 0}],
         "frugal": [{"prices": {"rgb": 0.5}}, {"prices": {"rgb": 0.5, "audio": 0.1}}],
+        "gradient_blending": [{"weights": {"target": "a.x", "source": "b.x", "all": "c.x"}}],
+        "ogm_ge": [{"alpha": 0.5}],
     }
     return [kind(kind=name, **keys) for keys in others.get(name, [{}])]
 
@@ -140,7 +142,10 @@ def test_objectives_have_the_terms_that_are_planned_with(config: Any) -> None:
     streams = {"target": part, "source": part}
     said = part._replace(maps={f"{name}.layer4": torch.randn(2, 1, 4, 2, 2) for name in streams}, parts=streams)
     teachers = {"t": said} if config.teachers else {}
-    losses = build_objective(config, multi_label=False)({"a": said, "b": said}, torch.tensor([0, 1]), teachers)
+    curves = {name: [EpochLosses(1, 2.0, 2.0), EpochLosses(2, 1.0, 1.5)] for name in config.histories}
+    losses = build_objective(config, multi_label=False, curves=curves)(
+        {"a": said, "b": said}, torch.tensor([0, 1]), teachers
+    )
     assert {tuple(terms) for terms in losses.values()} == {config.terms}
 
 

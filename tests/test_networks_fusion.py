@@ -167,6 +167,17 @@ def test_asking_for_a_part_changes_nothing_of_what_it_says(kind: dict[str, Any])
             torch.testing.assert_close(one.logits, said[name].logits)
 
 
+@pytest.mark.parametrize(("other", "published"), [("flow", 304.75), ("diff", 320.48)])
+def test_cost_of_the_weighted_fusion_at_the_papers_size_is_the_published_one(other: str, published: float) -> None:
+    """Table 2, ten segments of 8 frames; stacks of 5 have 10 and 15 channels."""
+    channels = {"rgb": 3, "flow": 10, "diff": 15}
+    block = config_of("weighted_fusion", streams=["rgb", other], backbones={})
+    with torch.device("meta"):
+        network = build_network(block, ClipShape(8, channels), classes=31)
+    cost = cost_of_scores(network, "", *((80, channels[name], 224, 224) for name in ("rgb", other)))
+    assert cost.gflops == pytest.approx(published, abs=0.006)
+
+
 def test_streams_of_a_weighted_fusion_that_are_not_asked_for_do_not_run() -> None:
     network, ran = fusion("weighted_fusion"), []
     for name, stream in network.streams.items():
@@ -190,6 +201,8 @@ def test_activation_maps_are_those_of_the_first_stream(kind: dict[str, Any]) -> 
     assert network.cam_layer == "streams.rgb.layer4"
     assert maps.shape[:2] == (3, 2), "of 4 frames one is left in each of two segments"
     assert maps.any()
+    other = fusion(**kind, backbones={"rgb": "mobilenet_v2", "flow": "resnet_tiny"})
+    assert grad_cam(other, inputs, label=1).shape[:2] == (3, 2), "of 4 frames one is left, 2 x 2 places each"
 
 
 @kinds

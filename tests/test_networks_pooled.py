@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from network_helpers import build, build_3d
 from torch import Tensor, nn
 
-from mml_core.figures.activation import class_activation
+from mml_core.figures.activation import class_activation, grad_cam
 from mml_core.networks import HandOver, convert_input_channels, gflops_per_clip, hand_over
 from mml_core.networks.pooled import temporal_max_pool
 from mml_core.networks.spectrogram import log_spectrogram
@@ -175,3 +175,12 @@ def test_maps_of_the_last_block_say_where_a_class_is(architecture: str) -> None:
     with torch.no_grad():
         logits = network(clips).logits[:, 2] - network.fc.bias[2]
     torch.testing.assert_close(maps.mean(dim=(1, 2, 3)), logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["tsn_pool", "mobilenet_v2"])
+def test_grad_cam_says_the_same_but_for_a_factor(architecture: str) -> None:
+    """Behind the last maps are means and a linear classifier: gradients are its weights over the number of values."""
+    network, clips = lively(pooled(architecture)), torch.randn(2, 16, 3, 40, 40)
+    maps, expected = grad_cam(network, [clips], label=2), class_activation(network, [clips], label=2)
+    times, rows, columns = maps.shape[1:]
+    torch.testing.assert_close(maps * (times * rows * columns), expected, rtol=1e-3, atol=1e-3)

@@ -30,6 +30,9 @@ def net(architecture: str = "tsn", init: Any = "random", **more: Any) -> dict[st
         block |= {"backbone": "resnet18", "modality": "rgb"}
     elif architecture == "adamml":
         block |= {"streams": ["rgb", "flow"], "backbones": {"rgb": "resnet18"}}
+    elif architecture in ("weighted_fusion", "lateral_fusion", "gated_fusion"):
+        block |= {"streams": ["rgb", "audio"], "backbones": {"rgb": "resnet18", "audio": "mobilenet_v2"}}
+        block |= {"direction": "unilateral"} if architecture == "lateral_fusion" else {}
     elif architecture in ("resnext3d", "p3d"):
         block |= {"modality": "rgb", "depth": "tiny"}
     elif architecture == "cma3d":
@@ -56,6 +59,9 @@ PARENTS = {
         "adamml",
         "tsn_pool",
         "mobilenet_v2",
+        "weighted_fusion",
+        "lateral_fusion",
+        "gated_fusion",
     )
 }
 
@@ -102,6 +108,12 @@ def planned(
         ("adamml", {"streams.rgb": "tsn.n", "policy.looks.flow": "imagenet", "policy.looks.rgb": "mobilenet_v2.n"}),
         ("adamml", {"streams.flow": "imagenet", "policy.looks.rgb": "adamml.n.policy.looks.rgb"}),
         ("tsn_pool", "adamml.n.streams.rgb"),
+        ("weighted_fusion", {"streams.rgb": "tsn.n", "streams.audio": "mobilenet_v2.n"}),
+        ("lateral_fusion", {"streams": "lateral_fusion.n.streams", "fusion": "lateral_fusion.n.fusion"}),
+        ("lateral_fusion", {"streams.rgb": "adamml.n.streams.rgb", "streams.audio": "imagenet"}),
+        ("gated_fusion", {"streams.rgb": "weighted_fusion.n.streams.rgb", "experts": "gated_fusion.n.experts"}),
+        ("tsn_pool", "gated_fusion.n.streams.rgb"),
+        ("weighted_fusion", "weighted_fusion.n"),
         ("tsn_pool", "tsn.n"),
         ("tsn_pool", "imagenet"),
         ("mobilenet_v2", "mobilenet_v2.n"),
@@ -377,6 +389,21 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     (
         {"networks": {"n": net("adamml", frozen=["policy", "fusion", "streams.rgb", "streams.flow"])}},
         "frozen: all parts are listed",
+    ),
+    ({"networks": {"n": net("weighted_fusion", {"rgb": "tsn_pool.n"})}}, "no part 'rgb'; there are streams, fusion"),
+    (
+        {"networks": {"n": net("weighted_fusion", streams=["rgb"], backbones={})}},
+        "streams: Tuple should have at least 2",
+    ),
+    ({"networks": {"n": net("lateral_fusion", direction="both")}}, "direction: Input should be 'unilateral' or"),
+    (
+        {"networks": {"n": net("gated_fusion", backbones={"flow": "resnet18"})}},
+        "no stream 'flow'; there are rgb, audio",
+    ),
+    ({"networks": {"n": net("lateral_fusion", frozen=["lateral.rgb"])}}, "no part 'lateral.rgb'"),
+    (
+        {"networks": {"n": net("gated_fusion")}, "objective": {"kind": "cross_entropy", "heads": ["flow"]}},
+        "network n has no head 'flow'; it has rgb, audio",
     ),
     ({"networks": {"n": net("adamml", frozen=["policy.looks.diff"])}}, "no part 'policy.looks.diff'"),
     ({"networks": {"n": net("adamml", proxies={"flow": "sound"})}}, "data set 'synthetic' has no modality 'sound'"),

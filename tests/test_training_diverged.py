@@ -136,3 +136,16 @@ def test_nothing_starts_from_a_stage_that_may_diverge(dataset: tuple[DatasetConf
         InputError, match=r"stages\.child\.networks\.x\.init: bad\.x may be of a training that diverged"
     ):
         toy.plan(dataset[0], {"bad": STAGE, "child": child})
+
+
+def test_a_lost_beginning_of_the_epoch_is_told(
+    ended: Ended, dataset: tuple[DatasetConfig, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, where = planned(dataset), toy.stage_files(tmp_path, dataset[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(2 * (ended.epoch - 1)))
+        with pytest.raises(Stopped):
+            train(stage, dataset[0], where)
+    (where.state / "epoch" / "state.safetensors").unlink()
+    with pytest.raises(InputError, match="the state in which the epoch began is lost"):
+        train(stage, dataset[0], where)

@@ -134,6 +134,7 @@ def _values(row: SubsetRow, combined: Sequence[Combined], whole: Sequence[Combin
     first = combined[0]
     metric = "map" if first.labels.ndim == 2 else "top1"
     values = metric_values(metric, combined)
+    diverged = divergence(combined) or divergence(whole)
     told = [member + (f" without {', '.join(missing)}" if missing else "") for member, missing in row.missing.items()]
     return {
         "row": row.row,
@@ -145,7 +146,7 @@ def _values(row: SubsetRow, combined: Sequence[Combined], whole: Sequence[Combin
         "metric": metric,
         "value": values[metric],
         **{f"value_{part}": values.get(f"{metric}_{part}", "") for part in ("std", "low", "high")},
-        **_difference(None if combined is whole or divergence(combined) else _compared(combined, whole)),
+        **_difference(None if combined is whole or diverged else _compared(combined, whole)),
     }
 
 

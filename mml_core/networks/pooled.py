@@ -160,9 +160,9 @@ class PooledMobileNet(SegmentNetwork):
     """
 
     stems = ("features.0.0",)
-    cam_layer = "features"
+    cam_layer = "features.18"
     pooled_before = (3, 4)
-    blocks = {4: "features"}  # noqa: RUF012 - never changed
+    blocks = {4: "features.18"}  # noqa: RUF012 - never changed
     #: The first of the blocks of each stretch, and the end.
     bounds = (0, 2, 4, 7, 14, 19)
 

@@ -38,7 +38,8 @@ class SavedStates:
 
         Raises InputError where processes read different states.
         """
-        progress = self._read("")
+        progress, message = self._read("")
+        print(message, flush=True)
         if not self.processes.all_equal(0 if progress is None else 1 + (progress.epoch << 32) + progress.step):
             raise InputError(
                 "processes that train together read different states of the unfinished training",
@@ -49,16 +50,14 @@ class SavedStates:
 
     def load_epoch(self) -> Progress:
         """Bring networks and learners to where the epoch began, and return its progress; errors where that is lost."""
-        progress = self._read(EPOCH)
+        progress, message = self._read(EPOCH)
         if progress is None:
             raise InputError(
-                "the state in which the epoch began is lost",
+                f"the state in which the epoch began is lost ({message})",
                 file=self.folder / EPOCH,
                 hint=f"delete {self.folder}, and the training starts over",
             )
         return progress
 
-    def _read(self, name: str) -> Progress | None:
-        progress, message = load_state(self.folder / name, self.fingerprint, self.networks, self.learners)
-        print(message, flush=True)
-        return progress
+    def _read(self, name: str) -> tuple[Progress | None, str]:
+        return load_state(self.folder / name, self.fingerprint, self.networks, self.learners)

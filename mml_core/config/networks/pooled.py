@@ -35,7 +35,7 @@ class MobileNetNetwork(OneStream):
 
     module = "mml_core.networks.pooled"
     parts = ("features", "fc")
-    blocks = ("features",)
+    blocks = ("features.18",)
     pooled = True
 
     architecture: Literal["mobilenet_v2"]
