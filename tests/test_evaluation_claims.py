@@ -126,6 +126,21 @@ def test_intervals_are_over_groups(tmp_path: Path) -> None:
     assert "| untested" in text and "nothing is known of others" in text and "[" not in text.split("\n\n")[0]
 
 
+def test_differences_that_a_paper_states_in_words_are_published(tmp_path: Path) -> None:
+    """Their mean, where all comparisons of a claim have one."""
+    sides = {"better": "s.good", "worse": "s.poor"}
+    stated = {"whole": [1.6, 1.2], "part": [1.6, None]}
+    statements = [
+        {"name": name, "text": "t", "comparisons": [{**sides, "published": one} for one in values]}
+        for name, values in stated.items()
+    ]
+    claims = ClaimsConfig(protocol="one", split="test", statements=statements)
+    pairs = resolve_claims(claims, PROTOCOLS, {}, file=Path("recipe.yaml"))
+    table = build_claims(request().model_copy(update={"claims": claims}), pairs, [write_run(tmp_path, 0)])
+    assert table["published_difference"].tolist() == ["+1.40", ""]
+    assert "published" not in claims.model_dump(mode="json")["statements"][1]["comparisons"][1]
+
+
 def test_sides_that_were_scored_on_other_videos_are_told(tmp_path: Path) -> None:
     """Two stages of which one lost a video: this ended in a traceback, or with two losses in a pairing of others."""
     key, path = write_run(tmp_path, 0)

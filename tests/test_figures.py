@@ -22,6 +22,8 @@ from mml_core.errors import InputError
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
 from mml_core.figures.classes import build_classes, class_means, extreme_classes
 from mml_core.figures.classes_drawing import classes_picture
+from mml_core.figures.cost import build_cost
+from mml_core.figures.cost_drawing import cost_picture
 from mml_core.figures.curve import build_curve
 from mml_core.figures.curve_drawing import curve_picture
 from mml_core.figures.drawing import stacked
@@ -47,6 +49,7 @@ CURVE = {
     ],
 }
 SPEED = {"kind": "speed", "title": "Speed", "protocol": "one_view", "rows": {"RGB": "a.rgb", "Both": "a.rgb + b.flow"}}
+COST = {**SPEED, "kind": "cost", "rows": {"Both": "a.rgb + b.flow", "RGB": "a.rgb"}, "line": ["RGB", "Both"]}
 CLASSES = {
     "kind": "classes",
     "title": "Classes",
@@ -78,6 +81,7 @@ def request(figure: dict[str, Any]) -> FigureRequest:
         ({**SPEED, "rows": {"RGB": "a.rgb + a.other"}}, "no trained network 'a.other'; there are"),
         ({**CURVE, "points": CURVE["points"][:1]}, "at least 2 items"),
         ({**CURVE, "points": [{"x": 5, "members": "a.rgb"}, {"x": "5", "members": "b.flow"}]}, "two have x 5"),
+        ({**COST, "line": ["RGB", "Flow"]}, "line: no row 'Flow'; there are Both, RGB"),
         ({**CLASSES, "after": "RGBB"}, "no row 'RGBB'; there are RGB, Flow"),
         ({**CLASSES, "after": "RGB"}, "the same row"),
         ({**CLASSES, "worst": 3}, "unknown key"),
@@ -161,6 +165,36 @@ def test_a_curve_over_numbers_is_to_scale(tmp_path: Path) -> None:
     asked = request({**CURVE, "points": [{"x": 1, "members": "a.rgb"}, {"x": 200, "members": "b.flow"}]})
     (axes,) = curve_picture(build_curve(asked, runs_of(asked, files)), asked.figure).axes
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1, 200])
+
+
+def test_what_chooses_costs_what_it_chose_in_each_run(tmp_path: Path) -> None:
+    """A network whose views cost each video something else, beside one that always costs 3."""
+    files = []
+    for run, gflops in enumerate(([1.0, 2.0], [2.0, 4.0])):
+        for stage, network, cost in (("a", "rgb", np.array(gflops)), ("b", "flow", 3.0)):
+            said = NetworkScores(np.eye(2, dtype=np.float32)[[0, run]], 1, cost)
+            scores = Scores(
+                split="validation",
+                protocol=ProtocolConfig(),
+                crop_px=32,
+                classes=("x", "y"),
+                video_ids=("v0", "v1"),
+                labels=np.array([0, 1]),
+                views=np.ones(2, np.int64),
+                quarantined=0,
+                networks={network: said},
+            )
+            files.append((f"{stage}@{run}" if run else stage, tmp_path / f"{stage}{run}.h5"))
+            write_scores(files[-1][1], scores)
+    asked = request(COST)
+    table = build_cost(asked, runs_of(asked, files))
+    assert table["row"].tolist() == ["Both", "RGB"]
+    assert table["gflops_per_video"].tolist() == ["5.25", "2.25"], "the mean of 1.5 and 3, and 3"
+    assert table["gflops_per_video_std"].tolist() == ["1.061"] * 2
+    assert table["seeds"].tolist() == ["2"] * 2
+    (axes,) = cost_picture(table, asked.figure).axes
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [2.25, 5.25])
+    assert [text.get_text() for text in axes.texts] == ["Both", "RGB"] and axes.get_xlim()[0] == 0
 
 
 def test_scores_of_another_split_are_refused(tmp_path: Path) -> None:
@@ -362,6 +396,7 @@ def test_the_examples_of_the_documentation_are_a_recipe(project: Path, tmp_path:
     assert [figure.kind for figure in figures.values()] == [
         "curve",
         "speed",
+        "cost",
         "classes",
         "fusion",
         "confusions",

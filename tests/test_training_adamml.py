@@ -11,6 +11,8 @@ import pytest
 import torch
 import toy
 from choosing import SMALL
+from safetensors.torch import load_file
+from test_training_distributed import Toy, rows
 from test_training_engine import same, train
 from test_training_hallucination import part_of, scored
 from watched import StopAt, Watched, changed
@@ -141,6 +143,23 @@ def test_stopped_in_the_middle_of_either_turn_it_goes_on_with_the_same_bits(
             train(stages["alternate"], dataset[0], where)
     train(stages["alternate"], dataset[0], where)
     assert same(made["alternate"].weights, where.weights)
+
+
+def test_two_processes_draw_and_learn_as_one(tmp_path: Path, project: Path) -> None:
+    """In both turns: noise of decisions and dropout are those of a group, whoever has it."""
+    lab = Toy(tmp_path, project)
+    parts = {"networks": {"net": NET | {"init": "random"}}, "batch_size": 4, "micro_batch_size": 2}
+    block = {**STAGE, **STAGES["alternate"], **parts}
+    alone = lab.train_alone(toy.plan(lab.dataset, {"net": block})["net"], "alone")
+    both, _ = lab.train(toy.plan(lab.dataset, {"net": {**block, "gpus": 2}})["net"], "both")
+    told, expected = rows(both), rows(alone)
+    assert len(told) == 2, "a turn each"
+    for ours, theirs in zip(told, expected, strict=True):
+        for name in ("loss", "cross_entropy", "price_rgb", "price_flow", "wrong"):
+            assert float(ours[name]) == pytest.approx(float(theirs[name]), rel=1e-4, abs=1e-5), name
+    weights = load_file(both.weights)
+    for name, values in load_file(alone.weights).items():
+        torch.testing.assert_close(weights[name].double(), values.double(), rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_the_history_has_prices(made: dict[str, StageFiles]) -> None:

@@ -15,6 +15,7 @@ from mml_core.config.references import NetworkRef, split_reference
 from mml_core.config.scored_figures import (
     ClassesFigure,
     ConfusionsFigure,
+    CostFigure,
     CurveFigure,
     Figure,
     FusionFigure,
@@ -158,6 +159,7 @@ ScoredFigureConfig = Annotated[
     CurveFigure
     | SpeedFigure
     | RateFigure
+    | CostFigure
     | ClassesFigure
     | FusionFigure
     | ConfusionsFigure

@@ -92,6 +92,26 @@ class CurveFigure(ScoredFigure):
         return self
 
 
+class CostFigure(ScoredFigure):
+    """Accuracy over GFLOPs a video, of networks that may choose what they run (AdaMML)."""
+
+    kind: Literal["cost"]
+    rows: dict[str, Members] = Field(
+        min_length=1, description="networks by the name that the point carries, several joined by ` + `"
+    )
+    line: tuple[str, ...] = Field(default=(), description="rows that a line joins, in this order")
+
+    def members(self) -> list[str]:
+        """Return the networks of each row."""
+        return list(self.rows.values())
+
+    @model_validator(mode="after")
+    def _known_line(self) -> CostFigure:
+        if unknown := [name for name in self.line if name not in self.rows]:
+            raise ValueError(f"line: no row {unknown[0]!r}; there are {', '.join(self.rows)}")
+        return self
+
+
 class ClassesFigure(ScoredFigure):
     """The classes that gain and lose most from one row to another, with all rows' accuracies (MARS, Fig. 5)."""
 

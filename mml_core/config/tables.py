@@ -163,6 +163,12 @@ class Comparison(Strict):
 
     better: Members | Row = Field(description="the side that is claimed to be better")
     worse: Members | Row = Field(description="the other side")
+    published: float | None = added(
+        None,
+        ge=-100,
+        le=100,
+        description="the difference in points that a paper states without printing both sides; default: that of printed rows",
+    )
 
 
 class Claim(Strict):

@@ -65,7 +65,7 @@ def build_claims(
 
     Raises InputError where scores are missing or do not fit together.
     """
-    rows = (row for chosen in pairs.values() for pair in chosen for row in pair)
+    rows = (row for chosen in pairs.values() for pair in chosen for row in pair.sides)
     runs = load_rows(rows, request.protocols, files, groups)
     head = {"recipe": request.recipe, "dataset": request.dataset}
     tests = [_tested(claim.name, pairs[claim.name], runs) for claim in request.claims.tested]
@@ -185,11 +185,6 @@ def _probability(value: float) -> str:
 
 
 def _published_difference(pairs: Sequence[Pair]) -> str:
-    """Return the mean of the printed differences in top-1 (or mAP); nothing where one is not printed."""
-    differences = []
-    for pair in pairs:
-        values = [next(iter(row.values.values()), None) for row in pair]
-        if None in values:
-            return ""
-        differences.append(values[0] - values[1])
-    return f"{np.mean(differences):+.2f}"
+    """Return the mean of the paper's differences in top-1 (or mAP); nothing where one is not known."""
+    differences = [pair.published for pair in pairs]
+    return "" if None in differences else f"{np.mean(differences):+.2f}"

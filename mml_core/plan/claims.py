@@ -22,6 +22,20 @@ class Pair(NamedTuple):
 
     better: PublishedRow
     worse: PublishedRow
+    stated: float | None = None  # the difference in points that the paper states in words
+
+    @property
+    def sides(self) -> tuple[PublishedRow, PublishedRow]:
+        """Both rows."""
+        return self.better, self.worse
+
+    @property
+    def published(self) -> float | None:
+        """The paper's difference in points, as stated or of the printed values; None where it has none."""
+        if self.stated is not None:
+            return self.stated
+        better, worse = (next(iter(row.values.values()), None) for row in self.sides)
+        return None if better is None or worse is None else better - worse
 
 
 def resolve_claims(
@@ -48,7 +62,7 @@ def resolve_claims(
 def check_claims(claims: Mapping[str, Sequence[Pair]], stages: Mapping[str, Stage], file: Path) -> None:
     """Raise InputError, naming the recipe's `file`, for a claim whose differences are not over the same videos."""
     for name, pairs in claims.items():
-        members = [member for pair in pairs for side in pair for member in side.members]
+        members = [member for pair in pairs for side in pair.sides for member in side.members]
         datasets = sorted({stages[split_reference(member)[0]].document.dataset for member in members})
         if len(datasets) > 1:
             raise InputError(
@@ -71,14 +85,14 @@ def _pairs(
         )
         if len(better) != len(worse):
             raise ValueError(f"{comparison.better} is {len(better)} row(s), {comparison.worse} is {len(worse)}")
-        pairs += [Pair(*sides) for sides in zip(better, worse, strict=True)]
+        pairs += [Pair(*sides, comparison.published) for sides in zip(better, worse, strict=True)]
     return pairs
 
 
 def claimed_networks(pairs: Mapping[str, Sequence[Pair]]) -> dict[str, list[str]]:
     """Return the networks that comparisons by claim need, by the name of the protocol that they are scored with."""
     needed: dict[str, set[str]] = {}
-    for row in (row for chosen in pairs.values() for pair in chosen for row in pair):
+    for row in (row for chosen in pairs.values() for pair in chosen for row in pair.sides):
         needed.setdefault(row.stored, set()).update(row.members)
     return {stored: sorted(references) for stored, references in sorted(needed.items())}
 

@@ -57,6 +57,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "claims_table": ("mml_core.config.views", "mml_core.plan.claims", "mml_core.plan.published"),
     "classes_figure": ("mml_core.config.views",),
     "confusions_figure": ("mml_core.config.views",),
+    "cost_figure": ("mml_core.config.views",),
     "curve_figure": ("mml_core.config.views",),
     "data_quality": ("mml_core.data.quality",),
     "ensemble_matrix": ("mml_core.plan.published",),

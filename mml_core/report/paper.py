@@ -39,6 +39,7 @@ FIGURE_NOTES = {
     "choices": "Frames in the middle of each segment and what else there is at the moment: with a green border where "
     "the network used it in this segment, pale where it did not. Videos are the first of each class by id. The network "
     "is that of the first seed; the choices of each segment are in the figure's CSV file.",
+    "cost": f"GFLOPs count multiply-adds, means over the seeds and videos, without what computes flow. {_INTERVALS}",
     "classes": "Differences are those of the compared rows in percentage points, with the 95 % bootstrap interval over "
     "seeds and videos (or groups) of the class, paired, where these are enough. The classes were chosen by these "
     "differences: the largest are larger than they would be on other videos.",

@@ -22,7 +22,7 @@ MODALITIES = {
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
     "flow_pwc": {"kind": "flow", "algorithm": {"method": "files", "pattern": "pwc_net/{path}.h5"}},
     "depth": {"kind": "depth", "files": "depth/{path}"},
-    "audio": {"kind": "diff", "quality": 80},
+    "audio": {"kind": "audio"},
 }
 
 
