@@ -19,7 +19,12 @@ pytestmark = pytest.mark.workflow
 
 RECIPES = {"kinetics_sounds": "paper_adamml", "activitynet": "paper_adamml_activitynet"}
 TABLES = {"kinetics_sounds": ["adamml_table_2", "adamml_fusions"], "activitynet": ["adamml_activitynet"]}
+#: Some are made from scores, others by networks.
 FIGURES = {"kinetics_sounds": ["adamml_cost"], "activitynet": []}
+SHOWN = {
+    "kinetics_sounds": ["adamml_runtime", *(f"adamml_figure_1_{streams}" for streams in ("ra", "rf", "rfa"))],
+    "activitynet": ["adamml_runtime", "adamml_figure_1_ra"],
+}
 #: Videos to train and to test on, of the supplement, appendix A.
 SIZES = {"kinetics_sounds": (22_521, 1_532), "activitynet": (10_024, 4_926)}
 ACTIVITIES = 200
@@ -84,12 +89,13 @@ def test_all_tables_plan_from_annotations_alone(lists: Checkout, dataset: str) -
     assert (len(data.videos("train")), len(data.videos("validation"))) == SIZES[dataset]
     stages = plan.runs[RECIPES[dataset]][0]
     targets = [f"results/tables/{name}.csv" for name in (*TABLES[dataset], "claims")]
-    targets += [f"results/figures/{name}.png" for name in FIGURES[dataset]]
+    targets += [f"results/figures/{name}.png" for name in (*FIGURES[dataset], *SHOWN[dataset])]
     output = lists.run("-n", "--", *targets, "results/ensemble_table.csv")
     jobs = jobs_of(output)
     assert sorted(job.removeprefix("train_stage:") for job in jobs if job.startswith("train_stage:")) == sorted(stages)
     assert jobs.count("combined_published_table") == len(TABLES[dataset]) + 1, "claims, too"
     assert jobs.count("score_figure") == len(FIGURES[dataset])
+    assert jobs.count("network_figure") == len(SHOWN[dataset])
     scores = set(re.findall(r"results/(\w+)/scores/(\w+)-\w+/([a-z]+)-(\w+)-\w+\.h5", output))
     assert {(one, split, protocol) for one, _, split, protocol in scores} == {(dataset, "validation", "segments")}
     assert not {name for _, name, _, _ in scores} & {name for name in stages if name.startswith(("warm", "alternate"))}
@@ -137,7 +143,8 @@ def test_the_demo_is_made(tmp_path: Path) -> None:
     checkout.configure(recipe=["adamml_small"])
     checkout.recipe("adamml_small", SMALL)
     tables = ["results/ensemble_table.csv", "results/tables/adamml_fusions.csv", "results/tables/claims.csv"]
-    figures = [f"results/figures/{name}.csv" for name in ("adamml_demo_cost", "adamml_demo_prices")]
+    figures = [f"results/figures/{name}.csv" for name in ("adamml_demo_cost", "adamml_demo_prices", "adamml_demo_rate")]
+    figures.append("results/figures/adamml_demo_choices.csv")
     checkout.run("--set-threads", "train_stage=1", "score_stage=1", "--", *tables, *figures, "results/report.html")
     rows = {row["name"]: row for row in read_rows(checkout.root / tables[0])}
     gflops = {name: float(row["gflops_per_video"]) for name, row in rows.items()}
@@ -154,7 +161,11 @@ def test_the_demo_is_made(tmp_path: Path) -> None:
     assert len(cost) == 6 and float(cost["RGB"]["gflops_per_video"]) == pytest.approx(gflops["rgb.rgb"], abs=0.001)
     paid = read_rows(checkout.root / figures[1])
     assert paid and {row["column"] for row in paid} >= {"cross_entropy", "price_audio"}
+    rates = {row["row"]: row for row in read_rows(checkout.root / figures[2])}
+    assert set(rates) == {"AdaMML", "Weighted Fusion"} and float(rates["Weighted Fusion"]["speedup"]) == 1
+    chosen = read_rows(checkout.root / figures[3])
+    assert {row["modality"] for row in chosen} == {"rgb", "audio"} and {row["chosen"] for row in chosen} <= {"0", "1"}
     history = read_rows(checkout.stage("alternate_low") / "history.csv")
     assert len(history) == 2 and all(0 <= float(row["price_rgb"]) <= 0.1 for row in history)
     page = (checkout.root / "results/tiny/tables/adamml_small/report.html").read_text()
-    assert "Accuracy over GFLOPs of a clip" in page
+    assert "Accuracy over GFLOPs of a clip" in page and "What was used when" in page
