@@ -155,6 +155,6 @@ def test_the_demo_is_made(tmp_path: Path) -> None:
     paid = read_rows(checkout.root / figures[1])
     assert paid and {row["column"] for row in paid} >= {"cross_entropy", "price_audio"}
     history = read_rows(checkout.stage("alternate_low") / "history.csv")
-    assert len(history) == 2 and all(0 <= float(row["price_rgb"]) <= 0.1 for row in history)
+    assert len(history) == 2 and all(0 <= float(row["price_rgb"]) <= 0.5 for row in history)
     page = (checkout.root / "results/tiny/tables/adamml_small/report.html").read_text()
     assert "Accuracy over GFLOPs of a clip" in page
