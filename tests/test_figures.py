@@ -194,7 +194,8 @@ def test_what_chooses_costs_what_it_chose_in_each_run(tmp_path: Path) -> None:
     assert table["seeds"].tolist() == ["2"] * 2
     (axes,) = cost_picture(table, asked.figure).axes
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), [2.25, 5.25])
-    assert [text.get_text() for text in axes.texts] == ["Both", "RGB"] and axes.get_xlim()[0] == 0
+    assert [text.get_text() for text in axes.texts] == ["1", "2"] and axes.get_xlim()[0] == 0
+    assert axes.get_legend_handles_labels()[1] == ["1  Both", "2  RGB"]
 
 
 def test_scores_of_another_split_are_refused(tmp_path: Path) -> None:

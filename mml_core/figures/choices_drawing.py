@@ -14,6 +14,7 @@ TILE_PX = 48  # height of a picture
 BORDER_PX = 3
 PX_PER_INCH = 100
 MARGIN_PX = 24  # of the text above a video
+CHARACTER_PX = 6  # of a title, about
 #: Of what was chosen, and of what was not, which is left so much of.
 CHOSEN, LEFT = (26, 160, 60), 0.3
 WHITE = 255
@@ -37,7 +38,8 @@ def choices_picture(choices: Choices, title: str) -> Figure:
                 spine.set_visible(False)
         for axes, picture, one in zip(axes_of_line, line, choices.videos[name], strict=False):
             axes.imshow(picture)
-            axes.set_title(shorten(one.title, 60), fontsize=FONT_SIZE, color=INK, parse_math=False)
+            most = max(16, picture.shape[1] // CHARACTER_PX)  # a title is no wider than its video
+            axes.set_title(shorten(one.title, most), fontsize=FONT_SIZE, color=INK, parse_math=False)
             middles = (np.arange(len(one.pictures)) + 0.5) * picture.shape[0] / len(one.pictures)
             axes.set_yticks(middles, list(one.pictures), fontsize=FONT_SIZE - 1, parse_math=False)
             axes.tick_params(length=0, colors=INK)
