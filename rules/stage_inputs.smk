@@ -130,7 +130,8 @@ def history_arguments(wildcards, input):
     """Return STAGE.NETWORK=FILE for each network whose losses a stage learns from."""
     files = dict(zip(history_files(wildcards), input.histories, strict=True))
     return [
-        f"{history.network}={files[history.file]}" for history in learned_from(wildcards)
+        f"{history.network}={files[history.file]}"
+        for history in learned_from(wildcards)
     ]
 
 

@@ -483,12 +483,17 @@ def test_a_teacher_that_knows_other_classes_is_refused() -> None:
     assert planned(stage, None, others, pre=pretrained, fine=fine)["own"].parents
 
 
-@pytest.mark.parametrize(("rgb", "flow"), [("rgb", "depth"), ("audio", "rgb"), ("diff", "flow")])
+@pytest.mark.parametrize(("rgb", "flow"), [("rgb", "depth"), ("depth", "rgb"), ("diff", "flow")])
 def test_any_two_modalities_may_look_at_each_other(rgb: str, flow: str) -> None:
     block = net("cma", {"rgb": "imagenet", "flow": "random"}, rgb=rgb, flow=flow)
     document = planned({"networks": {"n": block}})["own"].document
     assert set(document.modalities) == {rgb, flow}
     assert document.config.networks["n"].modalities == (rgb, flow)
+
+
+def test_sound_has_no_places_to_look_at() -> None:
+    block = net("cma", {"rgb": "imagenet", "flow": "random"}, rgb="audio", flow="rgb")
+    refused({"networks": {"n": block}}, "cma cannot take 'audio', which is of kind audio", key="networks.n")
 
 
 def test_a_branch_with_non_local_blocks_starts_from_a_network_with_such() -> None:

@@ -213,7 +213,7 @@ def test_everything_is_made_of_test_videos_and_published_differences_are_as_clai
     check_claims(pairs, STAGES, FILE)
     assert all(one.better.values["top1"] > one.worse.values["top1"] for each in pairs.values() for one in each)
     for name, (pair,) in pairs.items():
-        ends = {member(row)[0].document.dataset for row in pair}
+        ends = {member(row)[0].document.dataset for row in pair.sides}
         assert ends == {PROTOCOLS[name[-2:]][0]}, name
 
 
