@@ -19,7 +19,7 @@ from mml_core.modalities import diff, flow
 from mml_core.modalities.quantise import levels_to_difference, levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.runtime.parallel import in_order
-from mml_core.shards.reader import ModalityStore, ShardReader
+from mml_core.shards import ModalityStore, ShardReader
 
 BOUND_PX = 20.0
 

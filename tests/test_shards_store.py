@@ -22,10 +22,11 @@ from torchvision.io import encode_jpeg
 
 from mml_core.errors import InputError
 from mml_core.io.files import temporary_path
-from mml_core.shards import reader as reader_module
+from mml_core.shards import ModalityStore, ShardReader
+from mml_core.shards import store as store_module
 from mml_core.shards.decode import decode_image
 from mml_core.shards.images import encode_planes, encode_rgb
-from mml_core.shards.reader import ModalityStore, ShardReader, consecutive_runs
+from mml_core.shards.reader import consecutive_runs
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 
@@ -248,7 +249,7 @@ def test_shards_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
 
 
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "_MOST_OPEN", 2)
+    monkeypatch.setattr(store_module, "_MOST_OPEN", 2)
     store = ModalityStore([write_flow(tmp_path / f"{n}.h5", {f"v{n}": 1}, first=n) for n in range(5)])
     for _ in range(2):
         for number in range(5):
