@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,8 +56,8 @@ class VideoStore:
 
     def _levels(self, number: int) -> Tensor:
         entry = self.videos[VIDEO]
-        data = torch.frombuffer(bytearray(self._image(number)), dtype=torch.uint8)
-        return decode_image(data, self.info.kind, entry.height, entry.width)
+        data = np.frombuffer(self._image(number), np.uint8)
+        return torch.from_numpy(decode_image(data, self.info.kind, entry.height, entry.width).copy())
 
 
 def video_stores(
@@ -131,7 +132,9 @@ def _info(name: str, settings: ModalityConfig) -> ShardInfo:
 
 def _differences(frames: VideoStore, settings: DiffModality) -> Callable[[int], bytes]:
     def image(number: int) -> bytes:
-        return encode_planes(difference_levels(frames.read(VIDEO, [number, number + 1], 1))[0], settings.quality)
+        return encode_planes(
+            difference_levels(frames.read(VIDEO, [number, number + 1], 1).numpy())[0], settings.quality
+        )
 
     return image
 

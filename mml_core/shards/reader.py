@@ -12,7 +12,7 @@ from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -23,9 +23,6 @@ from mml_core.io.hdf5 import read_attribute, read_texts
 from mml_core.shards.samples import centred_windows, decode_samples
 from mml_core.shards.schema import FORMAT, NOTES, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure
-
-if TYPE_CHECKING:
-    import torch
 
 #: What to do about a shard that cannot be used.
 REMAKE = "delete the file and run snakemake again: it makes the shard anew"
@@ -135,51 +132,48 @@ class ShardReader:
         """Offsets and checksums of all images, and their bytes: looked up once, since each look-up costs 0.1 ms."""
         return self._file["offsets"][()], self._file["crc32"][()], self._file["payload"]
 
-    def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> torch.Tensor:
-        """Return the images starts[i] … starts[i] + length - 1 of a video as uint8 (len(starts), length * C, H, W).
+    def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> NDArray[np.uint8]:
+        """Return the images starts[i] … starts[i] + length - 1 of a video, (len(starts), length * C, H, W).
 
         Numbers beyond the last image stand for the last. Neighbouring images are read with one access and each is
         decoded once. Raises InputError where stored bytes are not those that were written.
         """
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
-        import torch  # only now: jobs that make shards look into them, and decode none
+        numbers = np.minimum(np.array(starts)[:, None] + np.arange(length), entry.count - 1)
+        levels: NDArray[np.uint8] | None = None
+        for first, stop in consecutive_runs(numbers.ravel().tolist()):
+            for number, image in zip(range(first, stop), self._images(entry, first, stop), strict=True):
+                if levels is None:
+                    levels = np.empty((*numbers.shape, *image.shape), np.uint8)
+                levels[numbers == number] = image
+        assert levels is not None
+        return levels.reshape(len(numbers), -1, *levels.shape[3:])
 
-        wanted = [[min(start + step, entry.count - 1) for step in range(length)] for start in starts]
-        images: dict[int, torch.Tensor] = {}
-        for first, stop in consecutive_runs({number for row in wanted for number in row}):
-            images.update(zip(range(first, stop), self._images(entry, first, stop), strict=True))
-        return torch.stack([torch.cat([images[number] for number in row]) for row in wanted])
-
-    def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[torch.Tensor]:
+    def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
-        import torch
-
-        from mml_core.shards.decode import decode_image
+        from mml_core.shards.decode import decode_image  # only now: most jobs look into shards, and decode none
 
         kind = self.info.kind
         with _complaints(self.path):
             for data in self._stored(entry.first + first, entry.first + stop):
-                yield decode_image(torch.from_numpy(data), kind, entry.height, entry.width)
+                yield decode_image(data, kind, entry.height, entry.width)
 
-    def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> torch.Tensor:
-        """Return windows of a video's sound, int16 (len(middles), samples), as `centred_windows` has them.
+    def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> NDArray[np.int16]:
+        """Return windows of a video's sound, (len(middles), samples), as `centred_windows` has them.
 
         Raises InputError where stored bytes are not those that were written.
         """
-        import torch
-
         rate, first = self.info.sample_rate_hz, entry.first
         usual = rate / (entry.frame_rate if entry.frame_rate > 0 else _USUAL_RATE)  # NaN where it is not stated
         with _complaints(self.path):
-            windows = centred_windows(
+            return centred_windows(
                 lambda begin, end: map(decode_samples, self._stored(first + begin, first + end)),
                 entry.count,
                 middles,
                 samples,
                 usual,
             )
-        return torch.from_numpy(windows)
 
     def _stored(self, begin: int, end: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the bytes of the shard's images `begin` to `end` - 1; raises ValueError where they have changed."""

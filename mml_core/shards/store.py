@@ -94,11 +94,16 @@ class ModalityStore:
         Numbers beyond the last image stand for the last. Channels are in the order of the images: RGB for frames,
         x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
         """
-        return self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length)
+        import torch  # only now: what looks at tables, and reads nothing, needs none
+
+        return torch.from_numpy(self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length))
 
     def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
         """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
-        return self._reader(self._shard_of[video_id]).read_sound(self._videos[video_id], middles, samples)
+        import torch
+
+        reader = self._reader(self._shard_of[video_id])
+        return torch.from_numpy(reader.read_sound(self._videos[video_id], middles, samples))
 
     def _reader(self, number: int) -> ShardReader:
         if self._pid != os.getpid():
