@@ -25,6 +25,7 @@ from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.decode import decode_image
 from mml_core.shards.images import encode_planes, encode_rgb
+from mml_core.shards.reader import WHOLE
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import VideoError
@@ -47,12 +48,11 @@ class VideoStore:
         self.info, self.videos = info, {VIDEO: entry}
         self._image = image
 
-    def read(self, video_id: str, starts: Sequence[int], length: int) -> Tensor:
+    def read(self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE) -> Tensor:
         """Return levels as `ModalityStore.read`: uint8 (len(starts), length * C, H, W)."""
         last = self.videos[video_id].count - 1
-        return torch.stack(
-            [torch.cat([self._levels(min(start + step, last)) for step in range(length)]) for start in starts]
-        )
+        stacks = [torch.cat([self._levels(min(start + step, last)) for step in range(length)]) for start in starts]
+        return torch.stack(stacks)[..., *part]
 
     def _levels(self, number: int) -> Tensor:
         entry = self.videos[VIDEO]

@@ -26,6 +26,8 @@ from mml_core.shards.structure import check_entries, check_structure
 
 #: What to do about a shard that cannot be used.
 REMAKE = "delete the file and run snakemake again: it makes the shard anew"
+#: All rows and columns of an image.
+WHOLE = (slice(None), slice(None))
 #: Frames a second where a video does not say: by it is guessed how much is to be read at a time.
 _USUAL_RATE = 25.0
 
@@ -132,11 +134,14 @@ class ShardReader:
         """Offsets and checksums of all images, and their bytes: looked up once, since each look-up costs 0.1 ms."""
         return self._file["offsets"][()], self._file["crc32"][()], self._file["payload"]
 
-    def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> NDArray[np.uint8]:
+    def read(
+        self, entry: VideoEntry, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> NDArray[np.uint8]:
         """Return the images starts[i] … starts[i] + length - 1 of a video, (len(starts), length * C, H, W).
 
-        Numbers beyond the last image stand for the last. Neighbouring images are read with one access and each is
-        decoded once. Raises InputError where stored bytes are not those that were written.
+        Of each image the `part`, rows and columns, which costs less to copy. Numbers beyond the last image stand for
+        the last. Neighbouring images are read with one access and each is decoded once. Raises InputError where stored
+        bytes are not those that were written.
         """
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
@@ -144,6 +149,7 @@ class ShardReader:
         levels: NDArray[np.uint8] | None = None
         for first, stop in consecutive_runs(numbers.ravel().tolist()):
             for number, image in zip(range(first, stop), self._images(entry, first, stop), strict=True):
+                image = image[:, *part]
                 if levels is None:
                     levels = np.empty((*numbers.shape, *image.shape), np.uint8)
                 levels[numbers == number] = image

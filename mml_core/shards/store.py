@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, ShardReader
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -88,15 +88,19 @@ class ModalityStore:
         """The shards' checksums, in the order of their paths."""
         return list(self._checksums)
 
-    def read(self, video_id: str, starts: Sequence[int], length: int) -> torch.Tensor:
+    def read(
+        self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> torch.Tensor:
         """Return stored levels, uint8 (len(starts), length * C, H, W): images starts[i] … starts[i] + length - 1.
 
-        Numbers beyond the last image stand for the last. Channels are in the order of the images: RGB for frames,
-        x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
+        Of each image the `part`, rows and columns. Numbers beyond the last image stand for the last. Channels are in
+        the order of the images: RGB for frames, x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises
+        KeyError for an unknown or quarantined video.
         """
         import torch  # only now: what looks at tables, and reads nothing, needs none
 
-        return torch.from_numpy(self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length))
+        reader = self._reader(self._shard_of[video_id])
+        return torch.from_numpy(reader.read(self._videos[video_id], starts, length, part))
 
     def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
         """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
