@@ -161,7 +161,8 @@ def _refused_where_the_first_stream_is_sound(recipe: RecipeConfig) -> None:
     block = {"architecture": "weighted_fusion", "streams": ["audio", "rgb"], "init": "random"}
     block |= {"backbones": {"audio": "mobilenet_v2", "rgb": "resnet18"}}
     two = recipe_of(
-        stages={"rgb": {"networks": {"rgb": block}}}, figures=recipe.model_dump(mode="json", include={"figures"})["figures"]
+        stages={"rgb": {"networks": {"rgb": block}}},
+        figures=recipe.model_dump(mode="json", include={"figures"})["figures"],
     )
     data = synthetic_data(modalities=SOUNDING)
     with pytest.raises(InputError, match=r"figures\.f: rgb\.rgb reads 'audio', which is sound") as caught:
