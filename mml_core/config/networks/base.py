@@ -64,7 +64,8 @@ class NetworkBase(Strict):
         default="imagenet",
         description="of its inputs, or of each, {modality: scale}, with imagenet for those that are not named: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
         "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
-        "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
+        "Kinetics weights of SlowFast and PyTorchVideo); torchvision (the Kinetics weights of its ResNets over clips and of "
+        "its S3D); resnets3d (the newer weights of 3D-ResNets-PyTorch); unit (-1 to 1)",
     )
     colours: Colours = added(
         "jet",
