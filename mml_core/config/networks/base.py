@@ -49,7 +49,7 @@ class NetworkBase(Strict):
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "
-        "`stage.network.part`, a path that ends in .safetensors, .pth or .pyth, or a name of the recipe's first_weights; "
+        "`stage.network.part`, a path that ends in .safetensors, .pth, .pth.tar or .pyth, or a name of the recipe's first_weights; "
         "or any of these for each part, {part: weights}, with random ones for parts that are not named"
     )
     reset_head: bool = Field(

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from mml_core.config.dataset import Name
 from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream
+from mml_core.kinds import Scale
 
 
 class MvitNetwork(OneStream):
@@ -20,6 +22,10 @@ class MvitNetwork(OneStream):
     parts = ("conv_proj", "pos_encoding", "blocks", "norm", "fc")
 
     architecture: Literal["mvit_v2_s"]
+    scale: Scale | dict[Name, Scale] = Field(
+        default="kinetics",
+        description="of its inputs, as in other networks; default: as torchvision's weights of Kinetics take them",
+    )
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the classifier")
     stochastic_depth: float = Field(
         default=0.2, ge=0, lt=1, description="probability that the last block is passed over for a clip; less before it"

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from mml_core.config.dataset import Name
 from mml_core.config.networks.base import WHOLE, NetworkBase, OneStream
+from mml_core.kinds import Scale
 
 
 class VideoResNetNetwork(OneStream):
@@ -21,6 +23,10 @@ class VideoResNetNetwork(OneStream):
     pooled = True
 
     architecture: Literal["r2plus1d_18", "r3d_18", "mc3_18"]
+    scale: Scale | dict[Name, Scale] = Field(
+        default="torchvision",
+        description="of its inputs, as in other networks; default: as torchvision's weights of Kinetics take them",
+    )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
 
     def download(self, source: str, part: str) -> str | None:
