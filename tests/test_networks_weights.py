@@ -138,7 +138,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_weight_file(tmp_path / "absent.pth")
     (tmp_path / "weights.h5").touch()
-    with pytest.raises(InputError, match=r"\.safetensors, \.pth and \.pyth files only"):
+    with pytest.raises(InputError, match=r"\.safetensors, \.pth, \.pth\.tar and \.pyth files only"):
         read_weight_file(tmp_path / "weights.h5")
 
 

@@ -24,6 +24,8 @@ from mml_core.networks.torchvision_video_layout import (
 )
 from mml_core.networks.tsm_layout import from_tsm, from_tsm_checkpoint, is_tsm, is_tsm_checkpoint
 
+State = Mapping[str, Tensor]
+
 #: Whether a file's content is a checkpoint of that form, and its state dict.
 _CHECKPOINTS: tuple[tuple[Callable[[object], bool], Callable[[dict[str, object]], dict[object, object]]], ...] = (
     (is_tsm_checkpoint, from_tsm_checkpoint),
@@ -32,9 +34,7 @@ _CHECKPOINTS: tuple[tuple[Callable[[object], bool], Callable[[dict[str, object]]
     (is_p3d_checkpoint, from_p3d_checkpoint),
 )
 #: Whether a state dict has that layout, and it under our names.
-_LAYOUTS: tuple[
-    tuple[Callable[[Mapping[str, Tensor]], bool], Callable[[Mapping[str, Tensor]], dict[str, Tensor]]], ...
-] = (
+_LAYOUTS: tuple[tuple[Callable[[State], bool], Callable[[State], dict[str, Tensor]]], ...] = (
     (is_tsm, from_tsm),
     (is_mmaction2, from_mmaction2),
     (is_p3d, from_p3d),

@@ -49,10 +49,10 @@ KINETICS: Mapping[str, WeightsEnum] = {
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
 
-    `.safetensors` and `.pth` files hold a state dict; `.pth` and `.pth.tar` ones may also be checkpoints of TSM's program,
-    mmaction2, 3D-ResNets-PyTorch, MARS and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are
-    checkpoints of PyTorchVideo's model zoo, with the state dict under `model_state`. Names and shapes become those of our
-    networks, which are the authors' or torchvision's but for some classifiers and P3D's last stage.
+    `.safetensors` and `.pth` files hold a state dict; `.pth` and `.pth.tar` ones may also be checkpoints of TSM's
+    program, mmaction2, 3D-ResNets-PyTorch, MARS and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth`
+    ones are checkpoints of PyTorchVideo's model zoo, with the state dict under `model_state`. Names and shapes become
+    those of our networks, which are the authors' or torchvision's but for some classifiers and P3D's last stage.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -143,8 +143,9 @@ def imagenet_state(backbone: str) -> dict[str, Tensor]:
 def kinetics_state(name: str) -> dict[str, Tensor]:
     """Return weights trained on Kinetics-400 without the classifier, under our names.
 
-    resnet50 is PyTorchVideo's I3D; all others are torchvision's. Downloaded once into torch's hub cache. PyTorchVideo publishes no checksum; nothing but tensors is read. Raises
-    InputError for another name, and where the file is neither cached nor can be downloaded.
+    resnet50 is PyTorchVideo's I3D; all others are torchvision's. Downloaded once into torch's hub cache; PyTorchVideo
+    publishes no checksum. Nothing but tensors is read. Raises InputError for another name, and where the file is neither
+    cached nor can be downloaded.
     """
     if name == "resnet50":
         return _without_classifier(_pytorchvideo_i3d())
