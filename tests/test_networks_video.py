@@ -248,6 +248,9 @@ def test_memory_is_what_autograd_saves(architecture: str) -> None:
     network, shape = copy.deepcopy(of_frames(shared(architecture), 4)).train(), (4, 3, 32, 32)
     expected = counted(network, [torch.randn(1, *shape)])
     assert saved_bytes(network, [shape], mixed=False) == pytest.approx(expected, rel=0.1)
+    assert (
+        0 < saved_bytes(network, [shape], mixed=True) < expected + sum(one.numel() for one in network.parameters()) * 2
+    )
 
 
 @pytest.mark.parametrize("architecture", ["swin3d_t", "mvit_v2_s"])

@@ -46,7 +46,7 @@ _LAYOUTS: tuple[tuple[Callable[[State], bool], Callable[[State], dict[str, Tenso
 
 
 def state_of(content: object) -> object:
-    """Return the state dict that `content` of a file has inside, where it is a checkpoint of a known form; or itself."""
+    """Return the state dict inside the `content` of a file that is a checkpoint of a known form; of others, all of it."""
     for fits, state in _CHECKPOINTS:
         if fits(content):
             return state(content)

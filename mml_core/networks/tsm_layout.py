@@ -37,8 +37,8 @@ def from_tsm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` under torchvision's names; a name of another form is kept as it is.
 
     `base_model.layer1.0.conv1.net.weight`, for example, becomes `layer1.0.conv1.weight`; the classifier is `new_fc`,
-    or, without dropout, `base_model.fc`. Raises ValueError for variants that are other networks under similar names: with
-    non-local blocks, with pooling over time, and with shifts in front of whole blocks.
+    or, without dropout, `base_model.fc`. Raises ValueError for variants that are other networks under similar names:
+    with non-local blocks, with pooling over time, and with shifts in front of whole blocks.
     """
     names = {name: _CLASSIFIER.get(name, name.removeprefix(_NETWORK)) for name in state}
     names = {name: _SHIFTED.sub(r"\1.\2", own) for name, own in names.items()}

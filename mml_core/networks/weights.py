@@ -144,8 +144,8 @@ def kinetics_state(name: str) -> dict[str, Tensor]:
     """Return weights trained on Kinetics-400 without the classifier, under our names.
 
     resnet50 is PyTorchVideo's I3D; all others are torchvision's. Downloaded once into torch's hub cache; PyTorchVideo
-    publishes no checksum. Nothing but tensors is read. Raises InputError for another name, and where the file is neither
-    cached nor can be downloaded.
+    publishes no checksum. Nothing but tensors is read. Raises InputError for another name, and where the file is
+    neither cached nor can be downloaded.
     """
     if name == "resnet50":
         return _without_classifier(_pytorchvideo_i3d())
