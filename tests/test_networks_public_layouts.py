@@ -56,11 +56,10 @@ def recorded(rename: Rename, *, backbone: str = "resnet50", channels: int = 3, c
     with torch.device("meta"):
         network = build(backbone=backbone, channels=channels, classes=classes, architecture="tsn")
     shapes = {name: value.shape for name, value in network.state_dict().items()}
+    values = [torch.full((1,), number / 1024) for number in range(len(shapes))]
     return {
-        rename(name): torch.tensor(number)
-        if name.endswith("tracked")
-        else torch.full((1,), number / 1024).expand(shape)
-        for number, (name, shape) in enumerate(shapes.items())
+        rename(name): torch.tensor(7) if name.endswith("tracked") else value.expand(shape)
+        for value, (name, shape) in zip(values, shapes.items(), strict=True)
     }
 
 
@@ -89,7 +88,7 @@ def expected(backbone: str, channels: int, classes: int) -> dict[str, Tensor]:
 def test_every_name_and_shape_fits(
     rename: Rename, kind: str, file: str, backbone: str, channels: int, tmp_path: Path
 ) -> None:
-    """All come under torchvision's names, of RGB and of stacks of flow, and only the classifier of other classes stays."""
+    """All come under torchvision's names, of RGB and of stacks of flow; a classifier of other classes is drawn anew."""
     state = recorded(rename, backbone=backbone, channels=channels)
     torch.save(checkpoint(state, kind), tmp_path / file)
     read, theirs = read_weight_file(tmp_path / file), expected(backbone, channels, 400)

@@ -58,7 +58,7 @@ def test_a_tsm_and_a_transformer_go_on_with_the_same_bits(
     whole, stopped = (toy.stage_files(tmp_path / name, dataset[1]) for name in ("whole", "stopped"))
     train(stage, dataset[0], whole)
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(engine, "StopRequest", lambda: StopAt(3))
+        patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(2))
         train(stage, dataset[0], stopped)
     train(stage, dataset[0], stopped)
     assert same(whole.weights, stopped.weights)

@@ -46,7 +46,7 @@ _LAYOUTS: tuple[tuple[Callable[[State], bool], Callable[[State], dict[str, Tenso
 
 
 def state_of(content: object) -> object:
-    """Return the state dict inside the `content` of a file that is a checkpoint of a known form; of others, all of it."""
+    """Return the state dict inside the `content` of a file that is a checkpoint of a known form; else `content`."""
     for fits, state in _CHECKPOINTS:
         if fits(content):
             return state(content)

@@ -34,7 +34,7 @@ def from_mmaction2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     `backbone.layer1.0.conv1.conv.net.weight`, for example, becomes `layer1.0.conv1.weight`, and
     `backbone.layer1.0.conv1.bn.bias` `layer1.0.bn1.bias`. Raises ValueError for networks that are other ones under
-    similar names: over clips (I3D, SlowOnly, …: their strides over time are not in the file), and with non-local blocks.
+    similar names: over clips (I3D, SlowOnly, …: their strides over time are in no file), and with non-local blocks.
     """
     if state[_STEM].ndim != 4:
         raise ValueError("a network of mmaction2 with 3-D convolutions, whose strides over time are not in the file")
