@@ -102,13 +102,13 @@ class Looking(nn.Module):
 
 
 def test_attention_in_mixed_precision_worked_out_by_hand() -> None:
-    """Of 6 places of 8 channels: what is normalised, in float32, with mean and deviation of each; normalised values
-    in float16, and the weights of the map as a copy; the softmax in float32, and in float16 beside the clip in a product.
+    """Of 6 places of 8 channels: what is normalised, in float32, with mean and deviation of each; normalised values in
+    float16, and the weights of the map as a copy; the softmax in float32, which a product takes in float16.
     """
     places, channels = 6, 8
     numbers = places * channels
     expected = 4 * (numbers + 2 * places) + 2 * numbers + 2 * channels * channels + 4 * numbers
-    expected += 2 * numbers  # the clip, behind which nothing learns, is kept for the gradient of the softmax
+    expected += 2 * numbers  # the product keeps the clip, for the gradient of the softmax alone
     assert saved_bytes(Looking(), [(1, 1, places, channels)], mixed=True) == expected
 
 
