@@ -17,6 +17,7 @@ from mml_core.config.networks.multiplier import MultiplierNetwork, MultiplierStr
 from mml_core.config.networks.mvit import MvitNetwork
 from mml_core.config.networks.p3d import P3dNetwork
 from mml_core.config.networks.pooled import MobileNetNetwork, TsnPoolNetwork
+from mml_core.config.networks.resnet3d import ResNet3dNetwork
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.networks.resnext3d import ResNext3dNetwork
 from mml_core.config.networks.s3d import S3dNetwork
@@ -42,6 +43,7 @@ def _family(value: Any) -> str:
 
 NetworkConfig = Annotated[
     Annotated[ResNetNetwork, Tag("resnets")]
+    | Annotated[ResNet3dNetwork, Tag("resnet3d")]
     | Annotated[ResNext3dNetwork, Tag("resnext3d")]
     | Annotated[S3dNetwork, Tag("s3d")]
     | Annotated[VideoResNetNetwork, Tag("video_resnets")]
