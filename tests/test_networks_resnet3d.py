@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_checkpoint_is_read_and_starts_other_classes(prefix: str, tmp_path: Pa
         "arch": "resnet-18",
         "state_dict": state,
         "optimizer": {"state": {}},
-        "scheduler": {"a": 1},
+        "scheduler": {"milestones": Counter([50, 100])},
     }
     torch.save(content, tmp_path / "r3d18_K_200ep.pth")
     read = read_weight_file(tmp_path / "r3d18_K_200ep.pth")
