@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import simplejpeg
 import torch
-import torchvision
 from numpy.typing import NDArray
 
 from benchmarks.machine import processor
@@ -63,8 +63,7 @@ def _middle_frames(path: Path, short_side_px: int, count: int) -> list[Array]:
 
 
 def _decoded(images: list[bytes], kind: str, height: int, width: int) -> Array:
-    tensors = [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
-    return torch.stack([decode_image(tensor, kind, height, width) for tensor in tensors]).numpy()
+    return np.stack([decode_image(np.frombuffer(image, np.uint8), kind, height, width) for image in images])
 
 
 def _psnr_db(levels: Array, decoded: Array) -> float:
@@ -82,7 +81,7 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[Row]:
     about = (
         datetime.datetime.now(datetime.UTC).date().isoformat(),
         processor(),
-        f"torchvision {torchvision.__version__}, opencv {cv2.__version__}, ffmpeg {ffmpeg_version()}",
+        f"simplejpeg {simplejpeg.__version__}, opencv {cv2.__version__}, ffmpeg {ffmpeg_version()}",
         path.name,
     )
 

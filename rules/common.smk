@@ -35,6 +35,7 @@ from mml_core.plan.figures import (
     figure_stages,
 )
 from mml_core.plan.places import (
+    check_own_weights,
     figure_path,
     file_digest,
     first_weights,

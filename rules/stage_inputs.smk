@@ -96,6 +96,10 @@ def started_from(wildcards):
 
 def first_weight_files(wildcards):
     """Return the files of weights that a stage starts from."""
+    try:
+        check_own_weights(STAGE_BY_KEY[wildcards.stage])
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
     return sorted({start.file for start in started_from(wildcards)})
 
 

@@ -20,8 +20,8 @@ from mml_core.config.clips import ClipConfig
 from mml_core.config.networks.resnets import ResNetNetwork
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.networks.inputs import clip_shape, inputs_of, normalised_inputs
+from mml_core.shards import ModalityStore
 from mml_core.shards.lossless import encode_levels
-from mml_core.shards.reader import ModalityStore
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 

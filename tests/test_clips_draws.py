@@ -15,6 +15,7 @@ from mml_core.clips.crops import Box
 from mml_core.clips.draws import ClipDraws, Purpose
 from mml_core.clips.positions import draw_training_starts
 from mml_core.config.clips import ClipConfig
+from mml_core.shards.reader import WHOLE
 
 PURPOSES: tuple[Purpose, ...] = ("frames", "shift", "crop", "flip")
 CLIP = ClipConfig(frames=4, crop_px=32)
@@ -29,8 +30,8 @@ BESIDE = [[], ["flow"], ["diff"], ["flow", "diff"]]
 class Still(FakeStore):
     """Videos whose items all show the same picture, so that clips differ by crop and flip alone."""
 
-    def read(self, video_id: str, starts: Any, length: int) -> torch.Tensor:
-        return super().read(video_id, [0] * len(starts), 1)
+    def read(self, video_id: str, starts: Any, length: int, part: tuple[slice, slice] = WHOLE) -> torch.Tensor:
+        return super().read(video_id, [0] * len(starts), 1, part)
 
 
 def training(stores: dict[str, FakeStore], samples: list[Sample] = SAMPLES, **options: Any) -> TrainingClips:

@@ -171,6 +171,24 @@ def test_what_is_there_in_training_only_counts_in_training(inject: str) -> None:
     assert step_passes(together, SIDE, whole) == 3
 
 
+def test_turns_of_policy_and_streams_count_what_learns_in_each() -> None:
+    """An LSTM's cell begins without a state, which has no gradient: pricing AdaMML ended with an AttributeError."""
+    two = {"architecture": "adamml", "streams": ["rgb", "flow"], "init": "random", "policy_backbone": "resnet_tiny"}
+    two |= {"backbones": {"rgb": "resnet_tiny", "flow": "resnet_tiny"}, "policy_px": SIDE}
+    turns = [{"parts": ["x.policy"]}, {"parts": ["x.streams", "x.fusion"]}]
+    stage = stage_of({"x": two}, turns=turns, objective={"kind": "frugal", "prices": {"rgb": 1, "flow": 1}})
+    (sketched,) = stage_sketches(stage, data()).values()
+    streams = [make_sketch(one.networks["x"], one.clip, 1, data().config, 5) for one in map(pooled, ("rgb", "flow"))]
+    share = 1 - sum(forward_gflops(one, SIDE) for one in streams) / forward_gflops(sketched, SIDE)
+    policy, rest = (step_passes(sketched, SIDE, one) for one in learning_by_turn(stage, "x"))
+    assert 0.2 < share < 0.8
+    assert (policy, rest) == pytest.approx((1 + 2 * share, 3 - 2 * share))
+
+
+def pooled(modality: str) -> StageConfig:
+    return stage_of({"x": {**RGB, "modality": modality, "architecture": "tsn_pool"}})
+
+
 def test_turns_share_the_epochs() -> None:
     turns = [{"parts": ["x.fc"]}, {"parts": ["x", "y"]}]
     stage = stage_of({"x": RGB, "y": {**FLOW, "frozen": ["conv1"]}}, turns=turns, epochs=5)

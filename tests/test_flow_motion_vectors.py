@@ -23,7 +23,7 @@ from mml_core.flow.codec.motion_vectors import Coded, motion_vectors, stored_fie
 from mml_core.modalities.motion_vectors import make_motion_vector_shard
 from mml_core.modalities.quantise import levels_to_flow
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 from mml_core.video.sources import CONTAINERS, VideoError
 
 SETTINGS = FlowModality(bound_px=16.0, quality=100, algorithm=MotionVectors(method="motion_vectors"))

@@ -19,7 +19,7 @@ from mml_core.config.dataset import Limits, RgbModality
 from mml_core.errors import InputError
 from mml_core.modalities.audio import make_audio_shard
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 
 RATE = 24_000
 WINDOW = 30_720  # 1.28 s

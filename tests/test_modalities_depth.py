@@ -26,7 +26,7 @@ from mml_core.modalities import depth_files
 from mml_core.modalities.depth import make_depth_shard, maps_by_time
 from mml_core.modalities.depth_levels import level_table, map_levels, nearest_maps, nearest_pixels
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 from mml_core.video.shapes import Box
 from mml_core.video.sources import VideoError
 

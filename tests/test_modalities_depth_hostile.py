@@ -22,7 +22,7 @@ from mml_core.config.depth import DepthModality
 from mml_core.modalities.depth import make_depth_shard
 from mml_core.modalities.depth_files import folder_maps
 from mml_core.modalities.png_pixels import fault_of_pixels
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.sources import VideoError
 

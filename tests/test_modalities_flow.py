@@ -22,7 +22,7 @@ from mml_core.modalities import flow, timing
 from mml_core.modalities.derived import Schedule
 from mml_core.modalities.quantise import flow_to_levels, levels_to_flow
 from mml_core.modalities.timing import PartTimes
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 
 BOUND_PX = FlowModality().bound_px
 

@@ -20,7 +20,7 @@ from mml_core.flow_command.files import hdf5_fields, write_flo
 from mml_core.modalities.beside import path_beside
 from mml_core.modalities.flow_files import make_flow_file_shard
 from mml_core.modalities.quantise import levels_to_flow
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 
 HEIGHT, WIDTH, FRAMES, BOUND_PX = 17, 22, 4, 8.0
 FLO, H5 = "flow/{path}", "flow/{id}.h5"

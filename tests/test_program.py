@@ -92,7 +92,7 @@ def test_packages_that_gather_names_hold_nothing_else() -> None:
         ),
         (
             "train_stage",
-            "training.engine training.schedule clips.crops shards.reader",
+            "training.engine training.schedule clips.crops shards.reader shards.store",
             "training.state evaluation.scores",
         ),
         ("score_stage", "networks.cost evaluation.scores clips.crops", "training.engine objectives"),

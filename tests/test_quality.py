@@ -24,7 +24,7 @@ from mml_core.plan.run import plan_data
 from mml_core.plan.stages import DataPlan
 from mml_core.report.content import quality_part
 from mml_core.runtime import compute
-from mml_core.shards.reader import ModalityStore, ShardReader
+from mml_core.shards import ModalityStore, ShardReader
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
 

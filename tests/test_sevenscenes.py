@@ -18,7 +18,7 @@ from mml_core.annotations.types import Annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.modalities.depth import make_depth_shard
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.shards.reader import ModalityStore
+from mml_core.shards import ModalityStore
 
 FRAMES = 16
 COLUMNS = "path,label,split,group,n_frames,rgb_pattern,depth_pattern,depth_unit,fps,direction"

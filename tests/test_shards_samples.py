@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mml_core.config.audio import AudioModality
 from mml_core.errors import InputError
+from mml_core.shards import ModalityStore, ShardReader
 from mml_core.shards import samples as samples_module
-from mml_core.shards.reader import ModalityStore, ShardReader
 from mml_core.shards.receipt import check_receipt, receipt_path, write_receipt
 from mml_core.shards.samples import centred_windows, decode_samples, encode_samples
 from mml_core.shards.schema import ShardInfo

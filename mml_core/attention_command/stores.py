@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.decode import decode_image
 from mml_core.shards.images import encode_planes, encode_rgb
+from mml_core.shards.reader import WHOLE
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import VideoError
@@ -46,17 +48,16 @@ class VideoStore:
         self.info, self.videos = info, {VIDEO: entry}
         self._image = image
 
-    def read(self, video_id: str, starts: Sequence[int], length: int) -> Tensor:
+    def read(self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE) -> Tensor:
         """Return levels as `ModalityStore.read`: uint8 (len(starts), length * C, H, W)."""
         last = self.videos[video_id].count - 1
-        return torch.stack(
-            [torch.cat([self._levels(min(start + step, last)) for step in range(length)]) for start in starts]
-        )
+        stacks = [torch.cat([self._levels(min(start + step, last)) for step in range(length)]) for start in starts]
+        return torch.stack(stacks)[..., *part]
 
     def _levels(self, number: int) -> Tensor:
         entry = self.videos[VIDEO]
-        data = torch.frombuffer(bytearray(self._image(number)), dtype=torch.uint8)
-        return decode_image(data, self.info.kind, entry.height, entry.width)
+        data = np.frombuffer(self._image(number), np.uint8)
+        return torch.from_numpy(decode_image(data, self.info.kind, entry.height, entry.width).copy())
 
 
 def video_stores(
@@ -131,7 +132,9 @@ def _info(name: str, settings: ModalityConfig) -> ShardInfo:
 
 def _differences(frames: VideoStore, settings: DiffModality) -> Callable[[int], bytes]:
     def image(number: int) -> bytes:
-        return encode_planes(difference_levels(frames.read(VIDEO, [number, number + 1], 1))[0], settings.quality)
+        return encode_planes(
+            difference_levels(frames.read(VIDEO, [number, number + 1], 1).numpy())[0], settings.quality
+        )
 
     return image
 

@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional
+from torch.nn.functional import interpolate
 
 #: Crop sizes closer than this to the input's size become the input's size: nothing is gained by resizing them.
 SNAP_PX = 3
@@ -30,9 +29,14 @@ class Box:
     width: int
     mirrored: bool = False
 
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
     def cut(self, levels: Tensor) -> Tensor:
         """Return the box's part of `levels` (..., H, W), as a view."""
-        return levels[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        return levels[..., *self.part]
 
 
 def crop_sizes(short_side: int, crop_px: int, scales: Sequence[float]) -> list[int]:
@@ -115,12 +119,13 @@ def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
     if (height, width) == (side, side):
         return levels.contiguous()
     if not mixed:
-        return functional.resize(levels, [side, side], InterpolationMode.NEAREST_EXACT)
+        return interpolate(levels.reshape(1, -1, height, width), (side, side), mode="nearest-exact").reshape(
+            *levels.shape[:-2], side, side
+        )
     planes = levels.reshape(-1, height, width)
     group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
-    resized = functional.resize(
-        planes.reshape(-1, group, height, width), [side, side], InterpolationMode.BILINEAR, antialias=True
-    )
+    grouped = planes.reshape(-1, group, height, width)
+    resized = interpolate(grouped, (side, side), mode="bilinear", align_corners=False, antialias=True)
     return resized.reshape(*levels.shape[:-2], side, side)
 
 

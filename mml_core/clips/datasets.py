@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mml_core.clips.batches import Clip, Sample, make_target
@@ -14,7 +16,7 @@ from mml_core.clips.crops import Box, draw_corner_crop, draw_crop, draw_random_c
 from mml_core.clips.draws import ClipDraws
 from mml_core.clips.flips import FlipPolicy, mirror
 from mml_core.clips.levels import stack_length
-from mml_core.clips.positions import draw_training_starts
+from mml_core.clips.positions import Starts, draw_training_starts
 from mml_core.clips.sampler import Key
 from mml_core.clips.sound import read_windows
 from mml_core.clips.time_labels import clip_span, labels_between
@@ -79,12 +81,23 @@ class TrainingClips(Dataset[Clip]):
             if not kind_of(store.info.kind).spatial:
                 inputs[name] = read_windows(store, sample.video_id, starts[name][None], self.clip)[0]
                 continue
-            levels = store.read(sample.video_id, starts[name].tolist(), self.lengths[name])
-            kind = store.info.kind
-            levels = resize(box.cut(levels), self.clip.crop_px, mixed=not kind_of(kind).coloured)
-            inputs[name] = levels if mirrored is None else mirror(levels, kind)
+            levels = self._stacks(name, sample.video_id, starts[name], box)
+            inputs[name] = levels if mirrored is None else mirror(levels, store.info.kind)
         labels = labels if mirrored is None else mirrored
         return Clip(inputs, make_target(labels, self.class_count, multi_label=self.multi_label), sample.video_id)
+
+    def _stacks(self, name: str, video_id: str, starts: Starts, box: Box) -> Tensor:
+        """Return the stacks (S * T, L * C, P, P) at `starts` (S * T,) in `box`.
+
+        Each item is decoded and resized once, in however many stacks it is.
+        """
+        store = self.stores[name]
+        items = np.minimum(starts[:, None] + np.arange(self.lengths[name]), store.videos[video_id].count - 1)
+        numbers, places = np.unique(items, return_inverse=True)
+        levels = store.read(video_id, numbers.tolist(), 1, box.part)
+        levels = resize(levels, self.clip.crop_px, mixed=not kind_of(store.info.kind).coloured)
+        stacks = levels.index_select(0, torch.from_numpy(places.ravel()))
+        return stacks.view(len(starts), -1, *levels.shape[2:])
 
     def _draw_box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         match self.clip.crop_policy:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,6 +22,7 @@ from pydantic import (
     model_serializer,
 )
 
+from mml_core.config.complaints import explain, is_own_fault
 from mml_core.errors import InputError, summarise
 
 #: The form of names that become parts of file names and Snakemake wildcards.
@@ -176,69 +176,13 @@ def validate(
         return model.model_validate(document)
     except ValidationError as error:
         schema = model.model_json_schema()
-        faults = list(dict.fromkeys(_explain(item, schema, document, written) for item in error.errors()))
+        found = filter(is_own_fault, error.errors())
+        faults = list(dict.fromkeys(explain(item, schema, document, written) for item in found))
         raise InputError(
             f"{len(faults)} fault(s) in the configuration:\n" + summarise(faults),
             file=file,
             hint="docs/configuration.md lists every key with its type, range and default",
         ) from error
-
-
-def _explain(
-    item: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    document: Mapping[str, Any],
-    written: Callable[[Sequence[str]], str],
-) -> str:
-    keys, message = _keys(item, document, frozenset(_found(schema, "propertyName"))), str(item["msg"])
-    if item["type"].startswith("union_tag"):  # the value that decides which keys a block has is not there, or unknown
-        keys.append(item["ctx"]["discriminator"].strip("'"))
-        tag = item["ctx"].get("tag")
-        return f"{written(keys)}: " + (
-            f"{tag!r} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
-        )
-    key = written(keys) or "(top)"
-    if item["type"] == "extra_forbidden":
-        # a key of another block, by the very name, is no advice
-        known = {name for block in _found(schema, "properties") for name in block} - {str(item["loc"][-1])}
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        return f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-    value = repr(item.get("input"))
-    return f"{key}: {message}" + (f" (got {value})" if item["type"] != "missing" and len(value) < 60 else "")
-
-
-def _keys(item: Mapping[str, Any], document: Any, deciding: Set[str]) -> list[str]:
-    """Return the keys that lead to a fault, without the names that pydantic gives to the members of unions.
-
-    deciding: keys whose value decides which member of a union a block is. Pydantic names that member behind the block's
-    key, and the name may be that of a key in the block, as with `format: manifest`.
-    """
-    keys: list[str] = []
-    value, entered = document, False
-    for part in item["loc"]:
-        if entered and isinstance(value, Mapping) and any(value.get(key) == part for key in deciding):
-            entered = False
-            continue
-        listed = isinstance(value, list) and isinstance(part, int) and part < len(value)  # a pair of one has no second
-        inside = part in value if isinstance(value, Mapping) else listed
-        entered = inside
-        if inside:
-            value = value[part]
-        if inside or (item["type"] == "missing" and part == item["loc"][-1]):
-            keys.append(str(part))
-    return keys
-
-
-def _found(schema: Any, name: str) -> Iterator[Any]:
-    """Yield the values that the key `name` has anywhere in a JSON schema."""
-    if isinstance(schema, Mapping):
-        if name in schema:
-            yield schema[name]
-        for value in schema.values():
-            yield from _found(value, name)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _found(value, name)
 
 
 def canonical_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from mml_core.config.base import Strict, merge, possible_path, read_yaml, validate
 from mml_core.config.dataset import Name
-from mml_core.config.extended import Layer, place_of_key
+from mml_core.config.extended import Layer, check_overlaid, place_of_key
 from mml_core.config.figures import FigureConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
@@ -185,6 +185,7 @@ def load_recipe(path: Path, shipped: Path | None = None) -> RecipeConfig:
     document = _read_extended(path, (), shipped, layers)
     if "name" in document:
         raise InputError("'name' is the name of the file and cannot be set", file=path, hint="remove the key")
+    check_overlaid(document, layers)
     filled = _fill_defaults(document, path) | {"name": path.stem}
     return validate(RecipeConfig, filled, path, functools.partial(place_of_key, layers=layers))
 

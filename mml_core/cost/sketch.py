@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -134,7 +134,14 @@ def step_passes(sketch: Sketch, side: int, learning: Learning) -> float:
     return (counter.get_total_flops() + backward) / (2e9 * forward_gflops(sketch, side))
 
 
-def _note_passes(passes: dict[str, int], name: str, layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+def _note_passes(passes: dict[str, int], name: str, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Note how many forward passes the backward pass of a layer counts as."""
     learns = any(parameter.requires_grad for parameter in layer.parameters(recurse=False))
-    passes[name] = 2 if learns else int(any(one.requires_grad for one in inputs))
+    passes[name] = 2 if learns else int(_has_gradient(inputs))
+
+
+def _has_gradient(inputs: Any) -> bool:
+    """Return whether gradients go to what a layer takes: a tensor, several, or nothing, as an LSTM's first state is."""
+    if isinstance(inputs, tuple):
+        return any(map(_has_gradient, inputs))
+    return isinstance(inputs, torch.Tensor) and inputs.requires_grad

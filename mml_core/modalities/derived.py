@@ -6,14 +6,16 @@ them. What is computed does not depend on the threads, nor on how videos are cut
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from mml_core.errors import InputError
 from mml_core.modalities.timing import PartTimes
@@ -24,13 +26,24 @@ from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.shards.writer import ShardWriter
 
 
-class Steps(NamedTuple):
+class Prepared(Protocol):
+    """An array or tensor."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Its sizes, of items first."""
+
+
+Own = TypeVar("Own", bound=Prepared)
+
+
+class Steps(NamedTuple, Generic[Own]):
     """How images are made; both functions are called from several threads at a time."""
 
     #: From decoded frames (P + 1, 3, H, W), uint8, to what is computed with, of the same length.
-    prepare: Callable[[torch.Tensor], torch.Tensor]
-    #: From prepared blocks of one frame size to their levels, each (P, C, H, W), uint8, in the processor's memory.
-    compute: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]]
+    prepare: Callable[[NDArray[np.uint8]], Own]
+    #: From prepared blocks of one frame size to their levels, each (P, C, H, W).
+    compute: Callable[[Sequence[Own]], list[NDArray[np.uint8]]]
     quality: int
 
 
@@ -60,7 +73,7 @@ def open_rgb_shard(path: Path) -> ShardReader:
 
 
 def write_derived(
-    rgb: ShardReader, steps: Steps, info: ShardInfo, output: Path, schedule: Schedule, times: PartTimes
+    rgb: ShardReader, steps: Steps[Own], info: ShardInfo, output: Path, schedule: Schedule, times: PartTimes
 ) -> None:
     """Write the shard `output` with N - 1 images for the N frames of each video of `rgb`.
 
@@ -97,7 +110,7 @@ def _blocks(entry: VideoEntry, block_pairs: int) -> Iterator[_Block]:
 
 def _encoded_blocks(
     rgb: ShardReader,
-    steps: Steps,
+    steps: Steps[Own],
     blocks: Iterable[_Block],
     schedule: Schedule,
     times: PartTimes,
@@ -105,14 +118,14 @@ def _encoded_blocks(
 ) -> Iterator[list[bytes]]:
     """Yield the images of each block in order; `stack` ends the threads."""
 
-    def read(block: _Block) -> torch.Tensor:
+    def read(block: _Block) -> Own:
         with times.of("read"):
             frames = rgb.read(block.entry, range(block.first, block.stop + 1), 1)
         return steps.prepare(frames)
 
-    def encode(levels: torch.Tensor) -> list[bytes]:
+    def encode(levels: NDArray[np.uint8]) -> list[bytes]:
         with times.of("encode"):
-            return [encode_planes(image, steps.quality) for image in levels.numpy()]
+            return [encode_planes(image, steps.quality) for image in levels]
 
     prepared = stack.enter_context(closing(in_order(read, blocks, schedule.threads)))
     batches = _batches(prepared, schedule.batch_pixels)
@@ -120,11 +133,11 @@ def _encoded_blocks(
     return stack.enter_context(closing(in_order(encode, chain.from_iterable(computed), schedule.threads)))
 
 
-def _batches(blocks: Iterable[torch.Tensor], pixels: int) -> Iterator[list[torch.Tensor]]:
+def _batches(blocks: Iterable[Own], pixels: int) -> Iterator[list[Own]]:
     """Put neighbouring blocks of one frame size together until they have `pixels` pixels."""
-    batch: list[torch.Tensor] = []
+    batch: list[Own] = []
     for block in blocks:
-        if batch and (batch[0].shape[1:] != block.shape[1:] or sum(map(torch.numel, batch)) >= pixels):
+        if batch and (batch[0].shape[1:] != block.shape[1:] or sum(math.prod(one.shape) for one in batch) >= pixels):
             yield batch
             batch = []
         batch.append(block)

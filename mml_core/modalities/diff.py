@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mml_core.config.dataset import DiffModality
@@ -34,9 +33,9 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
     software = codec_versions()
     times = PartTimes()
 
-    def subtract(blocks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def subtract(blocks: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         with times.of("difference"):
-            return [torch.from_numpy(difference_levels(frames)) for frames in blocks]
+            return [difference_levels(frames) for frames in blocks]
 
     steps = Steps(prepare=lambda frames: frames, compute=subtract, quality=settings.quality)
     with open_rgb_shard(rgb) as reader:
@@ -44,7 +43,7 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
         write_derived(reader, steps, info, output, Schedule(threads, threads, _BLOCK_PAIRS), times)
 
 
-def difference_levels(frames: torch.Tensor) -> NDArray[np.uint8]:
+def difference_levels(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the levels (P, 3, H, W) of the differences of `frames` (P + 1, 3, H, W)."""
-    signed = frames.short().numpy()
+    signed = frames.astype(np.int16)
     return difference_to_levels(signed[1:] - signed[:-1])

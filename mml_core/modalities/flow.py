@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mml_core.config.dataset import FlowModality
 from mml_core.config.flow import MotionVectors, Tvl1Engine
@@ -87,18 +89,18 @@ def _schedule(engine: PairEngine, threads: int) -> Schedule:
 
 
 def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Steps:
-    def grey(frames: torch.Tensor) -> torch.Tensor:
+    def grey(frames: NDArray[np.uint8]) -> torch.Tensor:
         with times.of("grey"):
-            return to_grey(frames)
+            return to_grey(torch.from_numpy(frames))
 
-    def levels(clips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def levels(clips: Sequence[torch.Tensor]) -> list[NDArray[np.uint8]]:
         with gpu_faults_told(_ON_PROCESSOR):
             with times.of("flow"):
                 fields = optical_flow([clip.to(engine.device) for clip in clips], engine)
                 if engine.device.type == "cuda":
                     torch.cuda.synchronize(engine.device)
             with times.of("quantise"):
-                return [flow_to_levels(field, settings.bound_px).cpu() for field in fields]
+                return [flow_to_levels(field, settings.bound_px).cpu().numpy() for field in fields]
 
     return Steps(grey, levels, settings.quality)
 

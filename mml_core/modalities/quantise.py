@@ -10,9 +10,13 @@ and 128 and a still scene gets a drift of b / 255 pixels. Here negation is exact
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 #: The level that means zero, as `mml_core.kinds` has it for both.
 ZERO_LEVEL = 128
@@ -33,7 +37,7 @@ def flow_to_levels(flow: torch.Tensor, bound_px: float) -> torch.Tensor:
     if not flow.isfinite().all():
         raise ValueError("flow holds values that are not finite")
     scaled = flow.clamp(-bound_px, bound_px).mul_(_FLOW_LEVELS / bound_px)
-    return scaled.round_().add_(ZERO_LEVEL).to(torch.uint8)
+    return scaled.round_().add_(ZERO_LEVEL).byte()
 
 
 def levels_to_flow(levels: NDArray[np.uint8], bound_px: float) -> NDArray[np.float32]:

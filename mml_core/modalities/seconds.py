@@ -57,7 +57,7 @@ def _work(
     """Return what computes a derived modality of a video, or None."""
     match settings:
         case DiffModality():
-            return lambda video: difference_levels(video.frames)
+            return lambda video: difference_levels(video.frames.numpy())
         case FlowModality(algorithm=FlowFiles()):
             return None
         case FlowModality(algorithm=MotionVectors()):

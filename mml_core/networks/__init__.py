@@ -1,5 +1,8 @@
 """Networks over clips: building them, handing weights over between them, their parameter groups and their cost."""
 
+from mml_core.networks import light_torchvision  # noqa: F401 - before a module here imports torchvision as it is
+
+# isort: split
 from mml_core.networks.build import build_network
 from mml_core.networks.cost import gflops_per_clip, parameters_millions
 from mml_core.networks.handover import HandOver, convert_input_channels, hand_over

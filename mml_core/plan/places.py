@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mml_core.config.networks import DOWNLOADED
+from mml_core.errors import InputError
 from mml_core.plan.products import ScoreFile
 from mml_core.plan.stages import DataPlan, Stage
 
@@ -79,6 +80,19 @@ def first_weights(stage: Stage, stages: Mapping[str, Stage]) -> list[FirstWeight
         elif init.source == "file":
             found.append(FirstWeights(network, init.file, None))
     return found
+
+
+def check_own_weights(stage: Stage) -> None:
+    """Raise InputError where a file of weights that the user named is not there."""
+    for network, parts in stage.document.inits.items():
+        for part, init in parts.items():
+            if init.source == "file" and not Path(init.file).is_file():
+                key = f"stages.{stage.name}.networks.{network}.init" + (f".{part}" if part else "")
+                raise InputError(
+                    f"no such file of weights; {key} names it",
+                    file=init.file,
+                    hint="relative paths count from the folder that the run is started in",
+                )
 
 
 def histories(stage: Stage, stages: Mapping[str, Stage]) -> list[History]:

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
+from mml_core.config.annotations import Split
 from mml_core.config.base import Strict, added, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, NetworkBase
@@ -129,18 +130,25 @@ class DataPlan:
 
     def labels_digest(self, split: str) -> str:
         """Digest of the classes and the labelled videos of one split."""
-        videos = [
+        return self._labels_digests[split]
+
+    @cached_property
+    def _labels_digests(self) -> dict[str, str]:
+        """By split; worked out once, since every stage and every file of scores asks for them."""
+        described: dict[str, list[list[object]]] = {split: [] for split in get_args(Split)}
+        for video in self.annotations.videos:
             # times of labels, and spans, only where there are some, so that they change no other data set's digest
-            [
-                video.video_id,
-                video.path,
-                list(video.labels),
-                *([list(video.segments)] if video.segments else []),
-                *([{"span_sec": list(video.span_sec)}] if video.span_sec else []),
-            ]
-            for video in self.videos(split)
-        ]
-        return digest([list(self.annotations.classes), videos], 16)
+            described[video.split].append(
+                [
+                    video.video_id,
+                    video.path,
+                    list(video.labels),
+                    *([list(video.segments)] if video.segments else []),
+                    *([{"span_sec": list(video.span_sec)}] if video.span_sec else []),
+                ]
+            )
+        classes = list(self.annotations.classes)
+        return {split: digest([classes, videos], 16) for split, videos in described.items()}
 
 
 def plan_stages(

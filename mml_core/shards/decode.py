@@ -1,30 +1,50 @@
-"""Images of a shard from their JPEG or PNG bytes, for training and for what is computed from frames."""
+"""Images of a shard from their JPEG or PNG bytes. Imports no torch: jobs that compute from frames may need none."""
 
 from __future__ import annotations
 
-import torch
-from torchvision.io import ImageReadMode, decode_jpeg, decode_png
+import io
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
 
 from mml_core.kinds import kind_of
 from mml_core.shards.images import padded
 
 
-def decode_image(data: torch.Tensor, kind: str, height: int, width: int) -> torch.Tensor:
-    """Return the image (C, height, width), uint8, of the bytes `data` (1-D, uint8) of a stored image.
+def decode_image(data: NDArray[np.uint8], kind: str, height: int, width: int) -> NDArray[np.uint8]:
+    """Return the image (C, height, width) of the bytes `data` (n,) of a stored image; of colours a view of (H, W, C).
 
-    Raises ValueError where the image has another size.
+    JPEGs are decoded by libjpeg-turbo, to the pixels that torchvision, OpenCV and Pillow make of them. Raises
+    ValueError for other bytes, and where the image has another size, before it is decoded.
     """
     row = kind_of(kind)
-    channels = row.channels
     match row.codec:
         case "colour":
-            expected, image = (channels, height, width), decode_jpeg(data, mode=ImageReadMode.RGB)
+            return _jpeg(data, height, width, "RGB").transpose(2, 0, 1)
         case "planes":
-            expected, image = (1, channels * padded(height), width), decode_jpeg(data, mode=ImageReadMode.GRAY)
+            planes = _jpeg(data, row.channels * padded(height), width, "GRAY")
+            return planes.reshape(row.channels, -1, width)[:, :height]
         case "lossless":
-            expected, image = (channels, height, width), decode_png(data, mode=ImageReadMode.GRAY)
+            return _png(data, height, width)[None]
         case "samples":
             raise ValueError("sound is no image")
-    if tuple(image.shape) != expected:
-        raise ValueError(f"expected an image of shape {expected}, got {tuple(image.shape)}")
-    return image.view(channels, -1, width)[:, :height]
+
+
+def _jpeg(data: NDArray[np.uint8], height: int, width: int, colours: str) -> NDArray[np.uint8]:
+    _require((height, width), simplejpeg.decode_jpeg_header(data)[:2])
+    return simplejpeg.decode_jpeg(data, colours)
+
+
+def _png(data: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        if image.mode != "L":
+            raise ValueError(f"expected a grey image of 8 bits, got mode {image.mode}")
+        _require((height, width), (image.height, image.width))
+        return np.asarray(image)
+
+
+def _require(expected: tuple[int, int], found: tuple[int, int]) -> None:
+    if tuple(found) != expected:
+        raise ValueError(f"expected an image of {expected[0]} x {expected[1]} pixels, got {found[0]} x {found[1]}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -25,13 +24,10 @@ from mml_core.shards.samples import centred_windows, decode_samples
 from mml_core.shards.schema import FORMAT, NOTES, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 from mml_core.shards.structure import check_entries, check_structure
 
-if TYPE_CHECKING:
-    import torch
-
 #: What to do about a shard that cannot be used.
 REMAKE = "delete the file and run snakemake again: it makes the shard anew"
-#: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
-_MOST_OPEN = 128
+#: All rows and columns of an image.
+WHOLE = (slice(None), slice(None))
 #: Frames a second where a video does not say: by it is guessed how much is to be read at a time.
 _USUAL_RATE = 25.0
 
@@ -138,51 +134,52 @@ class ShardReader:
         """Offsets and checksums of all images, and their bytes: looked up once, since each look-up costs 0.1 ms."""
         return self._file["offsets"][()], self._file["crc32"][()], self._file["payload"]
 
-    def read(self, entry: VideoEntry, starts: Sequence[int], length: int) -> torch.Tensor:
-        """Return the images starts[i] … starts[i] + length - 1 of a video as uint8 (len(starts), length * C, H, W).
+    def read(
+        self, entry: VideoEntry, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> NDArray[np.uint8]:
+        """Return the images starts[i] … starts[i] + length - 1 of a video, (len(starts), length * C, H, W).
 
-        Numbers beyond the last image stand for the last. Neighbouring images are read with one access and each is
-        decoded once. Raises InputError where stored bytes are not those that were written.
+        Of each image the `part`, rows and columns, which costs less to copy. Numbers beyond the last image stand for
+        the last. Neighbouring images are read with one access and each is decoded once. Raises InputError where stored
+        bytes are not those that were written.
         """
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
-        import torch  # only now: jobs that make shards look into them, and decode none
+        numbers = np.minimum(np.array(starts)[:, None] + np.arange(length), entry.count - 1)
+        levels: NDArray[np.uint8] | None = None
+        for first, stop in consecutive_runs(numbers.ravel().tolist()):
+            for number, image in zip(range(first, stop), self._images(entry, first, stop), strict=True):
+                image = image[:, *part]
+                if levels is None:
+                    levels = np.empty((*numbers.shape, *image.shape), np.uint8)
+                levels[numbers == number] = image
+        assert levels is not None
+        return levels.reshape(len(numbers), -1, *levels.shape[3:])
 
-        wanted = [[min(start + step, entry.count - 1) for step in range(length)] for start in starts]
-        images: dict[int, torch.Tensor] = {}
-        for first, stop in consecutive_runs({number for row in wanted for number in row}):
-            images.update(zip(range(first, stop), self._images(entry, first, stop), strict=True))
-        return torch.stack([torch.cat([images[number] for number in row]) for row in wanted])
-
-    def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[torch.Tensor]:
+    def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
-        import torch
-
-        from mml_core.shards.decode import decode_image
+        from mml_core.shards.decode import decode_image  # only now: most jobs look into shards, and decode none
 
         kind = self.info.kind
         with _complaints(self.path):
             for data in self._stored(entry.first + first, entry.first + stop):
-                yield decode_image(torch.from_numpy(data), kind, entry.height, entry.width)
+                yield decode_image(data, kind, entry.height, entry.width)
 
-    def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> torch.Tensor:
-        """Return windows of a video's sound, int16 (len(middles), samples), as `centred_windows` has them.
+    def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> NDArray[np.int16]:
+        """Return windows of a video's sound, (len(middles), samples), as `centred_windows` has them.
 
         Raises InputError where stored bytes are not those that were written.
         """
-        import torch
-
         rate, first = self.info.sample_rate_hz, entry.first
         usual = rate / (entry.frame_rate if entry.frame_rate > 0 else _USUAL_RATE)  # NaN where it is not stated
         with _complaints(self.path):
-            windows = centred_windows(
+            return centred_windows(
                 lambda begin, end: map(decode_samples, self._stored(first + begin, first + end)),
                 entry.count,
                 middles,
                 samples,
                 usual,
             )
-        return torch.from_numpy(windows)
 
     def _stored(self, begin: int, end: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the bytes of the shard's images `begin` to `end` - 1; raises ValueError where they have changed."""
@@ -218,107 +215,6 @@ class ShardReader:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
-
-
-class ModalityStore:
-    """All shards of one modality, of one split or several, as one collection of videos.
-
-    The tables are read at once; files are opened when first read from, by each process for itself, so that a store
-    may be handed to DataLoader workers by fork or by spawn. Not for several threads at once.
-    Raises InputError where a shard is missing or damaged, shards do not fit together, or a video is in two of them;
-    `check` sees every shard and may raise as well.
-    """
-
-    def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
-        if not paths:
-            raise InputError("no shards to read", hint="does the split have videos?")
-        self._paths = [Path(path) for path in paths]
-        self._pid = os.getpid()
-        self._open: OrderedDict[int, ShardReader] = OrderedDict()
-        self._shard_of: dict[str, int] = {}
-        self._videos: dict[str, VideoEntry] = {}
-        self._checksums: list[str] = []
-        self._quarantined: dict[str, str] = {}
-        self._notes: dict[str, str] = {}
-        with ShardReader(self._paths[0]) as reader:
-            self._info = reader.info
-        for number, path in enumerate(self._paths):
-            with ShardReader(path) as reader:
-                if check:
-                    check(reader)
-                self._add(number, reader)
-
-    def _add(self, number: int, reader: ShardReader) -> None:
-        if not self._info.same_content(reader.info):
-            raise InputError(
-                f"holds {reader.info.modality!r} made with other settings than {self._paths[0]}",
-                file=reader.path,
-                hint=REMAKE,
-            )
-        self._checksums.append(reader.checksum)
-        for name in (*reader.videos, *reader.quarantined):
-            if name in self._shard_of:
-                raise InputError(f"video {name!r} is also in {self._paths[self._shard_of[name]]}", file=reader.path)
-            self._shard_of[name] = number
-        self._videos.update(reader.videos)
-        self._quarantined.update(reader.quarantined)
-        self._notes.update(reader.notes)
-
-    @property
-    def info(self) -> ShardInfo:
-        """What the shards say about themselves (of the first one, where versions of software differ)."""
-        return self._info
-
-    @property
-    def videos(self) -> Mapping[str, VideoEntry]:
-        """The videos that can be read."""
-        return self._videos
-
-    @property
-    def quarantined(self) -> Mapping[str, str]:
-        """Videos that are missing because of a fault, with the reason."""
-        return self._quarantined
-
-    @property
-    def notes(self) -> Mapping[str, str]:
-        """What is to be told of videos that can be read: that one is silent, and why."""
-        return self._notes
-
-    @property
-    def checksums(self) -> list[str]:
-        """The shards' checksums, in the order of their paths."""
-        return list(self._checksums)
-
-    def read(self, video_id: str, starts: Sequence[int], length: int) -> torch.Tensor:
-        """Return stored levels, uint8 (len(starts), length * C, H, W): images starts[i] … starts[i] + length - 1.
-
-        Numbers beyond the last image stand for the last. Channels are in the order of the images: RGB for frames,
-        x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises KeyError for an unknown or quarantined video.
-        """
-        return self._reader(self._shard_of[video_id]).read(self._videos[video_id], starts, length)
-
-    def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
-        """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
-        return self._reader(self._shard_of[video_id]).read_sound(self._videos[video_id], middles, samples)
-
-    def _reader(self, number: int) -> ShardReader:
-        if self._pid != os.getpid():
-            self.close()  # inherited by fork: HDF5 would go on with the parent's file position
-            self._pid = os.getpid()
-        if number not in self._open:
-            self._open[number] = ShardReader(self._paths[number], known=True)
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(number)
-        return self._open[number]
-
-    def close(self) -> None:
-        """Close all files; reading opens them again."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": OrderedDict()}
 
 
 def consecutive_runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mml_core.kinds import KINDS
+from mml_core.shards.reader import WHOLE
 
 
 class FakeStore:
@@ -23,11 +24,11 @@ class FakeStore:
             for video, count in frames.items()
         }
 
-    def read(self, video_id: str, starts: Sequence[int], length: int) -> Tensor:
+    def read(self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE) -> Tensor:
         count = self.videos[video_id].count
         items = torch.tensor([[min(start + i, count - 1) for i in range(length)] for start in starts])
         items = items.repeat_interleave(KINDS[self.info.kind].channels, dim=1)[..., None, None]
-        return (items + self.picture).clamp(max=255).to(torch.uint8)
+        return (items + self.picture).clamp(max=255).to(torch.uint8)[..., *part]
 
 
 def make_stores(frames: dict[str, int], kinds: Sequence[str], picture: Tensor | None = None) -> dict[str, FakeStore]:

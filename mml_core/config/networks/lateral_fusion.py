@@ -25,6 +25,11 @@ class LateralFusionNetwork(FusionNetwork):
         description="unilateral: from all other streams into the first one; bilateral: from each stream into all others"
     )
 
+    @property
+    def size(self) -> str:
+        """The backbones, and where the connections go: they are a tenth of the operations."""
+        return f"{super().size} {self.direction}"
+
     def read_for(self, part: str) -> tuple[str, ...]:
         """With connections in one direction, all streams but the first have scores of their own."""
         own = self.direction == "unilateral" and part in self.heads[1:]

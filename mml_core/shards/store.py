@@ -1,0 +1,129 @@
+"""All shards of a modality as one collection of videos. Imports nothing that decodes video or computes flow."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mml_core.errors import InputError
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader
+from mml_core.shards.schema import ShardInfo, VideoEntry
+
+if TYPE_CHECKING:
+    import torch
+
+#: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
+_MOST_OPEN = 128
+
+
+class ModalityStore:
+    """All shards of one modality, of one split or several, as one collection of videos.
+
+    The tables are read at once; files are opened when first read from, by each process for itself, so that a store
+    may be handed to DataLoader workers by fork or by spawn. Not for several threads at once.
+    Raises InputError where a shard is missing or damaged, shards do not fit together, or a video is in two of them;
+    `check` sees every shard and may raise as well.
+    """
+
+    def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
+        if not paths:
+            raise InputError("no shards to read", hint="does the split have videos?")
+        self._paths = [Path(path) for path in paths]
+        self._pid = os.getpid()
+        self._open: OrderedDict[int, ShardReader] = OrderedDict()
+        self._shard_of: dict[str, int] = {}
+        self._videos: dict[str, VideoEntry] = {}
+        self._checksums: list[str] = []
+        self._quarantined: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
+        with ShardReader(self._paths[0]) as reader:
+            self._info = reader.info
+        for number, path in enumerate(self._paths):
+            with ShardReader(path) as reader:
+                if check:
+                    check(reader)
+                self._add(number, reader)
+
+    def _add(self, number: int, reader: ShardReader) -> None:
+        if not self._info.same_content(reader.info):
+            raise InputError(
+                f"holds {reader.info.modality!r} made with other settings than {self._paths[0]}",
+                file=reader.path,
+                hint=REMAKE,
+            )
+        self._checksums.append(reader.checksum)
+        for name in (*reader.videos, *reader.quarantined):
+            if name in self._shard_of:
+                raise InputError(f"video {name!r} is also in {self._paths[self._shard_of[name]]}", file=reader.path)
+            self._shard_of[name] = number
+        self._videos.update(reader.videos)
+        self._quarantined.update(reader.quarantined)
+        self._notes.update(reader.notes)
+
+    @property
+    def info(self) -> ShardInfo:
+        """What the shards say about themselves (of the first one, where versions of software differ)."""
+        return self._info
+
+    @property
+    def videos(self) -> Mapping[str, VideoEntry]:
+        """The videos that can be read."""
+        return self._videos
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """Videos that are missing because of a fault, with the reason."""
+        return self._quarantined
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is to be told of videos that can be read: that one is silent, and why."""
+        return self._notes
+
+    @property
+    def checksums(self) -> list[str]:
+        """The shards' checksums, in the order of their paths."""
+        return list(self._checksums)
+
+    def read(
+        self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> torch.Tensor:
+        """Return stored levels, uint8 (len(starts), length * C, H, W): images starts[i] … starts[i] + length - 1.
+
+        Of each image the `part`, rows and columns. Numbers beyond the last image stand for the last. Channels are in
+        the order of the images: RGB for frames, x1 y1 x2 y2 … for flow, R1 G1 B1 R2 … for differences. Raises
+        KeyError for an unknown or quarantined video.
+        """
+        import torch  # only now: what looks at tables, and reads nothing, needs none
+
+        reader = self._reader(self._shard_of[video_id])
+        return torch.from_numpy(reader.read(self._videos[video_id], starts, length, part))
+
+    def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
+        """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
+        import torch
+
+        reader = self._reader(self._shard_of[video_id])
+        return torch.from_numpy(reader.read_sound(self._videos[video_id], middles, samples))
+
+    def _reader(self, number: int) -> ShardReader:
+        if self._pid != os.getpid():
+            self.close()  # inherited by fork: HDF5 would go on with the parent's file position
+            self._pid = os.getpid()
+        if number not in self._open:
+            self._open[number] = ShardReader(self._paths[number], known=True)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(number)
+        return self._open[number]
+
+    def close(self) -> None:
+        """Close all files; reading opens them again."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": OrderedDict()}
