@@ -61,10 +61,8 @@ def parse_network(text: str) -> Network:
             own = {"depth": depth if depth == "tiny" else int(depth), "cardinality": int(cardinality)}
         case "p3d":
             own = {"depth": size if size == "tiny" else int(size)}
-        case "s3d" | "s3dg":
-            own = {}
         case _:
-            own = {"backbone": size}
+            own = {"backbone": size} if size else {}
     block = {"architecture": architecture, "modality": kind, "init": "random", **own}
     return Network(TypeAdapter(NetworkConfig).validate_python(block), kind, int(frames), int(crop_px))
 

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 #: Ranges that networks take their inputs in.
-Scale = Literal["imagenet", "activitynet", "unit", "kinetics"]
+Scale = Literal["imagenet", "activitynet", "unit", "kinetics", "torchvision", "resnets3d"]
+#: Those that came after the first results. They are published constants, and no part of the rows that name results.
+ADDED_SCALES: tuple[Scale, ...] = ("torchvision", "resnets3d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ _COLOURS: Mapping[Scale, tuple[tuple[float, float], ...]] = {
     "activitynet": tuple((mean, 1.0) for mean in _ACTIVITYNET),
     "unit": ((127.5, 127.5),) * 3,
     "kinetics": (_in_levels(0.45, 0.225),) * 3,
+    "torchvision": (_in_levels(0.43216, 0.22803), _in_levels(0.394666, 0.22145), _in_levels(0.37645, 0.216989)),
+    "resnets3d": (_in_levels(0.4345, 0.2768), _in_levels(0.4051, 0.2713), _in_levels(0.3775, 0.2737)),
 }
 
 #: imagenet, as TSM and MML feed them. rgb: about -2.1 … 2.6. flow (x to the right, y downwards): about ±2.2, the
@@ -68,6 +72,10 @@ _COLOURS: Mapping[Scale, tuple[tuple[float, float], ...]] = {
 #: kinetics, as the published Kinetics weights of SlowFast and PyTorchVideo take them: mean 0.45 and deviation 0.225 of
 #: values in 0 … 1. rgb: -2 … 2.4. flow, which they do not know: as rgb, but about the level of no motion. diff: as in
 #: imagenet.
+#:
+#: torchvision, as the Kinetics weights of torchvision's 3-D ResNets, R(2+1)D and S3D take them: mean and deviation of
+#: each colour. resnets3d, as the newer ones of 3D-ResNets-PyTorch (its `mean.py`). rgb: about ±2. flow, which neither
+#: knows: about the level of no motion, over the mean of the three deviations. diff: as in imagenet.
 #:
 #: unit. rgb: -1 … 1. flow and diff: 1 is the bound of the flow, or the largest difference, and -1.008 the other end.
 #:
@@ -98,6 +106,8 @@ KINDS: Mapping[str, Kind] = {
             "activitynet": ((127.5, 1.0),) * 2,
             "unit": ((128, 127.0),) * 2,
             "kinetics": ((128, 255 * 0.225),) * 2,
+            "torchvision": ((128, 255 * 0.222),) * 2,
+            "resnets3d": ((128, 255 * 0.274),) * 2,
         },
     ),
     "diff": Kind(
@@ -112,6 +122,8 @@ KINDS: Mapping[str, Kind] = {
             "activitynet": ((128, 1.0),) * 3,
             "unit": ((128, 127.0),) * 3,
             "kinetics": ((128, 127.5),) * 3,
+            "torchvision": ((128, 127.5),) * 3,
+            "resnets3d": ((128, 127.5),) * 3,
         },
     ),
     "depth": Kind(
@@ -144,4 +156,7 @@ def kind_of(name: str) -> Kind:
 
 def kind_rows(names: Iterable[str]) -> dict[str, Any]:
     """Return the rows of the kinds `names` as plain data: they are part of the program that works with these kinds."""
-    return {name: asdict(kind_of(name)) for name in sorted(set(names))}
+    rows = {name: asdict(kind_of(name)) for name in sorted(set(names))}
+    for row in rows.values():
+        row["scales"] = {scale: values for scale, values in row["scales"].items() if scale not in ADDED_SCALES}
+    return rows

@@ -109,6 +109,7 @@ def allocated(stage: StageConfig, clips: int) -> int:
         stage_of({"rgb": RGB}, precision="full"),
         stage_of({"x": RGB, "y": FLOW}, precision="full", micro_batch_size=4, objective="mutual"),
         stage_of({"x": RGB, "y": FLOW}, precision="full", micro_batch_size=4, optimizer={"kind": "adam"}),
+        stage_of({"x": RGB}, precision="full", optimizer={"kind": "adamw"}),
         stage_of({"x": {**FLOW, "frozen": ["conv1", "bn1", "layer1"]}}, precision="full", micro_batch_size=2),
         stage_of({"x": {**RGB, "architecture": "i3d"}}, precision="full", optimizer={"momentum": 0}),
         stage_of({"x": TINY_RESNEXT}, precision="full"),

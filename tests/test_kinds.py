@@ -6,9 +6,11 @@ from typing import get_args
 
 import pytest
 import torch
+from torchvision.transforms._presets import VideoClassification
 
 from mml_core.clips.flips import mirror
 from mml_core.clips.levels import normalise
+from mml_core.config.base import digest
 from mml_core.config.dataset import DatasetConfig, DiffModality, FlowModality, ModalityConfig, RgbModality
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import Dis, FlowFiles, MotionVectors
@@ -34,6 +36,31 @@ def test_rows_are_consistent(name: str) -> None:
     assert row.zero_level in (None, ZERO_LEVEL)
     assert row.fewer in (0, 1)
     assert kind_rows([name, name])[name]["channels"] == row.channels
+
+
+def test_a_scale_that_came_later_renames_nothing() -> None:
+    """The rows that name results have the scales that the first results knew, in their order."""
+    rows = kind_rows(KINDS)
+    assert {tuple(row["scales"]) for row in rows.values()} == {("imagenet", "activitynet", "unit", "kinetics")}
+    assert digest(rows, 12) == "953d268f37ef"
+
+
+@pytest.mark.parametrize(
+    ("scale", "mean", "deviation"),
+    [
+        ("torchvision", (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),
+        ("resnets3d", (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)),
+    ],
+)
+def test_scales_of_published_weights(scale: Scale, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+    """torchvision's are those of its own preset for videos; 3D-ResNets' those that its mean.py has for Kinetics."""
+    levels = torch.randint(0, 256, (4, 3, 5, 6), dtype=torch.uint8)
+    of_colours = [torch.tensor(values)[:, None, None] for values in (mean, deviation)]
+    expected = (levels / 255 - of_colours[0]) / of_colours[1]
+    torch.testing.assert_close(normalise(levels, "rgb", scale), expected, rtol=1e-5, atol=1e-5)
+    if scale == "torchvision":
+        preset = VideoClassification(crop_size=(5, 6), resize_size=(5, 6))
+        torch.testing.assert_close(preset(levels).transpose(0, 1), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name, row in KINDS.items() if row.zero_level is not None])

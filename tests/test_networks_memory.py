@@ -90,6 +90,28 @@ def test_worked_out_by_hand() -> None:
     assert saved_bytes(Worked(), [(2, 8, 6, 6)], mixed=True) == 2 * elements + rest + weights
 
 
+class Looking(nn.Module):
+    """A layer of attention's parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(self.linear(self.norm(x)), dim=-1) @ x.transpose(-2, -1)
+
+
+def test_attention_in_mixed_precision_worked_out_by_hand() -> None:
+    """Of 6 places of 8 channels: what is normalised, in float32, with mean and deviation of each; normalised values in
+    float16, and the weights of the map as a copy; the softmax in float32, which a product takes in float16.
+    """
+    places, channels = 6, 8
+    numbers = places * channels
+    expected = 4 * (numbers + 2 * places) + 2 * numbers + 2 * channels * channels + 4 * numbers
+    expected += 2 * numbers  # the product keeps the clip, for the gradient of the softmax alone
+    assert saved_bytes(Looking(), [(1, 1, places, channels)], mixed=True) == expected
+
+
 def test_mixed_precision_saves_half_of_what_grows_with_the_clips() -> None:
     network, shape = build_3d("s3d"), (16, 3, 64, 64)
     full, half = (

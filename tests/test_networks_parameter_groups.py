@@ -7,8 +7,9 @@ import torch
 from network_helpers import build, build_3d
 from torch import nn
 
-from mml_core.config.learning import AdamConfig, SgdConfig
+from mml_core.config.learning import AdamConfig, AdamWConfig, SgdConfig
 from mml_core.networks import VideoNetwork, parameter_groups
+from mml_core.training.learners import make_optimizer
 
 OPTIMIZER = SgdConfig(learning_rate=0.02, weight_decay=1e-4, new_head_multiplier=5.0)
 
@@ -140,6 +141,45 @@ def test_adam_with_groups_of_tsm() -> None:
     assert rates == pytest.approx(
         {"weights": 0.01, "normalisation": 0.01, "new_head_weight": 0.03, "new_head_bias": 0.06}
     )
+
+
+class Looking(VideoNetwork):
+    """What transformers are made of: a linear map, normalisation, and tables of a module's own."""
+
+    classifiers = ("fc",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.fc = nn.LayerNorm(3), nn.Linear(3, 2)
+        self.positions = nn.Parameter(torch.zeros(5, 3))
+
+
+def test_in_groups_of_transformers_weights_alone_decay() -> None:
+    optimizer = AdamWConfig(kind="adamw", learning_rate=1e-4)
+    found = names_by_group(Looking(), optimizer, new_head=True)
+    expected = {"weights": {"fc.weight"}, "biases": {"fc.bias", "positions"}}
+    assert found == {**expected, "normalisation": {"norm.weight", "norm.bias"}}
+    groups = parameter_groups(Looking(), optimizer, new_head=True)
+    assert {group["name"]: group["weight_decay"] for group in groups} == {
+        "weights": 0.05,
+        "biases": 0.0,
+        "normalisation": 0.0,
+    }
+    assert {group["lr"] for group in groups} == {1e-4}
+
+
+def test_a_step_of_adamw_decays_apart_from_the_gradient() -> None:
+    """Equation 12 of the paper: with no gradient a step takes learning rate times decay of the weights, and no more."""
+    network = Looking()
+    nn.init.ones_(network.fc.weight)
+    nn.init.ones_(network.fc.bias)
+    optimizer = AdamWConfig(kind="adamw", learning_rate=0.1, weight_decay=0.5)
+    own = make_optimizer(optimizer, parameter_groups(network, optimizer, new_head=False))
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    own.step()
+    torch.testing.assert_close(network.fc.weight.detach(), torch.full((2, 3), 0.95))
+    assert torch.equal(network.fc.bias.detach(), torch.ones(2))
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_weight_file(tmp_path / "absent.pth")
     (tmp_path / "weights.h5").touch()
-    with pytest.raises(InputError, match=r"\.safetensors, \.pth and \.pyth files only"):
+    with pytest.raises(InputError, match=r"\.safetensors, \.pth, \.pth\.tar and \.pyth files only"):
         read_weight_file(tmp_path / "weights.h5")
 
 
@@ -218,7 +218,20 @@ def test_cached_weights_of_s3d_come_without_classifier(hub: Path) -> None:
     assert torch.equal(state["features.0.0.0.weight"], network.features[0][0][0].weight)
 
 
-@pytest.mark.parametrize(("name", "file"), [("s3d", "s3d-d76dad2f.pth"), ("resnet50", "I3D_8x8_R50.pyth")])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("s3d", "s3d-d76dad2f.pth"),
+        ("resnet50", "I3D_8x8_R50.pyth"),
+        ("r2plus1d_18", "r2plus1d_18-91a641e6.pth"),
+        ("r3d_18", "r3d_18-b3b3357e.pth"),
+        ("mc3_18", "mc3_18-a90a0ba3.pth"),
+        ("swin3d_t", "swin3d_t-7615ae03.pth"),
+        ("swin3d_s", "swin3d_s-da41c237.pth"),
+        ("swin3d_b", "swin3d_b_1k-24f7c7c6.pth"),
+        ("mvit_v2_s", "mvit_v2_s-ae3be167.pth"),
+    ],
+)
 def test_offline_says_which_file_of_kinetics_goes_where(hub: Path, name: str, file: str) -> None:
     with pytest.raises(InputError, match=f"{file} could not be downloaded into") as caught:
         kinetics_state(name)
@@ -229,6 +242,31 @@ def test_cached_weights_of_i3d_come_under_our_names_and_without_classifier(hub: 
     names = ["blocks.0.conv.weight", "blocks.1.res_blocks.0.branch2.conv_a.weight", "blocks.6.proj.weight"]
     torch.save({"model_state": {name: torch.zeros(1) for name in names}}, hub / "I3D_8x8_R50.pyth")
     assert set(kinetics_state("resnet50")) == {"conv1.weight", "layer1.0.conv1.weight"}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "kept", "dropped"),
+    [
+        (
+            "swin3d_t",
+            "swin3d_t-7615ae03.pth",
+            ["patch_embed.proj.weight", "features.0.0.attn.qkv.bias"],
+            ["features.0.0.attn.relative_position_index", "head.weight", "head.bias"],
+        ),
+        (
+            "mvit_v2_s",
+            "mvit_v2_s-ae3be167.pth",
+            ["conv_proj.weight", "pos_encoding.class_token", "blocks.0.attn.rel_pos_h"],
+            ["head.1.weight", "head.1.bias"],
+        ),
+        ("r2plus1d_18", "r2plus1d_18-91a641e6.pth", ["stem.0.weight"], ["fc.weight", "fc.bias"]),
+    ],
+)
+def test_cached_weights_of_networks_over_clips_come_under_our_names_and_without_classifier(
+    hub: Path, name: str, file: str, kept: list[str], dropped: list[str]
+) -> None:
+    torch.save({one: torch.zeros(1, 1, 1, 1, 1) for one in kept + dropped}, hub / file)
+    assert set(kinetics_state(name)) == {*kept}
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,21 @@ def test_maps_and_attention_are_of_pictures() -> None:
     deaf = synthetic_data(modalities={"rgb": SOUNDING["audio"], "frames": SOUNDING["rgb"]})
     with pytest.raises(InputError, match=r"figures\.f: rgb\.rgb reads 'rgb', which is sound and has no places"):
         check_figures({"synthetic": deaf}, stages, recipe, FILE)
+    _refused_where_the_first_stream_is_sound(recipe)
     frames = VideoStore(ShardInfo("rgb", "rgb", {}), VideoEntry(0, 3, 32, 48, 25.0), lambda number: b"")
     with pytest.raises(InputError, match="is sound, in which no place looks at another"):
         _derived(frames, Path("a.mp4"), "audio", data.config, None, 1)
+
+
+def _refused_where_the_first_stream_is_sound(recipe: RecipeConfig) -> None:
+    """Of several streams, one that hears is enough: told before anything runs, and not by the job of the figure."""
+    block = {"architecture": "weighted_fusion", "streams": ["audio", "rgb"], "init": "random"}
+    block |= {"backbones": {"audio": "mobilenet_v2", "rgb": "resnet18"}}
+    two = recipe_of(
+        stages={"rgb": {"networks": {"rgb": block}}},
+        figures=recipe.model_dump(mode="json", include={"figures"})["figures"],
+    )
+    data = synthetic_data(modalities=SOUNDING)
+    with pytest.raises(InputError, match=r"figures\.f: rgb\.rgb reads 'audio', which is sound") as caught:
+        check_figures({"synthetic": data}, plan_stages(data, two, FILE), two, FILE)
+    assert "a figure of kind maps is about networks that read pictures alone" in caught.value.hint

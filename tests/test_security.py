@@ -237,7 +237,7 @@ class _Payload:
         return Path.touch, (self.mark,)
 
 
-@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pyth"])
+@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pth.tar", ".pyth"])
 def test_a_pickle_in_the_place_of_weights_is_not_unpickled(tmp_path: Path, ending: str) -> None:
     mark, path = tmp_path / "hacked", tmp_path / f"weights{ending}"
     path.write_bytes(pickle.dumps({"conv1.weight": _Payload(mark)}))

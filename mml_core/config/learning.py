@@ -15,8 +15,11 @@ _CLIP_NORM = "largest norm of the gradient of what it trains of a network; null:
 _HEAD = "learning rate of a new classifier's weights relative to the rest"
 _GROUPS = (
     "tsm: a new classifier's weights learn faster, biases twice as fast, and neither biases nor batch normalisation decay; "
-    "slowfast: all parameters learn alike, and batch normalisation alone does not decay; plain: all parameters alike"
+    "slowfast: all parameters learn alike, and batch normalisation alone does not decay; plain: all parameters alike; "
+    "transformer: all learn alike, and weights alone decay, without biases, normalisation and tables of positions"
 )
+#: Which parameters learn how fast, and which of them decay.
+Groups = Literal["tsm", "slowfast", "plain", "transformer"]
 
 
 class SgdConfig(Strict):
@@ -29,7 +32,7 @@ class SgdConfig(Strict):
     nesterov: bool = Field(default=False, description="Nesterov's form of momentum")
     weight_decay: float = Field(default=1e-4, ge=0, le=10, description="L2 penalty")
     clip_norm: float | None = Field(default=20.0, gt=0, le=1e9, description=_CLIP_NORM)
-    groups: Literal["tsm", "slowfast", "plain"] = Field(default="tsm", description=_GROUPS)
+    groups: Groups = Field(default="tsm", description=_GROUPS)
     new_head_multiplier: float = Field(default=5.0, gt=0, le=1000, description=_HEAD + " (groups: tsm)")
 
     @model_validator(mode="after")
@@ -49,7 +52,23 @@ class AdamConfig(Strict):
     )
     weight_decay: float = Field(default=0.0, ge=0, le=10, description="L2 penalty")
     clip_norm: float | None = Field(default=None, gt=0, le=1e9, description=_CLIP_NORM)
-    groups: Literal["tsm", "slowfast", "plain"] = Field(default="plain", description=_GROUPS)
+    groups: Groups = Field(default="plain", description=_GROUPS)
+    new_head_multiplier: float = Field(default=1.0, gt=0, le=1000, description=_HEAD + " (groups: tsm)")
+
+
+class AdamWConfig(Strict):
+    """Adam whose decay is no part of the gradient (Loshchilov and Hutter 2019): what transformers are trained with."""
+
+    kind: Literal["adamw"] = Field(description="Adam with decoupled weight decay")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1000, description="first learning rate")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default=(0.9, 0.999), description="shares of the last moments that are kept"
+    )
+    weight_decay: float = Field(
+        default=0.05, ge=0, le=10, description="share of the weights, times the learning rate, that a step takes away"
+    )
+    clip_norm: float | None = Field(default=None, gt=0, le=1e9, description=_CLIP_NORM)
+    groups: Groups = Field(default="transformer", description=_GROUPS)
     new_head_multiplier: float = Field(default=1.0, gt=0, le=1000, description=_HEAD + " (groups: tsm)")
 
 
@@ -57,7 +76,10 @@ def _kind(value: Any) -> str:
     return str(value.get("kind", "sgd") if isinstance(value, Mapping) else getattr(value, "kind", "sgd"))
 
 
-OptimizerConfig = Annotated[Annotated[SgdConfig, Tag("sgd")] | Annotated[AdamConfig, Tag("adam")], Discriminator(_kind)]
+OptimizerConfig = Annotated[
+    Annotated[SgdConfig, Tag("sgd")] | Annotated[AdamConfig, Tag("adam")] | Annotated[AdamWConfig, Tag("adamw")],
+    Discriminator(_kind),
+]
 
 
 class ScheduleConfig(Strict):

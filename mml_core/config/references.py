@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 
 from mml_core.config.base import possible_path
 
-WEIGHT_FILES = (".safetensors", ".pth", ".pyth")
+WEIGHT_FILES = (".safetensors", ".pth", ".pth.tar", ".pyth")
 REFERENCE_PATTERN = r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,7}$"
 #: `stage.network`: the network of another stage of the recipe; `stage.network.part`: a part of it.
 NetworkRef = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]

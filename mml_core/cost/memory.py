@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mml_core.config.learning import AdamConfig, OptimizerConfig
+from mml_core.config.learning import OptimizerConfig, SgdConfig
 from mml_core.config.stage import StageConfig
 from mml_core.cost.sketch import Learning, Sketch, learning_by_turn, learning_network
 from mml_core.errors import InputError
@@ -118,7 +118,7 @@ def _in_turn(
 
 def _moments(optimizer: OptimizerConfig) -> int:
     """Return how many numbers an optimiser keeps for each parameter."""
-    return 2 if isinstance(optimizer, AdamConfig) else int(optimizer.momentum > 0)
+    return int(optimizer.momentum > 0) if isinstance(optimizer, SgdConfig) else 2
 
 
 def _input_bytes(sketches: Mapping[str, Sketch], side: int) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mml_core.config.learning import AdamConfig, SgdConfig
+from mml_core.config.learning import Groups, OptimizerConfig
 from mml_core.networks.interface import VideoNetwork
 
 #: Biases learn twice as fast as weights, wherever they are.
@@ -17,7 +17,7 @@ BIAS_SCALE = 2.0
 
 def parameter_groups(
     network: VideoNetwork,
-    optimizer: SgdConfig | AdamConfig,
+    optimizer: OptimizerConfig,
     *,
     new_head: bool,
     parts: Sequence[str] = ("",),
@@ -28,8 +28,10 @@ def parameter_groups(
     Each group has `name`, `params`, `lr` (the first learning rate times `lr_scale`), `weight_decay` and `lr_scale`,
     so that a schedule sets lr = learning_rate * factor * lr_scale. `groups: plain` is one group, `all`, in which
     everything learns alike and decays; `groups: slowfast` has two, `weights` with all biases but those of
-    `normalisation`, which alone does not decay (SlowFast's program). Learning rate and decay of `groups: tsm`, relative
-    to the configured ones (TSM's code; MML treats the first convolution like the others for all modalities):
+    `normalisation`, which alone does not decay (SlowFast's program); in `groups: transformer` all learns alike, and
+    neither `normalisation` nor `biases`, with which tables of positions are, decay. Learning rate and decay of
+    `groups: tsm`, relative to the configured ones (TSM's code; MML treats the first convolution like the others for all
+    modalities):
 
     ================  =======================  =====
     group             learning rate            decay
@@ -51,10 +53,11 @@ def parameter_groups(
     Raises ValueError where nothing is left to learn.
     """
     scale_of_head = optimizer.new_head_multiplier
+    bias_scale = 1.0 if optimizer.groups == "transformer" else BIAS_SCALE
     settings = {  # lr_scale, decays
         "all": (1.0, True),
         "weights": (1.0, True),
-        "biases": (BIAS_SCALE, False),
+        "biases": (bias_scale, False),
         "normalisation": (1.0, False),
         "new_head_weight": (scale_of_head, True),
         "new_head_bias": (BIAS_SCALE * scale_of_head, False),
@@ -92,14 +95,16 @@ def _is_within(path: str, part: str) -> bool:
     return part in ("", path) or path.startswith(f"{part}.")
 
 
-def _group(groups: Literal["tsm", "slowfast", "plain"], module: nn.Module, name: str, *, new_head: bool) -> str:
+def _group(groups: Groups, module: nn.Module, name: str, *, new_head: bool) -> str:
     """Return the group of the parameter `name` that `module` itself holds."""
     if groups == "plain":
         return "all"
-    if isinstance(module, _BatchNorm):
+    if isinstance(module, _BatchNorm | nn.LayerNorm):
         return "normalisation"
     if groups == "slowfast":
         return "weights"
+    if groups == "transformer":
+        return "weights" if name == "weight" else "biases"
     if new_head:
         return "new_head_bias" if name == "bias" else "new_head_weight"
     return "biases" if name == "bias" else "weights"

@@ -16,26 +16,43 @@ from torchvision.models import (
     ResNet101_Weights,
     WeightsEnum,
 )
-from torchvision.models.video import S3D_Weights
+from torchvision.models.video import (
+    MC3_18_Weights,
+    MViT_V2_S_Weights,
+    R2Plus1D_18_Weights,
+    R3D_18_Weights,
+    S3D_Weights,
+    Swin3D_B_Weights,
+    Swin3D_S_Weights,
+    Swin3D_T_Weights,
+)
 
 from mml_core.errors import InputError, summarise
-from mml_core.networks.mobilenet_layout import from_torchvision_mobilenet, is_torchvision_mobilenet
-from mml_core.networks.p3d_layout import from_p3d, from_p3d_checkpoint, is_p3d, is_p3d_checkpoint
+from mml_core.networks.layouts import in_our_names, state_of
 from mml_core.networks.pytorchvideo_layout import from_pytorchvideo
-from mml_core.networks.resnext3d_layout import from_resnext3d_checkpoint, is_resnext3d_checkpoint
-from mml_core.networks.s3d_layout import from_torchvision_s3d, is_torchvision_s3d
 
 #: I3D-ResNet-50, 8 frames at a stride of 8 (PyTorchVideo, Apache-2.0).
 KINETICS_I3D = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/I3D_8x8_R50.pyth"
+#: torchvision's networks trained on Kinetics-400, by their architecture here.
+KINETICS: Mapping[str, WeightsEnum] = {
+    "s3d": S3D_Weights.KINETICS400_V1,
+    "r2plus1d_18": R2Plus1D_18_Weights.KINETICS400_V1,
+    "r3d_18": R3D_18_Weights.KINETICS400_V1,
+    "mc3_18": MC3_18_Weights.KINETICS400_V1,
+    "swin3d_t": Swin3D_T_Weights.KINETICS400_V1,
+    "swin3d_s": Swin3D_S_Weights.KINETICS400_V1,
+    "swin3d_b": Swin3D_B_Weights.KINETICS400_V1,
+    "mvit_v2_s": MViT_V2_S_Weights.KINETICS400_V1,
+}
 
 
 def read_weight_file(path: Path) -> dict[str, Tensor]:
     """Return the tensors by name of the file of weights at `path`, floating point ones as float32.
 
-    `.safetensors` and `.pth` files hold a state dict; `.pth` ones may also be checkpoints of 3D-ResNets-PyTorch, MARS
-    and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth` ones are checkpoints of PyTorchVideo's model
-    zoo, with the state dict under `model_state`. Names and shapes become those of our networks, which are the authors'
-    or torchvision's but for the classifiers of S3D and MobileNetV2 and P3D's last stage.
+    `.safetensors` and `.pth` files hold a state dict; `.pth` and `.pth.tar` ones may also be checkpoints of TSM's
+    program, mmaction2, 3D-ResNets-PyTorch, MARS and pseudo-3d-pytorch, with the state dict under `state_dict`; `.pyth`
+    ones are checkpoints of PyTorchVideo's model zoo, with the state dict under `model_state`. Names and shapes become
+    those of our networks, which are the authors' or torchvision's but for some classifiers and P3D's last stage.
 
     Nothing is unpickled but plain containers and tensors (`weights_only`). Raises InputError where the file is
     missing, damaged, of another kind, or holds something else than a flat mapping of names to tensors.
@@ -43,13 +60,13 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError("there is no such file of weights", file=path)
     try:
-        match path.suffix:
-            case ".safetensors":
+        match path.suffixes[-2:]:
+            case [*_, ".safetensors"]:
                 state = load_file(path)
-            case ".pth" | ".pyth":
+            case [*_, ".pth" | ".pyth"] | [".pth", ".tar"]:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             case _:
-                raise InputError("weights are read from .safetensors, .pth and .pyth files only", file=path)
+                raise InputError("weights are read from .safetensors, .pth, .pth.tar and .pyth files only", file=path)
     except InputError:
         raise
     # Damaged bytes make the readers raise nearly anything; whichever it is, the file is what is wrong.
@@ -61,16 +78,10 @@ def read_weight_file(path: Path) -> dict[str, Tensor]:
         ) from error
     if path.suffix == ".pyth":
         return from_pytorchvideo(_checked(_model_state(state, path), path))
-    if is_resnext3d_checkpoint(state):
-        state = from_resnext3d_checkpoint(state)
-    elif is_p3d_checkpoint(state):
-        state = from_p3d_checkpoint(state)
-    checked = _checked(state, path)
-    if is_p3d(checked):
-        return from_p3d(checked)
-    if is_torchvision_mobilenet(checked):
-        return from_torchvision_mobilenet(checked)
-    return from_torchvision_s3d(checked) if is_torchvision_s3d(checked) else checked
+    try:
+        return in_our_names(_checked(state_of(state), path))
+    except ValueError as error:
+        raise InputError(f"holds {error}", file=path, hint="docs/backbones.md says which files fit") from error
 
 
 def _model_state(checkpoint: object, path: Path) -> object:
@@ -130,21 +141,21 @@ def imagenet_state(backbone: str) -> dict[str, Tensor]:
 
 
 def kinetics_state(name: str) -> dict[str, Tensor]:
-    """Return weights trained on Kinetics-400 without the classifier: resnet50 is PyTorchVideo's I3D, s3d torchvision's.
+    """Return weights trained on Kinetics-400 without the classifier, under our names.
 
-    Downloaded once into torch's hub cache. PyTorchVideo publishes no checksum; nothing but tensors is read. Raises
-    InputError for another name, and where the file is neither cached nor can be downloaded.
+    resnet50 is PyTorchVideo's I3D; all others are torchvision's. Downloaded once into torch's hub cache; PyTorchVideo
+    publishes no checksum. Nothing but tensors is read. Raises InputError for another name, and where the file is
+    neither cached nor can be downloaded.
     """
-    match name:
-        case "resnet50":
-            return _without_classifier(_pytorchvideo_i3d())
-        case "s3d":
-            return _without_classifier(_torchvision_state(S3D_Weights.KINETICS400_V1, "Kinetics weights of S3D"))
-        case _:
-            raise InputError(
-                f"no weights of {name} trained on Kinetics",
-                hint="there are those of an I3D with resnet50, and of s3d; choose one of them, or `init: imagenet`",
-            )
+    if name == "resnet50":
+        return _without_classifier(_pytorchvideo_i3d())
+    if name not in KINETICS:
+        raise InputError(
+            f"no weights of {name} trained on Kinetics",
+            hint=f"there are those of an I3D with resnet50, and of {', '.join(KINETICS)}; choose one of them, or "
+            "`init: imagenet`",
+        )
+    return _without_classifier(in_our_names(_torchvision_state(KINETICS[name], f"Kinetics weights of {name}")))
 
 
 def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from mml_core.config.learning import AdamConfig, OptimizerConfig, SgdConfig
+from mml_core.config.learning import AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig
 from mml_core.config.networks import WHOLE
 from mml_core.config.networks.base import is_within
 from mml_core.config.stage import StageConfig
@@ -118,6 +118,8 @@ def make_optimizer(config: OptimizerConfig, groups: list[dict[str, object]]) -> 
             )
         case AdamConfig():
             return torch.optim.Adam(groups, betas=config.betas)
+        case AdamWConfig():
+            return torch.optim.AdamW(groups, betas=config.betas)
 
 
 def start_epoch(

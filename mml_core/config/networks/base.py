@@ -49,7 +49,7 @@ class NetworkBase(Strict):
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "
-        "`stage.network.part`, a path that ends in .safetensors, .pth or .pyth, or a name of the recipe's first_weights; "
+        "`stage.network.part`, a path that ends in .safetensors, .pth, .pth.tar or .pyth, or a name of the recipe's first_weights; "
         "or any of these for each part, {part: weights}, with random ones for parts that are not named"
     )
     reset_head: bool = Field(
@@ -64,7 +64,8 @@ class NetworkBase(Strict):
         default="imagenet",
         description="of its inputs, or of each, {modality: scale}, with imagenet for those that are not named: imagenet (mean 0 and deviation 1 over ImageNet, as TSM); activitynet (0 to 255 less "
         "ActivityNet's mean, flow less 127.5: MARS's published weights); kinetics (mean 0.45 and deviation 0.225: the "
-        "Kinetics weights of SlowFast and PyTorchVideo); unit (-1 to 1)",
+        "Kinetics weights of SlowFast and PyTorchVideo); torchvision (the Kinetics weights of its ResNets over clips and of "
+        "its S3D); resnets3d (the newer weights of 3D-ResNets-PyTorch); unit (-1 to 1)",
     )
     colours: Colours = added(
         "jet",
