@@ -205,6 +205,7 @@ def test_threads_share_the_pairs_of_opencv(threads: int) -> None:
 #: Runs the command with an engine that fails in the midst of the second block; the video goes on for long after it.
 FAULTY = """
 import os, signal, sys
+import mml_core.commands.program as program
 import mml_core.flow_command.command as command
 import mml_core.flow_command.computation as computation
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs in the background
@@ -233,7 +234,7 @@ program.main(["flow", *sys.argv[1:]])
     ("fault", "shown"),
     [
         ("raise KeyError('a fault of ours')", "KeyError: 'a fault of ours'"),
-        ("os.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
+        ("os.kill(os.getpid(), signal.SIGINT)", "interrupted"),
     ],
 )
 def test_faults_and_interruptions_end_it_with_its_children(

@@ -28,6 +28,7 @@ def _told(error: CycloptsError) -> str:
 
 #: What each subcommand is for, by the name of its module and function.
 COMMANDS = {
+    "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
     "attention": "Where a place of a frame looks in a network with attention blocks.",
