@@ -28,6 +28,7 @@ def _told(error: CycloptsError) -> str:
 
 #: What each subcommand is for, by the name of its module and function.
 COMMANDS = {
+    "start": "From a folder of videos to a data set file, a recipe for this machine, and what it costs.",
     "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",

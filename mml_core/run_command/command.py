@@ -13,7 +13,7 @@ from mml_core.config.project import ProjectConfig
 from mml_core.cost.machine import this_machine
 from mml_core.plan.run import plan_run
 from mml_core.run_command.child import running
-from mml_core.run_command.choice import checkout, chosen
+from mml_core.run_command.choice import CONFIG, checkout, chosen
 from mml_core.run_command.events import Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import Costs, expected, run_costs
 from mml_core.run_command.progress import Progress
@@ -53,7 +53,7 @@ def run_workflow(options: RunOptions) -> None:
     """
     root = checkout()
     project = chosen(root, options.dataset, options.recipe, options.device)
-    machine = this_machine(root, options.cores, 0 if project.device == "cpu" else options.gpus)
+    machine = this_machine(options.cores, 0 if project.device == "cpu" else options.gpus)
     plan = plan_run(project.model_dump(mode="json"), Path(), check_files=True, shipped=root)
     words = _words(options, project, root, machine.cores, len(machine.gpus))
     print(f"Data set {project.dataset}, recipe {', '.join(project.recipe)}: looking at what is there.", flush=True)
@@ -74,7 +74,8 @@ def _words(options: RunOptions, project: ProjectConfig, root: Path, cores: int, 
     settings = {**project.model_dump(mode="json"), **({"tracker": options.tracker} if options.tracker else {})}
     given = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     resources = ["--resources", f"gpu={gpus}"] if gpus or project.device == "auto" else []
-    words = ["--snakefile", str(root / "Snakefile"), "--cores", str(cores), *resources, "--logger", "mml"]
+    files = [] if CONFIG.exists() else ["--configfile", str(root / CONFIG)]
+    words = ["--snakefile", str(root / "Snakefile"), "--cores", str(cores), *resources, *files, "--logger", "mml"]
     return [*words, "--config", *given, *options.more, "--", *options.targets]
 
 
