@@ -81,8 +81,8 @@ def _folders(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"has {stray} videos and no folders: nothing says which class a video is of",
             file=folder,
-            hint="put the videos of each class into a folder named like the class, or name a CSV file that lists them, with "
-            "the columns path, label and split",
+            hint="put the videos of each class into a folder named like the class, or name a CSV file that lists them, "
+            "with the columns path, label and split",
         )
     splits: dict[Split, str] = {}
     for name in names:

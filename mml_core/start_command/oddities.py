@@ -57,8 +57,8 @@ def _of_lengths(looks: Sequence[Look]) -> Iterator[str]:
         yield f"{len(short)} videos are shorter than a clip of {CLIP_FRAMES} frames: {_some(short)}."
     if long := [f"{look.path!r} ({look.duration_sec:.0f} s)" for look in known if look.duration_sec > LONG_SEC]:
         yield (
-            f"{len(long)} videos are longer than {LONG_SEC} s, of which {CLIP_FRAMES} frames show little: cut them to the "
-            f"action: {_some(long)}."
+            f"{len(long)} videos are longer than {LONG_SEC} s, of which {CLIP_FRAMES} frames show little: cut them to "
+            f"the action: {_some(long)}."
         )
     lengths = [look.duration_sec for look in known if look.duration_sec > 0]
     if lengths and max(lengths) > MUCH * min(lengths):

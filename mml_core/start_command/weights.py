@@ -47,7 +47,8 @@ def first_weights(given: str | None, backbone: str) -> FirstWeights:
 def _warning(url: str, cached: Path) -> str:
     return (
         "WARNING: no weights to start from are here, and they cannot be downloaded: networks start at random. With "
-        "some hundred videos they then learn little beyond the background; expect far less than from ImageNet weights.\n"
+        "some hundred videos they then learn little beyond the background: expect far less than from ImageNet "
+        "weights.\n"
         f"  Get {url} on another machine, put it into {cached.parent}, and start again with --force; "
         "or name any ResNet's state dict in torchvision's layout with --weights FILE."
     )
