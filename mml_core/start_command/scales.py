@@ -17,7 +17,7 @@ _COARSE = {"scales": 4, "scale_step": 0.5, "warps": 3, "inner_iterations": 10, "
 class Scale:
     """What a recipe of this scale extends, and what its data set stores."""
 
-    extends: tuple[str, ...]  # files of config/recipes
+    extends: str  # a file of config/recipes
     first: Mapping[str, str]  # stage -> its network: those that start from weights from outside
     backbone: str
     data: Mapping[str, Any]  # of the data set's file
@@ -26,7 +26,7 @@ class Scale:
 
 SCALES: Mapping[ScaleName, Scale] = {
     "small": Scale(
-        ("rgb_flow.yaml", "scales/small.yaml"),
+        "rgb_flow_small.yaml",
         {"rgb": "rgb"},
         "resnet18",
         {
@@ -39,13 +39,13 @@ SCALES: Mapping[ScaleName, Scale] = {
         48,
     ),
     "medium": Scale(
-        ("rgb_flow.yaml", "scales/medium.yaml"),
+        "rgb_flow_medium.yaml",
         {"rgb": "rgb"},
         "resnet50",
         {"modalities": {"rgb": {"kind": "rgb"}, "flow": {"kind": "flow"}}},
         50,
     ),
-    "paper": Scale(("mml_single.yaml", "scales/paper.yaml"), {"ce_a": "rgb", "ce_b": "rgb"}, "resnet50", {}, 100),
+    "paper": Scale("mml_single_paper.yaml", {"ce_a": "rgb", "ce_b": "rgb"}, "resnet50", {}, 100),
 }
 
 
@@ -60,7 +60,7 @@ def choose_scale(gpus: Sequence[str], training_videos: int) -> tuple[ScaleName, 
 
 def recipe_document(scale: Scale, init: str, split: str) -> dict[str, Any]:
     """Return the recipe of one's own at `scale` whose first networks start from `init`, reported on `split`."""
-    document: dict[str, Any] = {"extends": list(scale.extends)}
+    document: dict[str, Any] = {"extends": [scale.extends]}
     if init != "imagenet":
         document["stages"] = {
             stage: {
