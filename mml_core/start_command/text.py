@@ -23,7 +23,7 @@ def counts_text(name: str, annotations: Annotations) -> str:
     labels = range(len(annotations.classes))
     largest = sorted(labels, key=lambda label: -sum(counts[label, split] for split in splits))[:_MOST_CLASSES]
     rows = [
-        [_cell(annotations.classes[label]), *(str(counts[label, split]) for split in splits)]
+        [" ".join(annotations.classes[label].split()), *(str(counts[label, split]) for split in splits)]
         for label in sorted(largest)
     ]
     totals = Counter(video.split for video in annotations.videos)
@@ -31,10 +31,6 @@ def counts_text(name: str, annotations: Annotations) -> str:
     head = f"Data set {name}: {len(annotations.videos):,} videos, {len(annotations.classes)} classes"
     more = f" (the {_MOST_CLASSES} largest are listed)" if len(annotations.classes) > _MOST_CLASSES else ""
     return "\n".join([f"{head}{more}.", "", *pad_columns([["Class", *splits], *rows]), ""])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def looks_text(annotations: Annotations, looks: Sequence[Look]) -> str:
