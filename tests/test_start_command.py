@@ -275,7 +275,7 @@ def test_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_counts_are_a_table() -> None:
     told = counts_text("d", made({"a|b": 2, "c": 1}))
-    assert "Data set d: 3 videos, 2 classes." in told and "| a\\|b | 2     |" in told
+    assert "Data set d: 3 videos, 2 classes." in told and "| a\\|b  | 2     |" in told
     assert "the 30 largest are listed" in counts_text("d", made({f"c{n}": n + 1 for n in range(40)}))
 
 
