@@ -19,8 +19,9 @@ from mml_core.commands import program
 from mml_core.commands.program import call
 from mml_core.config.flow import Tvl1
 from mml_core.errors import InputError
-from mml_core.run_command import child
+from mml_core.run_command import child, command
 from mml_core.run_command.choice import chosen
+from mml_core.run_command.command import RunOptions
 from mml_core.run_command.events import MARK, Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import tvl1_work
 from mml_core.run_command.progress import Expected, Progress
@@ -191,10 +192,18 @@ def test_a_child_ends_with_its_reader(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run._process.poll() is not None
 
 
-def test_an_option_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["run", "--datset", "demo"], ["run", "-k"]):
-        with pytest.raises(InputError, match=r"unknown option .*\n.*behind `--`"):
+def test_options_of_snakemake_stand_behind_two_dashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[RunOptions] = []
+    monkeypatch.setattr(command, "run_workflow", asked.append)
+    call(["run", "a.csv", "-n", "--gpus", "0", "--", "--keep-going", "-n", "--cores", "3"])
+    assert (asked[0].targets, asked[0].dry_run, asked[0].cores, asked[0].gpus) == (("a.csv",), True, None, 0)
+    assert asked[0].more == ("--keep-going", "-n", "--cores", "3")
+    for words in (["run", "--datset", "demo"], ["run", "-k"], ["run", "--tracker", "neptune"]):
+        with pytest.raises(SystemExit) as end:
             call(words)
+        assert end.value.code == 2 and "Hint: `mml run --help`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], [], *([name, "--help"] for name in ("run", "start", "cost", "flow"))])
