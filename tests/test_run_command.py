@@ -75,11 +75,11 @@ def test_time_left_follows_what_jobs_of_the_kind_took() -> None:
     assert progress.share(400.0) == 1 and progress.left_sec(400.0) == 0 and progress.jobs_left == 0
 
 
-def test_a_kind_of_which_none_is_done_takes_the_factor_of_all() -> None:
+def test_a_kind_of_which_none_is_done_takes_what_was_expected() -> None:
     progress = Progress({TRAIN.key: Expected("train", 10.0), SCORE.key: Expected("score", 10.0)}, 0.0)
     progress.start(TRAIN, 0.0, SMALL)
     progress.finish(TRAIN, 30.0)
-    assert progress.seconds_of(SCORE) == 30
+    assert progress.seconds_of(SCORE) == 10
 
 
 def test_a_job_that_was_not_expected_counts_as_well() -> None:

@@ -59,7 +59,7 @@ def run_workflow(options: RunOptions) -> None:
     plan = plan_run(project.model_dump(mode="json"), Path(), check_files=True, shipped=root)
     words = _words(options, project, root, machine.cores, len(machine.gpus))
     print(f"Data set {project.dataset}, recipe {', '.join(project.recipe)}: looking at what is there.", flush=True)
-    planned = _planned(words, root)
+    planned = _planned(words, root, quiet=not options.dry_run)
     if not planned:
         print("Nothing to do: everything is there.")
     else:
@@ -80,10 +80,15 @@ def _words(options: RunOptions, project: ProjectConfig, root: Path, cores: int, 
     return [*words, "--config", *given, *options.more, "--", *options.targets]
 
 
-def _planned(words: Sequence[str], root: Path) -> list[Job]:
+def _planned(words: Sequence[str], root: Path, *, quiet: bool) -> list[Job]:
     """Return the jobs that a run has, in an order that they can run in."""
     jobs: list[Job] = []
-    _follow(["--dry-run", *words], root, lambda event: jobs.append(event.job) if isinstance(event, Announced) else None)
+
+    def take(event: Announced | Finished) -> None:
+        if isinstance(event, Announced):
+            jobs.append(event.job)
+
+    _follow(["--dry-run", *words], root, take, quiet=quiet)
     return jobs
 
 
@@ -127,8 +132,10 @@ def _percent(share: float) -> str:
     return f"{min(int(100 * share), 99) if share < 1 else 100:3d} %"
 
 
-def _follow(words: Sequence[str], root: Path, tell: Callable[[Announced | Finished], None]) -> None:
-    """Run Snakemake to its end and tell of jobs; faults and what is odd are printed as they come.
+def _follow(
+    words: Sequence[str], root: Path, tell: Callable[[Announced | Finished], None], *, quiet: bool = False
+) -> None:
+    """Run Snakemake to its end and tell of jobs; faults, and what is odd unless `quiet`, are printed as they come.
 
     Raises SystemExit where it failed or was stopped.
     """
@@ -145,7 +152,7 @@ def _follow(words: Sequence[str], root: Path, tell: Callable[[Announced | Finish
                         print(f"FAILED: {name_of(job)}; {log_tail(job.logs)}", file=sys.stderr, flush=True)
                 case Message(text, is_error):
                     told |= is_error
-                    if run.stopped_by is None:
+                    if run.stopped_by is None and (is_error or not quiet):
                         print(text.strip(), file=sys.stderr, flush=True)
                 case Noise(text):
                     noise = [*noise, text][-_NOISE_LINES:]

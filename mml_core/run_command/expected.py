@@ -65,11 +65,11 @@ def expected(costs: Costs, job: Job) -> Expected:
     match job.rule:
         case "train_stage":
             found = costs.jobs.stages.get(wildcards["stage"])
-            return Expected("train", costs.machine.seconds(found.total) if found else _SMALL_SEC)
+            return Expected("network", costs.machine.seconds(found.total) if found else _SMALL_SEC)
         case "score_stage":
             file = ScoreFile(wildcards["dataset"], wildcards["stage"], wildcards["split"], wildcards["protocol"])
             found = costs.jobs.scores.get(file)
-            return Expected("score", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
+            return Expected("network", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
         case "make_rgb_shard" | "make_derived_shard":
             modality = wildcards["modality"].rpartition("-")[0]
             data = costs.plan.all_data[wildcards["dataset"]]
