@@ -25,7 +25,7 @@ from mml_core.run_command.command import RunOptions
 from mml_core.run_command.events import MARK, Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import tvl1_work
 from mml_core.run_command.progress import Expected, Progress
-from mml_core.run_command.text import log_tail, name_of, span
+from mml_core.run_command.text import ending, log_tail, name_of, span
 
 TRAIN = Job("train_stage", (("dataset", "d"), ("stage", "rgb-0123456789")), ("logs/rgb.log",))
 SCORE = Job("score_stage", (("dataset", "d"), ("protocol", "p"), ("split", "test"), ("stage", "rgb-0123456789")))
@@ -44,7 +44,7 @@ def test_events_are_read_and_everything_else_is_noise() -> None:
         line(event="job_info", jobid=3, **about),
         line(event="job_info", jobid=0, rule_name="all"),
         line(event="job_finished", job_id=3),
-        line(event="job_error", **about),
+        line(event="job_error", jobid=3, rule_name="train_stage"),
         line(level="WARNING", text="odd"),
         line(text="Building DAG of jobs..."),
         line(event="error", level="ERROR", text="wrong"),
@@ -53,7 +53,7 @@ def test_events_are_read_and_everything_else_is_noise() -> None:
         Noise("Traceback (most recent call last):"),
         Announced(3, TRAIN),
         Finished(3),
-        Failed(TRAIN),
+        Failed(3),
         Message("odd", is_error=False),
         Message("wrong", is_error=True),
     ]
@@ -114,6 +114,12 @@ def test_words() -> None:
         "2 h 30 min",
         "30 h",
     ]
+
+
+def test_how_a_job_ended() -> None:
+    assert ending("Command 'x' returned non-zero exit status 1.") == "" and ending("") == ""
+    assert ending("Command 'x' died with <Signals.SIGKILL: 9>.") == " (ended by SIGKILL: too little memory?)"
+    assert ending("Command 'x' returned non-zero exit status 137.") == " (ended by a signal)"
 
 
 def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
