@@ -53,9 +53,7 @@ def _front_matter(document: BundleDocument) -> str:
 
 def _description(document: BundleDocument) -> str:
     kind = "An ensemble of networks" if len(document.members) > 1 else "A network"
-    several = (
-        "each of which a video may show several of, or none" if document.multi_label else "one of which a video shows"
-    )
+    several = "several or none of which a video may show" if document.multi_label else "one of which a video shows"
     lines = [f"{kind} for video classification: {len(document.classes)} classes, {several}.", ""]
     lines += ["| member | architecture | reads | weight |", "|---|---|---|---|"]
     for member in document.members:
@@ -71,8 +69,8 @@ def _description(document: BundleDocument) -> str:
 
 def _use(document: BundleDocument) -> str:
     return (
-        f"It tells which of its classes a video like those of data set {document.data.name!r} shows. Whoever trained it has "
-        "not said more about what it is for. It knows no other classes: whatever it is shown, it names one of these"
+        f"It tells which of its classes a video like those of data set {document.data.name!r} shows. Whoever trained it "
+        "has not said more about what it is for. It knows no other classes: whatever it is shown, it names one of these"
         f"{' or gives all a small probability' if document.multi_label else ', also where none is right'}. "
         "It has not been examined for uses in which a wrong answer harms somebody."
     )
@@ -128,10 +126,10 @@ def _evaluation(document: BundleDocument) -> str:
 
 
 def _value(metric: Metric) -> str:
-    interval = (
-        "" if metric.low is None or metric.high is None else f"{100 * metric.low:.2f} to {100 * metric.high:.2f} %"
-    )
-    return f"{100 * metric.value:.2f} % | {interval}"
+    value = f"{100 * metric.value:.2f} % | "
+    if metric.low is None or metric.high is None:
+        return value
+    return f"{value}{100 * metric.low:.2f} to {100 * metric.high:.2f} %"
 
 
 def _calibration(document: BundleDocument) -> str:

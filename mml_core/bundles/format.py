@@ -1,4 +1,4 @@
-"""What `bundle.json` says: everything that decoding, modalities, clips, protocol and fusion of a row need, and what is known.
+"""What `bundle.json` says: all that decoding, modalities, clips, protocol and fusion need, and what is known.
 
 A bundle is a folder:
 

@@ -1,4 +1,4 @@
-"""What is known of a row, from its scores and its data set: how good it is, how sure it may be, what it was trained on."""
+"""What is known of a row, from its scores and its data set: how good it is, how sure, what it was trained on."""
 
 from __future__ import annotations
 

@@ -130,8 +130,8 @@ def _check_usable(row: Row, stages: Mapping[str, Stage], dataset: DatasetConfig)
             files = isinstance(settings, FlowModality) and isinstance(settings.algorithm, FlowFiles)
             if files or isinstance(settings, DepthModality):
                 raise InputError(
-                    f"{reference} reads modality {name!r}, which comes from files beside the videos: a bundle is used on "
-                    "video files alone",
+                    f"{reference} reads modality {name!r}, which comes from files beside the videos, and a bundle is "
+                    "used on video files alone",
                     hint="take a row whose networks read frames, flow that is computed, differences or sound",
                 )
     if isinstance(dataset.alignment, SkeletonAlignment):

@@ -1,8 +1,8 @@
 """Probabilities that mean what they say: one temperature for a row, and how far off they are. Pure functions, NumPy.
 
-The temperature T (Guo et al., On Calibration of Modern Neural Networks, 2017) is applied to the fused probabilities p of a
-row, p^(1/T) / sum p^(1/T), which for one network is the softmax of its logits by T; where several labels may hold, to the
-odds of each. So no temperature changes which class is the best.
+The temperature T (Guo et al., On Calibration of Modern Neural Networks, 2017) is applied to the fused probabilities p
+of a row, p^(1/T) / sum p^(1/T), which for one network is the softmax of its logits by T; where several labels may
+hold, to the odds of each. So no temperature changes which class is the best.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def cross_fitted(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarr
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the expected calibration error, 0 to 1: by `BINS` equal bins of probability, the mean distance to what holds.
+    """Return the expected calibration error, 0 to 1: the mean distance of probabilities to what holds, by `BINS` bins.
 
     Of the best class of each video (Naeini et al. 2015; Guo et al., equation 3); with several labels, of all classes.
     """

@@ -1,7 +1,7 @@
 """What is made of a video, item by item, as shards would hold it: encoded when it is asked for, and forgotten in time.
 
-Items are counted from the video's beginning, whatever window they are asked for from. Each is made once, and only if a clip
-shows it, or another modality that one shows is made from it.
+Items are counted from the video's beginning, whatever window they are asked for from. Each is made once, and only if a
+clip shows it, or another modality that one shows is made from it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Made:
 
 
 class Frames:
-    """Decoded frames (H, W, 3), uint8 RGB, as they arrive; JPEGs of quality `quality` are made where one is asked for."""
+    """Decoded frames (H, W, 3), uint8 RGB, as they arrive; a JPEG is made where one is asked for."""
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
@@ -91,7 +91,7 @@ class Frames:
         return [self._jpegs[number] for number in numbers]
 
     def levels(self, numbers: Sequence[int]) -> Tensor:
-        """Return the frames `numbers` as networks, and whatever is computed from frames, see them: (n, 3, H, W), uint8."""
+        """Return the frames `numbers` as all that is computed from frames sees them: uint8 (n, 3, H, W)."""
         images = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in self.images(numbers)]
         return torch.stack([decode_image(data, "rgb", self.height, self.width) for data in images])
 

@@ -173,9 +173,9 @@ class Model:
     def windows(self, length_sec: float | None = None, stride_sec: float | None = None) -> Windows:
         """Return how videos are cut.
 
-        By default a video is taken as a whole, as in training, unless it is longer than `WHOLE_FACTOR` times the median of
-        the training videos: then in windows of that median, one behind the other. With a length, videos that are longer
-        than it are cut.
+        By default a video is taken as a whole, as in training, unless it is longer than `WHOLE_FACTOR` times the
+        median of the training videos: then in windows of that median, one behind the other. With a length, videos that
+        are longer than it are cut.
         """
         if length_sec is not None:
             return Windows(length_sec, stride_sec or length_sec, length_sec)

@@ -62,7 +62,7 @@ class Prefetched(Generic[T]):
 
 
 def side_by_side(begins: Iterable[Callable[[], Generator[T]]], at_once: int, ahead: int) -> Generator[T]:
-    """Yield what the generators yield, one generator after the other; `at_once` of them are at work, each in a thread."""
+    """Yield what the generators yield, one after the other; `at_once` of them are at work, each in a thread."""
     waiting, at_work = iter(begins), []
     try:
         for begin in waiting:

@@ -24,8 +24,8 @@ _USUAL_RATE = 25.0
 class Sound:
     """The sound of the file at `path`, decoded when it is first asked for, and kept compressed.
 
-    What becomes of a video without sound is said by `settings.missing`, as for shards: zeros, it is silent; quarantine, it
-    cannot be used (VideoError); error, InputError.
+    What becomes of a video without sound is said by `settings.missing`, as for shards: zeros, it is silent;
+    quarantine, it cannot be used (VideoError); error, InputError.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Videos, or windows of one, as networks are shown those of shards: decoded, other modalities computed where they are read."""
+"""Videos, or windows of one, as networks are shown those of shards: decoded, their other modalities computed."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def spans(windows: Windows, rate: float, counts: Iterable[int], least: int) -> I
         least: frames that a window has at least.
 
     Yields (window, first frame that is needed from now on) for each window once its frames are there, and (None, that
-    frame) where no window ends. Window k begins at frame round(k * stride) and all but that of a whole video have the same
-    number of frames: where the video ends within one, the last window ends with the video.
+    frame) where no window ends. Window k begins at frame round(k * stride) and all but that of a whole video have the
+    same number of frames: where the video ends within one, the last window ends with the video.
     """
     length, whole = _frames(windows.length_sec, rate, least), _frames(windows.whole_sec, rate, least)
     stride = windows.stride_sec * rate

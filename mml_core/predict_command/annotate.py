@@ -30,7 +30,7 @@ _BAR, _LINE = 0.3, 0.07
 
 
 def output_of(target: Path, video: Path, count: int) -> Path:
-    """Return where the annotated `video` is to be: `target` for one of `count` videos alone, else a file in that folder.
+    """Return where the annotated `video` is to be: `target` for one of `count` videos alone, else a file in it.
 
     Raises InputError where `target` is no name for it, or is the video itself.
     """
@@ -45,25 +45,31 @@ def output_of(target: Path, video: Path, count: int) -> Path:
     return output
 
 
-def annotate(prediction: VideoPrediction, output: Path, frames_per_sec: float | None) -> None:
-    """Write the video of `prediction` to `output`, with the classes of the window that each frame is nearest the middle of.
+def annotate(
+    prediction: VideoPrediction,
+    output: Path,
+    frames_per_sec: float | None = None,
+    folder_frames_per_sec: float | None = None,
+) -> None:
+    """Write the video of `prediction` to `output`, each frame with what is said of the window whose middle is nearest.
 
-    frames_per_sec: given, frames are left out or repeated so that there are so many, as for the model. Sound is left out.
-    Raises InputError where the video cannot be read, or the output not be written.
+    frames_per_sec: given, frames are left out or repeated so that there are so many, as for the model.
+    folder_frames_per_sec: of a video that is a folder of frames.
+    Sound is left out. Raises InputError where the video cannot be read, or the output not be written.
     """
     video = DecodedVideo(
         prediction.path,
         _MOST_PX,
         _LIMITS,
         least_px=_LEAST_PX,
-        frames_per_sec=frames_per_sec if frames_per_sec else None,
+        frames_per_sec=frames_per_sec,
+        folder_frames_per_sec=folder_frames_per_sec if prediction.path.is_dir() else None,
     )
     try:
         with faults_told(prediction.path), closing(iter(video)) as frames:
             first = next(frames)
             rate = video.frame_rate if video.frame_rate > 0 else USUAL_RATE
             with written_video(output, Fraction(rate).limit_denominator(1001)) as append:
-                number = 0
                 append(drawn(first, prediction.classes, _window_at(prediction.windows, 0.0)))
                 for number, frame in enumerate(frames, start=1):
                     append(drawn(frame, prediction.classes, _window_at(prediction.windows, number / rate)))

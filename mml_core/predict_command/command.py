@@ -19,7 +19,7 @@ from mml_core.predict_command.inputs import videos_of
 from mml_core.runtime.compute import prepare_compute
 
 if TYPE_CHECKING:
-    from mml_core.inference.model import Model
+    from mml_core.inference.model import Model, VideoPrediction
     from mml_core.inference.windows import Windows
 
 
@@ -57,7 +57,6 @@ def predict_videos(options: PredictOptions) -> None:
     with contextlib.redirect_stdout(sys.stderr), prepare_compute(options.threads, options.device) as compute:
         from mml_core.inference.model import load
         from mml_core.inference.windows import Windows
-        from mml_core.predict_command.annotate import annotate
         from mml_core.predict_command.outputs import heading, said_of
 
         kind = "cuda" if compute.device.type == "cuda" else "cpu"
@@ -70,8 +69,7 @@ def predict_videos(options: PredictOptions) -> None:
             results.flush()
             bad += prediction.error is not None
             if prediction.windows and prediction.error is None and prediction.path in outputs:
-                annotate(prediction, outputs[prediction.path], _frame_rate(document))
-                print(f"wrote {outputs[prediction.path]}", file=sys.stderr)
+                _annotate(prediction, outputs[prediction.path], document)
     if bad:
         raise InputError(f"{bad} of {len(videos)} videos could not be used", hint="the reasons are told above")
 
@@ -88,7 +86,7 @@ def _outputs(options: PredictOptions, videos: list[Path]) -> dict[Path, Path]:
     return outputs
 
 
-def _predictions(model: Model, videos: list[Path], windows: Windows, batch: int) -> Iterator:
+def _predictions(model: Model, videos: list[Path], windows: Windows, batch: int) -> Iterator[VideoPrediction]:
     """Yield predictions; a bar on a terminal shows how many videos are done, and how far the present one is."""
     with tqdm(total=len(videos), unit="video", leave=False, disable=not sys.stderr.isatty()) as bar:
 
@@ -96,11 +94,15 @@ def _predictions(model: Model, videos: list[Path], windows: Windows, batch: int)
             bar.set_postfix_str(f"{video.name} {end_sec:.0f} s")
 
         for prediction in model.predict_all(videos, windows, batch_views=batch, tell=tell):
-            with tqdm.external_write_mode(file=sys.stderr):
-                yield prediction
+            bar.clear()
+            yield prediction
             bar.update()
 
 
-def _frame_rate(document: BundleDocument) -> float | None:
+def _annotate(prediction: VideoPrediction, output: Path, document: BundleDocument) -> None:
+    from mml_core.predict_command.annotate import annotate
+
     settings = document.video.modalities[document.video.rgb]
-    return settings.frames_per_sec if settings.kind == "rgb" else None
+    rate = settings.frames_per_sec if settings.kind == "rgb" else None
+    annotate(prediction, output, rate, document.video.folder_frames_per_sec)
+    print(f"wrote {output}", file=sys.stderr)

@@ -20,9 +20,9 @@ def videos_of(words: Iterable[str], *, frame_folders: bool) -> list[Path]:
     """Return the videos that `words` mean, in their order, each once; those of a folder or pattern sorted by name.
 
     A word is a file, a folder, for all videos below it (links to folders are not followed), or where there is neither
-    of that name, a pattern with *, ? or [...] (** for any folders). frame_folders: a folder that has 00001.jpg is a video.
-    A file that is not there is a video all the same, which cannot be used. Raises InputError for an address on the
-    internet, and where a folder or pattern has no videos.
+    of that name, a pattern with *, ? or [...] (** for any folders). frame_folders: a folder that has 00001.jpg is a
+    video. A file that is not there is a video all the same, which cannot be used. Raises InputError for an address on
+    the internet, and where a folder or pattern has no videos.
     """
     found = [path for word in words for path in _videos(word, frame_folders)]
     return list(dict.fromkeys(found))
@@ -35,7 +35,7 @@ def _videos(word: str, frame_folders: bool) -> list[Path]:
     elif not path.exists() and _URL.match(word):
         raise InputError("addresses are not read", file=word, hint="download the video, and name the file")
     elif not path.exists() and _PATTERN.search(word):
-        matches = (Path(one) for one in sorted(glob.glob(word, recursive=True)))
+        matches = (Path(one) for one in sorted(glob.glob(word, recursive=True)))  # noqa: PTH207 - also whole paths
         videos = [video for one in matches for video in (_below(one, frame_folders) if one.is_dir() else [one])]
     else:
         return [path]
