@@ -68,11 +68,11 @@ def _description(document: BundleDocument) -> str:
 
 
 def _use(document: BundleDocument) -> str:
+    nothing = "or gives all a small probability" if document.multi_label else "also where none is right"
     return (
-        f"It tells which of its classes a video like those of data set {document.data.name!r} shows. Whoever trained it "
-        "has not said more about what it is for. It knows no other classes: whatever it is shown, it names one of these"
-        f"{' or gives all a small probability' if document.multi_label else ', also where none is right'}. "
-        "It has not been examined for uses in which a wrong answer harms somebody."
+        f"It tells which of its classes a video like those of data set {document.data.name!r} shows. Whoever trained "
+        "it has not said more about what it is for. It knows no other classes: whatever it is shown, it names one of "
+        f"these, {nothing}. It has not been examined for uses in which a wrong answer harms somebody."
     )
 
 
@@ -112,8 +112,9 @@ def _evaluation(document: BundleDocument) -> str:
     where = document.provenance
     crops_px = [network.clip.crop_px for network in document.networks.values()]
     quarantined = f" ({where.quarantined} more could not be used)" if where.quarantined else ""
+    views = describe_protocol(document.protocol, crops_px)
     lines = [
-        f"On {where.videos:,} videos{quarantined} of split {where.split!r}, each by {describe_protocol(document.protocol, crops_px)}. "
+        f"On {where.videos:,} videos{quarantined} of split {where.split!r}, each by {views}. "
         "Intervals are of 95 %, over videos, of this one training: other seeds give other networks.",
         "",
         "| metric | value | interval |",
@@ -168,8 +169,8 @@ def _limits(document: BundleDocument) -> str:
         [
             f"- It has seen videos of {length}, cut to what they show; much longer ones are taken in windows.",
             f"- It reads {kinds}, made of the video file as in training.",
-            "- Videos of another camera, place or manner than those of the data set are likely to be told worse than the "
-            "figures above say, and with too much confidence.",
+            "- Videos of another camera, place or manner than those of the data set are likely to be told worse than "
+            "the figures above say, and with too much confidence.",
         ]
     )
 

@@ -102,7 +102,7 @@ def write_bundle(plan: RunPlan, row: Row, run: int, results: Path, folder: Path)
                     program=__version__,
                 ),
             )
-            _write_document(Path(made), document)
+            write_document(Path(made), document)
             _put(Path(made), folder)
     return document
 
@@ -217,7 +217,8 @@ def _member(reference: str, weight: float) -> BundledMember:
     return BundledMember(network=whole_network(reference), part=split_reference(reference)[2], weight=weight)
 
 
-def _write_document(folder: Path, document: BundleDocument) -> None:
+def write_document(folder: Path, document: BundleDocument) -> None:
+    """Write what a bundle in `folder` says of itself, beside its weights: `bundle.json`, and the card."""
     content = json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
     (folder / DOCUMENT).write_text(content + "\n", encoding="utf-8")
     (folder / CARD).write_text(model_card(document), encoding="utf-8")
