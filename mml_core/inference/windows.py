@@ -60,10 +60,10 @@ def spans(windows: Windows, rate: float, counts: Iterable[int], least: int) -> I
             # so short a stride that frames do not move on: once each
             if begin > last.first or not last.stop:
                 last = Span(begin, begin + int(length))
-                yield last, int(min(first(number + 1), count + 1 - length))
+                yield last, int(max(0, min(first(number + 1), count - length)))
             number += 1
         if count > whole:
-            yield None, int(max(0, min(first(number), count + 1 - length)))
+            yield None, int(max(0, min(first(number), count - length)))
     if count and not last.stop:
         yield Span(0, count), count
     elif last.stop < count and first(number) < count:
