@@ -11,6 +11,7 @@ from mml_core.annotations.embedded import embedded_annotations
 from mml_core.annotations.folders import read_folders
 from mml_core.annotations.hmdb51 import read_hmdb51
 from mml_core.annotations.kinetics import read_kinetics
+from mml_core.annotations.limit import limited
 from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.ntu_rgbd import read_ntu_rgbd
 from mml_core.annotations.something import read_something_something
@@ -67,8 +68,10 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
         case CharadesAnnotations() as config:
             listing = read_charades(config)
         case EmbeddedAnnotations() as config:
-            return embedded_annotations(config)
-    return checked(listing, multi_label=dataset.multi_label, with_files=check_files)
+            rendered = embedded_annotations(config)
+            return rendered if dataset.limit is None else limited(rendered, dataset.limit)
+    annotations = checked(listing, multi_label=dataset.multi_label, with_files=check_files)
+    return annotations if dataset.limit is None else limited(annotations, dataset.limit)
 
 
 def _check_given(annotations: Strict) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from mml_core.commands.types import Count, Device, Index
+from mml_core.config.project import TrackerName
 from mml_core.errors import InputError
 
 
@@ -17,7 +18,7 @@ def run(
     cores: Count | None = None,
     gpus: Index | None = None,
     device: Device | None = None,
-    tracker: Literal["trackio", "wandb", "mlflow"] | None = None,
+    tracker: TrackerName | None = None,
     dry_run: Annotated[bool, Parameter(alias="-n")] = False,
 ) -> None:
     """Run the workflow: from videos to trained networks, a table and a report.

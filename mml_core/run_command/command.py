@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mml_core.config.project import ProjectConfig
+from mml_core.config.project import ProjectConfig, TrackerName
 from mml_core.cost.machine import this_machine
 from mml_core.plan.run import plan_run
 from mml_core.run_command.child import running
-from mml_core.run_command.choice import checkout, chosen
+from mml_core.run_command.choice import CONFIG, checkout, chosen
 from mml_core.run_command.events import Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import Costs, expected, run_costs
 from mml_core.run_command.progress import Progress
 from mml_core.run_command.text import log_tail, name_of, span
+from mml_core.training.trackers import check_tracker
 
 #: What a run is about where the command line names nothing, and what is shown of it in the end.
 TABLE, REPORT = Path("results/ensemble_table.md"), Path("results/report.html")
@@ -34,7 +35,7 @@ class RunOptions:
     dataset: str | None
     recipe: Sequence[str]
     device: str | None
-    tracker: str | None
+    tracker: TrackerName | None
     cores: int | None  # None: all
     gpus: int | None  # None: all
     dry_run: bool
@@ -52,8 +53,9 @@ def run_workflow(options: RunOptions) -> None:
     with 128 + the signal's number where it was stopped.
     """
     root = checkout()
-    project = chosen(root, options.dataset, options.recipe, options.device)
-    machine = this_machine(root, options.cores, 0 if project.device == "cpu" else options.gpus)
+    project = chosen(root, options.dataset, options.recipe, device=options.device, tracker=options.tracker)
+    check_tracker(project.tracker)
+    machine = this_machine(options.cores, 0 if project.device == "cpu" else options.gpus)
     plan = plan_run(project.model_dump(mode="json"), Path(), check_files=True, shipped=root)
     words = _words(options, project, root, machine.cores, len(machine.gpus))
     print(f"Data set {project.dataset}, recipe {', '.join(project.recipe)}: looking at what is there.", flush=True)
@@ -71,10 +73,10 @@ def run_workflow(options: RunOptions) -> None:
 
 def _words(options: RunOptions, project: ProjectConfig, root: Path, cores: int, gpus: int) -> list[str]:
     """Return Snakemake's command line."""
-    settings = {**project.model_dump(mode="json"), **({"tracker": options.tracker} if options.tracker else {})}
-    given = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    given = [f"{key}={json.dumps(value)}" for key, value in project.model_dump(mode="json").items()]
     resources = ["--resources", f"gpu={gpus}"] if gpus or project.device == "auto" else []
-    words = ["--snakefile", str(root / "Snakefile"), "--cores", str(cores), *resources, "--logger", "mml"]
+    files = [] if CONFIG.exists() else ["--configfile", str(root / CONFIG)]
+    words = ["--snakefile", str(root / "Snakefile"), "--cores", str(cores), *resources, *files, "--logger", "mml"]
     return [*words, "--config", *given, *options.more, "--", *options.targets]
 
 
