@@ -18,10 +18,10 @@ from video_files import shifted_frames, write_video
 
 from mml_core.attention_command.attention import attention_of_video
 from mml_core.attention_command.command import TILE_PX
-from mml_core.attention_command.stores import VIDEO, video_stores
 from mml_core.commands.program import call
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
+from mml_core.inference.stores import VIDEO, VideoRules, video_stores
 from mml_core.modalities.diff import make_diff_shard
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.motion_vectors import make_motion_vector_shard
@@ -110,7 +110,7 @@ def test_levels_are_those_of_shards(trained: Trained, tmp_path: Path) -> None:
     make_flow_shard(rgb, "tvl1", settings["tvl1"], tmp_path / "tvl1.h5", 1)
     vectors = tmp_path / "vectors.h5"
     make_motion_vector_shard(rgb, videos, "vectors", settings["vectors"], dataset.limits, vectors, 1)
-    stores = video_stores(video, dataset, list(settings), CPU, 1)
+    stores = video_stores(video, VideoRules.of(dataset, CPU, 1), list(settings))
     assert sorted(stores) == ["diff", "flow", "rgb", "tvl1", "vectors"]
     for name, store in stores.items():
         shard = ModalityStore([tmp_path / f"{name}.h5"])
@@ -130,7 +130,7 @@ def test_what_comes_from_files_is_refused(trained: Trained, tmp_path: Path, from
     document["modalities"]["flow"] = from_files
     video = write_video(tmp_path / "in.mp4", FRAMES)
     with pytest.raises(InputError, match=r"modality 'flow' of data set 'toy' is read from files beside its videos"):
-        video_stores(video, DatasetConfig.model_validate(document), ["rgb", "flow"], CPU, 1)
+        video_stores(video, VideoRules.of(DatasetConfig.model_validate(document), CPU, 1), ["rgb", "flow"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from synthetic import MODALITIES, synthetic_data
 from torch import Tensor, nn
 
-from mml_core.attention_command.stores import VideoStore, _derived
+from mml_core.attention_command.attention import require_pictures
 from mml_core.config.audio import AudioModality
 from mml_core.config.base import validate
 from mml_core.config.clips import ClipConfig
@@ -26,7 +26,6 @@ from mml_core.networks import ClipShape, Prediction, VideoNetwork
 from mml_core.plan.figures import check_figures
 from mml_core.plan.stages import plan_stages
 from mml_core.plan.table_checks import check_tables
-from mml_core.shards.schema import ShardInfo, VideoEntry
 
 FILE = Path("recipe.yaml")
 SOUNDING = {**MODALITIES, "audio": {"kind": "audio"}}
@@ -151,9 +150,8 @@ def test_maps_and_attention_are_of_pictures() -> None:
     with pytest.raises(InputError, match=r"figures\.f: rgb\.rgb reads 'rgb', which is sound and has no places"):
         check_figures({"synthetic": deaf}, stages, recipe, FILE)
     _refused_where_the_first_stream_is_sound(recipe)
-    frames = VideoStore(ShardInfo("rgb", "rgb", {}), VideoEntry(0, 3, 32, 48, 25.0), lambda number: b"")
     with pytest.raises(InputError, match="is sound, in which no place looks at another"):
-        _derived(frames, Path("a.mp4"), "audio", data.config, None, 1)
+        require_pictures(Path("a.mp4"), data.config, ["rgb", "audio"])
 
 
 def _refused_where_the_first_stream_is_sound(recipe: RecipeConfig) -> None:

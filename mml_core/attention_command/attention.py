@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from mml_core.attention_command.stores import VIDEO, video_stores
 from mml_core.clips import EvaluationClips, Sample
 from mml_core.config.clips import ClipConfig
+from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import NetworkConfig
 from mml_core.config.networks.base import Looking
 from mml_core.config.protocols import ProtocolConfig
@@ -18,6 +19,8 @@ from mml_core.evaluation.loading import TrainedStage, load_network, open_stage
 from mml_core.figures.attention_figure import on_device
 from mml_core.figures.looks import Look, looks_of
 from mml_core.figures.networks import StageViews
+from mml_core.inference.stores import VIDEO, VideoRules, video_stores
+from mml_core.kinds import kind_of
 from mml_core.plan.data_file import read_data_plan
 
 
@@ -72,13 +75,25 @@ def attention_of_video(
                 file=plan,
                 hint="name the plan of the data set that the stage was trained on with --plan",
             )
-    stores = video_stores(video, dataset, read, device, threads)
+    require_pictures(video, dataset, read)
+    stores = video_stores(video, VideoRules.of(dataset, device, threads), read)
     clip = stage.document.config.clip
     classes, sample = len(stage.classes), Sample(VIDEO, ())
     clips = EvaluationClips(stores, [sample], clip, _middle(clip), class_count=classes, multi_label=False)
     trained = on_device(load_network(stage, name.partition(".")[0], clips), device)
     looks = looks_of(trained, looking, StageViews(stage, clips, dataset.rgb_name), VIDEO, query)
     return VideoAttention(name, looking, looks)
+
+
+def require_pictures(video: Path, dataset: DatasetConfig, modalities: Sequence[str]) -> None:
+    """Raise InputError where one of `modalities` is sound."""
+    for name in modalities:
+        if not kind_of(dataset.modalities[name].kind).spatial:
+            raise InputError(
+                f"modality {name!r} of data set {dataset.name!r} is sound, in which no place looks at another",
+                file=video,
+                hint="name a network that reads pictures alone",
+            )
 
 
 def _looking(stage: TrainedStage, network: str | None) -> tuple[str, Looking]:

@@ -30,6 +30,8 @@ def _told(error: CycloptsError) -> str:
 COMMANDS = {
     "start": "From a folder of videos to a data set file, a recipe for this machine, and what it costs.",
     "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
+    "bundle": "A row of a table as one folder: a model that is used without the project.",
+    "predict": "Say what is in videos, with a bundle.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
     "attention": "Where a place of a frame looks in a network with attention blocks.",

@@ -10,20 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
 from mml_core.flow.picture import beside, flow_colours, usual_largest_px
 from mml_core.flow_command.files import WriteFields, flo_folder, hdf5_fields
-from mml_core.io.files import replaced_on_success
+from mml_core.video.writing import CONTAINERS, written_video
 
-#: Names of containers, as ffmpeg calls them, by ending.
-_VIDEOS = {".mp4": "mp4", ".mkv": "matroska"}
 _HDF5 = (".h5", ".hdf5")
 _SCHEME = "a video ends in .mp4 or .mkv, HDF5 in .h5; a name without ending is a folder of .flo files"
-#: What a viewer does not see, at a speed that does not hold flow up.
-_QUALITY = {"crf": "18", "preset": "veryfast"}
 
 
 def check_output(path: Path) -> None:
@@ -33,7 +28,7 @@ def check_output(path: Path) -> None:
         raise InputError("names no file or folder of its own", file=path, hint=f"name a new one; {_SCHEME}")
     if ending == ".flo":
         raise InputError("a .flo file holds one field only", file=path, hint=f"name a folder instead; {_SCHEME}")
-    if ending not in (*_VIDEOS, *_HDF5, ""):
+    if ending not in (*CONTAINERS, *_HDF5, ""):
         raise InputError(f"unknown ending {path.suffix!r}", file=path, hint=_SCHEME)
     if ending and path.is_dir():
         raise InputError("cannot be written: there is a folder of that name", file=path)
@@ -74,7 +69,7 @@ def _opened(
     path: Path, about: Mapping[str, str | float | int], frame_rate: Fraction, max_px: float | None
 ) -> AbstractContextManager[WriteFields]:
     ending = path.suffix.lower()
-    if ending in _VIDEOS:
+    if ending in CONTAINERS:
         return colour_video(path, frame_rate, max_px)
     return hdf5_fields(path, about) if ending in _HDF5 else flo_folder(path)
 
@@ -85,13 +80,7 @@ def colour_video(path: Path, frame_rate: Fraction, max_px: float | None) -> Iter
 
     max_px: displacement that gets the full colour; default: the 99th percentile of the fields that come first, printed.
     """
-    with (
-        replaced_on_success(path) as temporary,
-        # "file:" keeps names with colons from being read as protocols
-        av.open(f"file:{temporary}", "w", format=_VIDEOS[path.suffix.lower()]) as container,
-    ):
-        stream = container.add_stream("libx264", rate=frame_rate, options=_QUALITY)
-        stream.pix_fmt = "yuv420p"
+    with written_video(path, frame_rate) as append:
 
         def write(frames: NDArray[np.uint8], flow: torch.Tensor) -> None:
             nonlocal max_px
@@ -104,15 +93,6 @@ def colour_video(path: Path, frame_rate: Fraction, max_px: float | None) -> Iter
                 )
             for frame, field in zip(frames, flow, strict=True):
                 colours = flow_colours(field[None], max_px)[0].permute(1, 2, 0).numpy()
-                _encode(stream, beside(frame, colours))
+                append(beside(frame, colours))
 
         yield write
-        container.mux(stream.encode())
-
-
-def _encode(stream: VideoStream, picture: NDArray[np.uint8]) -> None:
-    """Append `picture` (H, W, 3) to the stream, whose pictures have the size of the first."""
-    if not stream.codec_context.is_open:
-        stream.height, stream.width = picture.shape[:2]
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    stream.container.mux(stream.encode(frame))

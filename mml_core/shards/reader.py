@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -146,15 +147,11 @@ class ShardReader:
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
         numbers = np.minimum(np.array(starts)[:, None] + np.arange(length), entry.count - 1)
-        levels: NDArray[np.uint8] | None = None
-        for first, stop in consecutive_runs(numbers.ravel().tolist()):
-            for number, image in zip(range(first, stop), self._images(entry, first, stop), strict=True):
-                image = image[:, *part]
-                if levels is None:
-                    levels = np.empty((*numbers.shape, *image.shape), np.uint8)
-                levels[numbers == number] = image
-        assert levels is not None
-        return levels.reshape(len(numbers), -1, *levels.shape[3:])
+        runs = consecutive_runs(numbers.ravel().tolist())
+        images = chain.from_iterable(
+            zip(range(first, stop), self._images(entry, first, stop), strict=True) for first, stop in runs
+        )
+        return stacked(numbers, images, part)
 
     def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
@@ -215,6 +212,23 @@ class ShardReader:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
+
+
+def stacked(
+    numbers: NDArray[np.int64], images: Iterable[tuple[int, NDArray[np.uint8]]], part: tuple[slice, slice] = WHOLE
+) -> NDArray[np.uint8]:
+    """Return the `part`, rows and columns, of images as stacks (n, L * C, H, W), image numbers[i, j] at place j of i.
+
+    numbers: (n, L), at least one. images: each of these once, with its number, (C, H', W').
+    """
+    levels: NDArray[np.uint8] | None = None
+    for number, image in images:
+        cut = image[:, *part]
+        if levels is None:
+            levels = np.empty((*numbers.shape, *cut.shape), np.uint8)
+        levels[numbers == number] = cut
+    assert levels is not None
+    return levels.reshape(len(numbers), -1, *levels.shape[3:])
 
 
 def consecutive_runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,166 @@
+"""What is known of a row, from its scores and its data set: how good it is, how sure, what it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mml_core.bundles.format import Calibration, DataFacts, Metric
+from mml_core.bundles.rows import Row
+from mml_core.config.recipe import RecipeConfig
+from mml_core.errors import InputError
+from mml_core.evaluation.calibration import (
+    at_temperature,
+    calibration_error,
+    cross_fitted,
+    fit_temperature,
+    fused_probabilities,
+    log_loss,
+)
+from mml_core.evaluation.diverged import divergence
+from mml_core.evaluation.members import Combined
+from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
+from mml_core.evaluation.runs import Run, aligned_logits, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.uncertainty import estimate
+from mml_core.plan.places import score_path, shard_paths
+from mml_core.plan.products import Runs, score_sources
+from mml_core.plan.stages import DataPlan
+from mml_core.shards.reader import ShardReader
+
+#: Digits that numbers in a bundle have behind the point.
+_DIGITS = 6
+#: By fewer videos no temperature is fitted.
+_LEAST_VIDEOS = 20
+#: With fewer classes the five best are no news.
+_CLASSES_FOR_TOP5 = 10
+
+
+def in_results(path: str, results: Path) -> Path:
+    """Return where a path of the plan, which begins with `<results>`, is."""
+    return results / path.removeprefix("<results>/")
+
+
+def scores_of(recipe: RecipeConfig, runs: Runs, row: Row, split: str, results: Path) -> dict[str, Path]:
+    """Return the score files of a row on a split by stage; of the one run in `runs`."""
+    sources = score_sources(recipe, runs, row.members, split, row.protocol)
+    return {source.label: in_results(score_path(source.file), results) for source in sources}
+
+
+def read_run(recipe: RecipeConfig, row: Row, files: dict[str, Path], data: DataPlan) -> Run:
+    """Return the networks of a row with their scores.
+
+    Raises InputError where a file is missing, cannot be read, or is of a training that diverged.
+    """
+    if missing := [path for path in files.values() if not path.is_file()]:
+        target = f"results/{row.table}.csv" if row.table in recipe.tables else f"results/tables/{row.table}.csv"
+        raise InputError("there are no such scores yet", file=missing[0], hint=f"`snakemake -- {target}` makes them")
+    groups = dict.fromkeys(files, data.groups) if data.groups else None
+    protocol = recipe.protocols[row.protocol]
+    (run,) = load_runs(files, groups, references=list(row.members), protocol=protocol)
+    return run
+
+
+def combined_of(row: Row, run: Run) -> Combined:
+    """Return the scores of the row; raises InputError where a training diverged, or labels are not known."""
+    combined = combine_runs([run], list(row.members), list(row.members.values()), row.fusion)
+    if told := divergence(combined):
+        raise InputError(f"{row.name}: {told}: there is no model", hint="take another row")
+    return combined[0]
+
+
+def metrics_of(combined: Combined) -> dict[str, Metric]:
+    """Return the metrics that the row's table has of it, for one run."""
+    if combined.labels.ndim == 2:
+        value = mean_average_precision(combined.scores, combined.labels)
+        return {"mean_average_precision": _metric(value)} if math.isfinite(value) else {}
+    best = {"top1": 1} | ({"top5": 5} if len(combined.classes) >= _CLASSES_FOR_TOP5 else {})
+    found = {}
+    for name, count in best.items():
+        result = estimate(hits_of_runs([combined], count), combined.groups)
+        found[name] = _metric(result.value, result.low, result.high)
+    return {**found, "mean_class_accuracy": _metric(mean_class_accuracy(combined.scores, combined.labels))}
+
+
+def calibrate(row: Row, run: Run, validation: Run | None) -> Calibration:
+    """Return the temperature of a row with its effect on the videos of its table, whose scores `run` has.
+
+    validation: scores of the validation split, `run` itself where the table is of that split; None: there are none.
+    """
+    probabilities, labels = _said(row, run)
+    before = _rounded(calibration_error(probabilities, labels))
+    told = Calibration(error_before=before, error_after=before)
+    if validation is None:
+        reason = "there are no scores of the validation split"
+        return told.model_copy(update={"reason": reason})
+    fitted, truth = (probabilities, labels) if validation is run else _said(row, validation)
+    if len(truth) < _LEAST_VIDEOS:
+        return told.model_copy(update={"reason": f"{len(truth)} validation videos are too few"})
+    temperature = fit_temperature(fitted, truth)
+    groups = next(iter(validation.values())).groups
+    tried = cross_fitted(fitted, truth, groups)
+    if temperature is None or log_loss(tried, truth) >= log_loss(fitted, truth):
+        reason = f"on {len(truth)} validation videos none is better than 1 for videos that it was not fitted on"
+        return told.model_copy(update={"reason": reason})
+    temperature, own = _rounded(temperature), validation is run
+    after = tried if own else at_temperature(probabilities, temperature, multi_label=labels.ndim == 2)
+    return Calibration(
+        temperature=temperature,
+        fitted_on="validation",
+        videos=len(truth),
+        cross_fitted=own,
+        error_before=before,
+        error_after=_rounded(calibration_error(after, labels)),
+    )
+
+
+def facts_of(data: DataPlan, results: Path) -> DataFacts:
+    """Return what a person wants to know of the data set that a model was trained on."""
+    videos, classes = data.annotations.videos, data.annotations.classes
+    counts = Counter(video.split for video in videos)
+    labels = Counter(label for video in data.videos("train") for label in set(video.labels))
+    return DataFacts(
+        name=data.config.name,
+        videos=dict(sorted(counts.items())),
+        training_labels={name: labels[number] for number, name in enumerate(classes)},
+        median_sec=_median_sec(data, results),
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _said(row: Row, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row's probabilities (V, N) before a temperature, and the labels of the videos."""
+    logits, labels = aligned_logits(run, list(row.members))
+    weights: Sequence[float] = list(row.members.values())
+    return fused_probabilities(list(logits), weights, row.fusion, multi_label=labels.ndim == 2), labels
+
+
+def _median_sec(data: DataPlan, results: Path) -> float | None:
+    """Return the median length of the training videos, from those shards of their frames that are there."""
+    folder = data.config.modality_key(data.config.rgb_name)
+    paths = [in_results(path, results) for path in shard_paths(data, [folder], ["train"])]
+    lengths = list(_lengths_sec(path for path in paths if path.is_file()))
+    return round(float(np.median(lengths)), 3) if lengths else None
+
+
+def _lengths_sec(shards: Iterable[Path]) -> Iterable[float]:
+    for path in shards:
+        with ShardReader(path) as reader:
+            yield from (one.count / one.frame_rate for one in reader.videos.values() if one.frame_rate > 0)
+
+
+def _metric(value: float, low: float = math.nan, high: float = math.nan) -> Metric:
+    return Metric(value=_rounded(value), **({} if math.isnan(low) else {"low": _rounded(low), "high": _rounded(high)}))
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DIGITS)

@@ -1,0 +1,1 @@
+"""The command `mml predict`: what a bundle says of videos."""
