@@ -45,8 +45,8 @@ def choose_row(rows: Sequence[Rated], p_values: Sequence[float]) -> Choice:
 
     Args:
         rows: values and costs.
-        p_values: of each row's difference from `best_of(rows)`, 0..1, two-sided; NaN where nothing is known, so that the
-            row cannot be told apart. That of the best itself is not looked at.
+        p_values: of each row's difference from `best_of(rows)`, 0..1, two-sided; NaN where nothing is known, so that
+            the row cannot be told apart. That of the best itself is not looked at.
     """
     best, others = best_of(rows), max(1, len(rows) - 1)
     p = tuple(math.nan if place == best else min(1.0, value * others) for place, value in enumerate(p_values))

@@ -75,11 +75,9 @@ def open_lookers(
 
 
 def heat_tile(looker: Looker, video: str, label: int, frames: Sequence[int]) -> Tile:
-    """Return what speaks for class `label` in `video` at each of `frames`: the map of the nearest frame that was seen."""
+    """Return what speaks for class `label` in `video` at each of `frames`: the map of the nearest frame that is seen."""
     views = looker.views
-    look = look_at(
-        looker.trained.network, looker.trained.inputs, views, video, label, "grad_cam", views.clips.frames
-    )
+    look = look_at(looker.trained.network, looker.trained.inputs, views, video, label, "grad_cam", views.clips.frames)
     count = len(views.view_levels(video)[views.rgb])
     seen = np.array(frame_numbers(views, video, middle_view(count, views.clips.protocol)))
     nearest = np.abs(np.array(frames)[:, None] - seen).argmin(axis=1)

@@ -33,7 +33,9 @@ class ClassResult(NamedTuple):
     taken_for: tuple[tuple[int, int], ...]  # other class and number of videos, the commonest first
 
 
-def probabilities(scores: np.ndarray, weights: Sequence[float], fusion: Literal["", "logits", "probabilities"]) -> np.ndarray:
+def probabilities(
+    scores: np.ndarray, weights: Sequence[float], fusion: Literal["", "logits", "probabilities"]
+) -> np.ndarray:
     """Return the probabilities (V, N), 0..1, of `scores` (V, N), the sum of members times `weights`.
 
     Of logits it is the softmax of their weighted mean, of probabilities their weighted mean.
@@ -68,9 +70,7 @@ def mistakes(scores: np.ndarray, labels: np.ndarray, chances: np.ndarray) -> lis
     return sorted(wrong, key=lambda one: (*place[one.truth, one.prediction], -one.confidence, one.video))
 
 
-def shown_mistakes(
-    wrong: Sequence[Mistake], most: int = MOST_CLIPS, of_one_class: int = OF_ONE_CLASS
-) -> list[Mistake]:
+def shown_mistakes(wrong: Sequence[Mistake], most: int = MOST_CLIPS, of_one_class: int = OF_ONE_CLASS) -> list[Mistake]:
     """Return at most `most` of `wrong`, in their order.
 
     Each class has its share, `of_one_class` at least; within a class each pair has its first before one has its second.

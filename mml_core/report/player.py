@@ -106,4 +106,3 @@ def write_player(path: Path, pictures: np.ndarray, rate: float) -> None:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-

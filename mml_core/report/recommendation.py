@@ -77,10 +77,13 @@ def recommend(
     """
     left_out: dict[str, str] = {}
     kept: list[tuple[dict[str, str], list[Combined]]] = []
-    for row in shared_rows(table).to_dict("records"):
+    rows = shared_rows(table).to_dict("records")
+    for row in rows:
         combined = _combined(row, runs)
         if row["dataset"] != dataset:
             left_out[row["name"]] = f"it is about data set {row['dataset']}"
+        elif row["split"] != rows[0]["split"]:
+            left_out[row["name"]] = f"it is about split {row['split']}"
         elif told := divergence(combined):
             left_out[row["name"]] = f"its training {told}"
         else:
@@ -146,9 +149,7 @@ def _choose(
     )
 
 
-def _compared(
-    row: Mapping[str, str], one: Rated, far: Difference, p: float, level: bool, *, is_best: bool
-) -> Compared:
+def _compared(row: Mapping[str, str], one: Rated, far: Difference, p: float, level: bool, *, is_best: bool) -> Compared:
     interval = (row["top1_low"], row["top1_high"]) if row["top1_low"] else None
     known = not is_best and not np.isnan(far.low)
     return Compared(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from matplotlib import colormaps
 from torch.nn.functional import interpolate
 
@@ -36,9 +35,7 @@ def spectrogram_pictures(
     return pictures
 
 
-def _spectrogram(
-    store: ModalityStore, video_id: str, frames: Sequence[int], height: int, width: int
-) -> np.ndarray:
+def _spectrogram(store: ModalityStore, video_id: str, frames: Sequence[int], height: int, width: int) -> np.ndarray:
     """Return the picture (`height`, `width`, 3): a part of it from the sound about each of `frames`, side by side."""
     entry, rate = store.videos[video_id], store.info.sample_rate_hz
     seconds = min(MOST_SEC, max(LEAST_SEC, entry.count / known_rate(entry.frame_rate) / len(frames)))

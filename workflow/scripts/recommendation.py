@@ -1,4 +1,4 @@
-"""Choose which row of the tables of all recipes to take: the cheapest of those that cannot be told apart from the best."""
+"""Choose which row of all recipes to take: the cheapest of those that cannot be told apart from the best."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def main() -> None:
     plan = read_data_plan(arguments.plan)
     runs = {}
     for recipe, protocol in arguments.protocols.items():
-        own = {name.removeprefix(f"{recipe}:"): file for name, file in arguments.scores if name.startswith(f"{recipe}:")}
+        own = {
+            name.removeprefix(f"{recipe}:"): file for name, file in arguments.scores if name.startswith(f"{recipe}:")
+        }
         groups = dict.fromkeys((name.partition("@")[0] for name in own), plan.groups)
         runs[recipe] = load_runs(own, groups, protocol=ProtocolConfig.model_validate(protocol))
     table = combine_tables([read_table(path) for path in arguments.tables])
