@@ -252,7 +252,11 @@ def clip_modalities(wildcards):
     """Return the modalities that players show, that of the frames first: all that are made of the tables' split."""
     stages = [stage for of_recipe in STAGES.values() for stage in of_recipe.values()]
     made = made_splits(PLAN.data, stages, [one for _, one in sources_of_tables()])
-    names = [name for name, splits in made.items() if split_of_tables() in splits]
+    names = [
+        name
+        for name in PLAN.data.config.modalities
+        if split_of_tables() in made.get(name, [])
+    ]
     return sorted(names, key=PLAN.data.config.rgb_name.__ne__)
 
 
