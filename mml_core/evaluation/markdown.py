@@ -6,8 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from mml_core.config.references import split_reference
+from mml_core.config.tables import LEAST_FOR_TOP5
 from mml_core.evaluation.costs import NO_FLOW
-from mml_core.evaluation.table import MULTI_LABEL_COLUMN
+from mml_core.evaluation.runs import Run
+from mml_core.evaluation.table import MULTI_LABEL_COLUMN, TableRequest
 from mml_core.evaluation.uncertainty import CONFIDENCE, RESAMPLES
 
 COST_NOTES = (
@@ -32,6 +35,12 @@ def readable(table: pd.DataFrame, few_classes: Collection[str] = ()) -> pd.DataF
     rows = [_readable_row(row, row["dataset"] not in few_classes) for row in table.to_dict("records")]
     shown = pd.DataFrame(rows, dtype=str)
     return shown.loc[:, (shown != "").any()]
+
+
+def few_classes(request: TableRequest, run: Run) -> set[str]:
+    """Return the data sets of a table's rows that have too few classes for a top-5 to say something."""
+    few = {split_reference(name)[0] for name, member in run.items() if len(member.classes) < LEAST_FOR_TOP5}
+    return {request.datasets.get(stage, request.dataset) for stage in few}
 
 
 def to_markdown(table: pd.DataFrame, few_classes: Collection[str] = ()) -> str:

@@ -19,7 +19,7 @@ from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import split_reference
-from mml_core.config.tables import LEAST_FOR_TOP5, TableConfig
+from mml_core.config.tables import TableConfig
 from mml_core.config.views import disturbances
 from mml_core.errors import InputError
 from mml_core.evaluation.costs import COST_COLUMNS
@@ -92,12 +92,6 @@ def build_table(request: TableRequest, runs: Sequence[Run]) -> pd.DataFrame:
         weights = dict(sorted(ensemble.members.items(), key=lambda item: place.get(item[0], -1)))
         rows.append(_row(request, name, "ensemble", weights, ensemble.fusion, runs))
     return _ordered(pd.DataFrame(rows, dtype=str))
-
-
-def few_classes(request: TableRequest, run: Run) -> set[str]:
-    """Return the data sets of the table's rows that have too few classes for a top-5 to say something."""
-    few = {split_reference(name)[0] for name, member in run.items() if len(member.classes) < LEAST_FOR_TOP5}
-    return {request.datasets.get(stage, request.dataset) for stage in few}
 
 
 def combine_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

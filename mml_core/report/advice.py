@@ -26,6 +26,7 @@ class Advice:
     said: str
     interval: Interval | None
     gflops: str
+    seeds: int
     reasons: Sequence[str]
     weights: Sequence[tuple[str, str]]  # stage and file
     commands: Sequence[str]
@@ -39,7 +40,7 @@ def advice_part(recommendation: Recommendation) -> Advice:
     left_out = list(recommendation.left_out.items())
     if row is None:
         reason = "None of the rows can be recommended: see below what keeps them from being compared."
-        return Advice(None, "", "", None, "", [reason], [], [], None, left_out)
+        return Advice(None, "", "", None, "", 0, [reason], [], [], None, left_out)
     interval = Interval(float(row.value), *map(float, row.interval)) if row.interval else None
     return Advice(
         row=row.name,
@@ -47,6 +48,7 @@ def advice_part(recommendation: Recommendation) -> Advice:
         said=SAID[recommendation.metric],
         interval=interval,
         gflops=row.gflops,
+        seeds=row.seeds,
         reasons=reasons(recommendation),
         weights=list(recommendation.weights.items()),
         commands=[f"mml bundle {quoted(row.name)} --out model", "mml predict model VIDEO"],

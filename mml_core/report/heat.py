@@ -75,7 +75,7 @@ def open_lookers(
 
 
 def heat_tile(looker: Looker, video: str, label: int, frames: Sequence[int]) -> Tile:
-    """Return what speaks for class `label` in `video` at each of `frames`: the map of the nearest frame that is seen."""
+    """Return what speaks for class `label` in `video` at each of `frames`: the map of the nearest frame with one."""
     views = looker.views
     look = look_at(looker.trained.network, looker.trained.inputs, views, video, label, "grad_cam", views.clips.frames)
     count = len(views.view_levels(video)[views.rgb])

@@ -35,7 +35,7 @@ def chromium() -> str:
 
 
 def looked_at(page: Path, width: int, script: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return what `script` (JavaScript; `page`, `root`, `window_`, `wait`) writes into `told`, and the console's errors.
+    """Return what `script` (JavaScript; it has `page`, `root`, `wait`) writes into `told`, and the console's lines.
 
     `width` is that of the page in pixels; `folder` is for files of this function.
     """

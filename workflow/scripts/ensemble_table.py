@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mml_core.evaluation.arguments import table_arguments
 from mml_core.evaluation.groups import read_groups
-from mml_core.evaluation.markdown import to_markdown
+from mml_core.evaluation.markdown import few_classes, to_markdown
 from mml_core.evaluation.runs import load_runs
-from mml_core.evaluation.table import TableRequest, build_table, few_classes, write_table
+from mml_core.evaluation.table import TableRequest, build_table, write_table
 from mml_core.io.files import write_text
 from mml_core.runtime.cli import run
 
