@@ -7,7 +7,7 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/tables/<recipe>/report.html    tables, claims, curves, confusion matrix, sample clips, data quality, settings
     results/recommendation.json                      which row of all chosen recipes to take, and why
-    results/report/                                  players of the videos that this row takes for another class
+    results/report/ and results/report_clips.json    players of the videos that this row takes for another class
     results/report.html                              both for people, the combined table, the ways to the recipes' pages
 """
 
@@ -131,6 +131,7 @@ rule report_clips:
         receipts=clip_shards("json"),
     output:
         clips=directory("<results>/report"),
+        index="<results>/report_clips.json",
     log:
         "<logs>/report_clips.log",
     benchmark:
@@ -163,6 +164,7 @@ rule report_clips:
             --modalities {params.modalities:q} \
             --device {params.device:q} \
             --threads {threads} \
+            --index {output.index:q} \
             --output {output.clips:q} >{log:q} 2>&1
         """
 
@@ -172,7 +174,8 @@ rule combined_report:
     input:
         table="<results>/ensemble_table.csv",
         choice="<results>/recommendation.json",
-        clips="<results>/report",
+        clips=ancient("<results>/report"),
+        clips_index="<results>/report_clips.json",
         histories=stages_of_tables("history.csv"),
         pages=recipe_pages,
     output:
@@ -199,6 +202,7 @@ rule combined_report:
             --table {input.table:q} \
             --recommendation {input.choice:q} \
             --clips {input.clips:q} \
+            --clips-index {input.clips_index:q} \
             --history {params.histories:q} \
             --few-classes {params.few_classes:q} \
             --pages {input.pages:q} \

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from mml_core.evaluation.runs import combine_runs, load_runs
 from mml_core.io.files import replaced_on_success
 from mml_core.kinds import kind_of
 from mml_core.plan.stages import DataPlan
-from mml_core.report.clips_index import ClipsIndex, OfClass, Player, write_index
+from mml_core.report.clips_index import ClipsIndex, OfClass, Player
 from mml_core.report.heat import Looker, heat_tile, open_lookers
 from mml_core.report.mistakes import Mistake, class_results, mistakes, probabilities, shown_mistakes
 from mml_core.report.player import TILE_PX, Tile, columns_of, even, moments, player_pictures, write_player
@@ -41,16 +43,15 @@ class ClipSources:
     modalities: Sequence[str]  # that are shown, where a video has them; that of the frames is the first
 
 
-def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device: torch.device) -> None:
-    """Write players of the mistakes of `row`, in its first run, to `folder`, and the index; maps are made on `device`.
+def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device: torch.device) -> ClipsIndex:
+    """Write players of the mistakes of `row`, in its first run, to `folder`; return what is there.
 
-    Raises InputError for files that do not fit.
+    Maps are made on `device`. Raises InputError for files that do not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if row is None or sources.plan.config.multi_label:
         reason = "No row can be recommended." if row is None else "Videos with several labels are not right or wrong."
-        write_index(folder, ClipsIndex(row=row.name if row else "", reason=reason))
-        return
+        return ClipsIndex(row=row.name if row else "", reason=reason)
     run = load_runs(sources.scores, references=row.members, protocol=sources.protocol)[0]
     combined = combine_runs([run], row.members, row.weights, row.fusion or "logits")[0]
     chances = probabilities(combined.scores, row.weights, row.fusion)
@@ -64,9 +65,9 @@ def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device
         )
         for number, one in enumerate(shown, start=1):
             tiles, speed, rate = video_tiles(stores, lookers, combined.video_ids[one.video], one.prediction)
-            size = _write(folder, number, tiles, rate)
-            players.append(_player(number, one, combined, chances, tiles, size, speed))
-    index = ClipsIndex(
+            written = _write(folder, number, tiles, rate)
+            players.append(_player(number, one, combined, chances, tiles, written, speed))
+    return ClipsIndex(
         row=row.name,
         classes=combined.classes,
         videos=len(combined.video_ids),
@@ -76,7 +77,6 @@ def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device
         without_maps=without,
         reason="" if wrong else "Every video is right.",
     )
-    write_index(folder, index)
 
 
 def video_tiles(
@@ -109,14 +109,22 @@ def _modality_tile(name: str, store: ModalityStore, video: str, frames: Sequence
     return Tile(name, pictures)
 
 
-def _write(folder: Path, number: int, tiles: Sequence[Tile], rate: float) -> tuple[int, int]:
-    """Write player and poster of a video, and return their height and width."""
+class _Written(NamedTuple):
+    """Player and poster of a video."""
+
+    height: int
+    width: int
+    digest: str
+
+
+def _write(folder: Path, number: int, tiles: Sequence[Tile], rate: float) -> _Written:
     pictures = player_pictures(tiles)
     write_player(folder / f"{number:03d}.mp4", pictures, rate)
     with replaced_on_success(folder / f"{number:03d}.jpg") as temporary:
         middle = np.ascontiguousarray(pictures[len(pictures) // 2])
         imsave(temporary, middle, format="jpg", pil_kwargs={"quality": POSTER_QUALITY})
-    return pictures.shape[1], pictures.shape[2]
+    content = b"".join((folder / f"{number:03d}.{ending}").read_bytes() for ending in ("mp4", "jpg"))
+    return _Written(*pictures.shape[1:3], hashlib.sha256(content).hexdigest()[:16])
 
 
 def _player(
@@ -125,7 +133,7 @@ def _player(
     combined: Combined,
     chances: np.ndarray,
     tiles: Sequence[Tile],
-    size: tuple[int, int],
+    written: _Written,
     speed: float,
 ) -> Player:
     return Player(
@@ -138,6 +146,7 @@ def _player(
         truth_confidence=float(chances[one.video, one.truth]),
         captions=tuple(tile.caption for tile in tiles),
         columns=columns_of(len(tiles)),
-        size=size,
+        size=(written.height, written.width),
+        digest=written.digest,
         speed=round(speed, 2),
     )

@@ -1,4 +1,4 @@
-"""What is in the folder beside the page, and how videos fare by class: the file `index.json` there."""
+"""What is in the folder beside the page, and how videos fare by class: the receipt of that folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from mml_core.config.base import Strict
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
 
-INDEX = "index.json"
-#: A file of the folder, which is beside the index.
+#: A file of the folder.
 _FILE = r"^[0-9]{3}\.(mp4|jpg)$"
 
 
@@ -30,6 +29,7 @@ class Player(Strict):
     columns: int
     size: tuple[int, int]  # height and width in pixels
     speed: float  # how many times as fast as the video itself
+    digest: str  # of both files: a folder has no content to compare
 
 
 class OfClass(Strict):
@@ -54,15 +54,14 @@ class ClipsIndex(Strict):
     reason: str = ""
 
 
-def read_index(folder: Path) -> ClipsIndex:
-    """Return what is in `folder`; raises InputError where it is no such folder."""
-    path = folder / INDEX
+def read_index(path: Path) -> ClipsIndex:
+    """Read what `write_index` wrote; raises InputError where `path` is something else."""
     try:
         return ClipsIndex.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InputError(f"cannot be read as the index of a report's clips ({error})", file=path) from error
 
 
-def write_index(folder: Path, index: ClipsIndex) -> None:
-    """Write `index` into `folder`."""
-    write_text(folder / INDEX, json.dumps(index.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+def write_index(path: Path, index: ClipsIndex) -> None:
+    """Write `index` as JSON."""
+    write_text(path, json.dumps(index.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")

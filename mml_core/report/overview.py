@@ -30,6 +30,7 @@ class OverviewFiles:
     table: Path  # of all recipes
     recommendation: Path
     clips: Path  # folder
+    clips_index: Path
     histories: Mapping[str, Path]  # by RECIPE:STAGE; stages that recipes share have one file
     pages: Sequence[Path]  # of the recipes, called after the folders that they are in
     few_classes: Sequence[str]  # data sets without a top-5
@@ -65,7 +66,7 @@ def make_overview(files: OverviewFiles) -> Overview:
         title=recommendation.dataset,
         facts=[fact for fact in facts if fact[0] != "Data set"],
         advice=advice_part(recommendation),
-        mistakes=mistakes_part(read_index(files.clips), files.clips, _address(files.clips, files.output)),
+        mistakes=mistakes_part(read_index(files.clips_index), files.clips, _address(files.clips, files.output)),
         table=grid,
         notes=NOTES,
         trainings=trainings_grid(_stages(files, dict(links))),

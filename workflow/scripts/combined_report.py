@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--table", required=True, type=Path, metavar="CSV", help="table of all recipes")
     parser.add_argument("--recommendation", required=True, type=Path, metavar="JSON")
     parser.add_argument("--clips", required=True, type=Path, metavar="FOLDER", help="with the players")
+    parser.add_argument("--clips-index", required=True, type=Path, metavar="JSON", help="of what is in it")
     parser.add_argument("--history", nargs="*", default=[], type=named_file, metavar="RECIPE:STAGE=FILE")
     parser.add_argument("--few-classes", nargs="*", default=[], metavar="DATASET", help="that have no top-5 for people")
     parser.add_argument("--pages", nargs="*", default=[], type=Path, metavar="HTML", help="pages of single recipes")
@@ -26,6 +27,7 @@ def main() -> None:
         table=arguments.table,
         recommendation=arguments.recommendation,
         clips=arguments.clips,
+        clips_index=arguments.clips_index,
         histories=dict(arguments.history),
         pages=arguments.pages,
         few_classes=arguments.few_classes,

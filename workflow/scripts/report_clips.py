@@ -23,12 +23,14 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER")
+    parser.add_argument("--index", required=True, type=Path, metavar="JSON", help="of what is in the folder")
     arguments = parser.parse_args()
     end_with_parent()
     with prepare_compute(arguments.threads, arguments.device) as compute:
         from mml_core.config.protocols import ProtocolConfig
         from mml_core.plan.data_file import read_data_plan
         from mml_core.report.clips_folder import ClipSources, write_clips
+        from mml_core.report.clips_index import write_index
         from mml_core.report.recommendation import read_recommendation
 
         row = read_recommendation(arguments.recommendation).row
@@ -45,7 +47,7 @@ def main() -> None:
             shards=arguments.shards,
             modalities=arguments.modalities,
         )
-        write_clips(arguments.output, row, sources, compute.device)
+        write_index(arguments.index, write_clips(arguments.output, row, sources, compute.device))
 
 
 if __name__ == "__main__":
