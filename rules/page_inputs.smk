@@ -188,9 +188,7 @@ def named_files(found, path, files):
 
 def table_score_arguments(wildcards, input):
     """Return RECIPE:STAGE[@RUN]=FILE for each score file behind the ensemble tables."""
-    return named_files(
-        sources_of_tables(), score_file, input.scores
-    )
+    return named_files(sources_of_tables(), score_file, input.scores)
 
 
 def first_table_score_arguments(wildcards, input):
@@ -210,16 +208,12 @@ def stages_of_tables(name):
 
 def table_weight_arguments(wildcards, input):
     """Return RECIPE:STAGE=FILE for the weights of each stage behind the ensemble tables."""
-    return named_files(
-        first_sources(), folder_of_source, input.weights
-    )
+    return named_files(first_sources(), folder_of_source, input.weights)
 
 
 def table_history_arguments(wildcards, input):
     """Return RECIPE:STAGE=FILE for the history of each stage behind the ensemble tables."""
-    return named_files(
-        first_sources(), folder_of_source, input.histories
-    )
+    return named_files(first_sources(), folder_of_source, input.histories)
 
 
 def table_weights(wildcards):
