@@ -13,11 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browser import looked_at
-from report_files import EVIL, Reader, make_overview_files
+from report_files import EVIL, Reader, make_files, make_overview_files
 
 from mml_core.errors import InputError
-from mml_core.report.advice import quoted, reasons
+from mml_core.report.advice import commands, quoted, reasons
 from mml_core.report.clips_index import read_index
+from mml_core.report.job import make_page
 from mml_core.report.overview import TEMPLATE, OverviewFiles, make_overview
 from mml_core.report.page import render_page
 from mml_core.report.recommendation import Compared, Recommendation, read_recommendation
@@ -179,6 +180,12 @@ def test_reasons_say_what_is_known() -> None:
     assert "3 seeds" in text and "trained once" not in text
 
 
+def test_the_command_names_the_recipe_where_the_row_is_not_enough() -> None:
+    one, other = compared("x y", "1.00", "1.000", level=True), compared("z", "1.00", "1.000", level=True)
+    assert commands(one, [one, other]) == ['mml bundle "x y" --out model', "mml predict model VIDEO"]
+    assert commands(one, [one, other, one])[0] == 'mml bundle "x y" --recipe r --out model'
+
+
 @pytest.mark.parametrize("name", ["RGB + Flow", "it's", 'say "x"', "$HOME `id`", "a\\b", "wow!"])
 def test_a_shell_takes_the_quoted_name_for_one_word(name: str) -> None:
     told = subprocess.run(["bash", "-c", f"printf %s {quoted(name)}"], capture_output=True, text=True).stdout
@@ -205,6 +212,24 @@ told.sorted = [...page.querySelectorAll("#table tbody tr")].map(row => parseFloa
 for (const details of page.querySelectorAll("details")) details.open = true;
 told.open = root.scrollWidth;
 """
+
+
+#: Everything is opened, so that all of the page counts.
+WIDTHS = """
+for (const details of page.querySelectorAll("details")) details.open = true;
+told.scroll = root.scrollWidth; told.client = root.clientWidth;
+told.pictures = [...page.images].every(image => image.complete && image.naturalWidth > 0);
+"""
+
+
+@pytest.mark.parametrize("width", [420, 800, 1400])
+def test_a_browser_shows_a_recipes_page_at_any_width(tmp_path: Path, width: int) -> None:
+    page = make_page(make_files(tmp_path, multi_label=False))
+    long = replace(page, recipe="r" * 300, facts=[*page.facts, ("Protocol", "clips" * 40)])
+    (tmp_path / "page.html").write_text(render_page(long), encoding="utf-8")
+    told, console = looked_at(tmp_path / "page.html", width, WIDTHS, tmp_path)
+    assert "fault" not in told, told
+    assert console == [] and told["scroll"] <= told["client"] <= width and told["pictures"]
 
 
 @pytest.mark.parametrize("width", [420, 800, 1400])

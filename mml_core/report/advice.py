@@ -51,7 +51,7 @@ def advice_part(recommendation: Recommendation) -> Advice:
         seeds=row.seeds,
         reasons=reasons(recommendation),
         weights=list(recommendation.weights.items()),
-        commands=[f"mml bundle {quoted(row.name)} --out model", "mml predict model VIDEO"],
+        commands=commands(row, recommendation.rows),
         compared=_compared_grid(recommendation),
         left_out=left_out,
     )
@@ -74,6 +74,13 @@ def reasons(recommendation: Recommendation) -> list[str]:
     if seeds == 1:
         told.append("Each network was trained once: this is about these very networks, not the methods behind them.")
     return told
+
+
+def commands(row: Compared, rows: Sequence[Compared]) -> list[str]:
+    """Return what to type to use `row`; its recipe is named where another one of `rows` has the same name."""
+    several = sum(one.name == row.name for one in rows) > 1
+    recipe = f" --recipe {row.recipes[0]}" if several else ""
+    return [f"mml bundle {quoted(row.name)}{recipe} --out model", "mml predict model VIDEO"]
 
 
 def quoted(name: str) -> str:
