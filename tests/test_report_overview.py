@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browser import looked_at
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from report_files import EVIL, Reader, make_files, make_overview_files
 
 from mml_core.errors import InputError
@@ -20,7 +21,7 @@ from mml_core.report.advice import commands, quoted, reasons
 from mml_core.report.clips_index import read_index
 from mml_core.report.job import make_page
 from mml_core.report.overview import TEMPLATE, OverviewFiles, make_overview
-from mml_core.report.page import render_page
+from mml_core.report.page import render_page, text_grid
 from mml_core.report.recommendation import Compared, Recommendation, read_recommendation
 from mml_core.report.rows import shared_rows
 
@@ -248,3 +249,11 @@ def test_a_browser_shows_it_at_any_width(files: OverviewFiles, tmp_path: Path, w
     assert told["label"].startswith("pause ")
     assert told["target"] == "pair-2-0" and -1 <= told["top"] < 900
     assert told["sorted"] == sorted(told["sorted"], reverse=True)
+
+
+def test_tables_are_drawn_in_pages_of_others_too() -> None:
+    """The page about data has an environment of its own, without the terms."""
+    environment = Environment(loader=PackageLoader("mml_core.report"), autoescape=True, undefined=StrictUndefined)
+    template = environment.from_string('{% from "grid.html" import grid_table %}{{ grid_table(grid, none) }}')
+    drawn = template.render(grid=text_grid(("Top-1", EVIL), [("1", EVIL)]))
+    assert ">Top-1<" in drawn and EVIL not in drawn and "abbr" not in drawn
