@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from mml_core.annotations import video_sizes
 from mml_core.config.base import canonical_json, digest
+from mml_core.config.tables import LEAST_FOR_TOP5
 from mml_core.errors import InputError
 from mml_core.io.spelling import other_spelling
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots

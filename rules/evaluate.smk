@@ -122,11 +122,13 @@ rule combined_table:
         "../envs/mml.yaml"
     params:
         script=script("combine_tables"),
+        few_classes=few_classes,
         code=code("combine_tables"),
     shell:
         """
         exec python {params.script:q} \
             --tables {input.tables:q} \
+            --few-classes {params.few_classes:q} \
             --output {output.table:q} \
             --markdown {output.markdown:q} >{log:q} 2>&1
         """

@@ -141,3 +141,12 @@ def submission_protocol(wildcards):
     return canonical_json(
         recipe.protocols[recipe.submissions[name].protocol].model_dump(mode="json")
     )
+
+
+def few_classes(wildcards):
+    """Return the data sets that have too few classes for a top-5."""
+    return [
+        name
+        for name, data in DATASETS.items()
+        if len(data.annotations.classes) < LEAST_FOR_TOP5
+    ]

@@ -3,9 +3,12 @@
 REQUIRED INPUTS:
     a recipe's tables (also the published ones, their matrices, the claims and the figures, where it has any)
     scores, histories and settings of its stages; one validation shard of each modality
+    scores and weights of all chosen recipes, and all shards of the split that their tables are about
 OUTPUTS:
     results/<dataset>/tables/<recipe>/report.html    tables, claims, curves, confusion matrix, sample clips, data quality, settings
-    results/report.html                              the combined table, and the way to the pages of the chosen recipes
+    results/recommendation.json                      which row of all chosen recipes to take, and why
+    results/report/ and results/report_clips.json    players of the videos that this row takes for another class
+    results/report.html                              both for people, the combined table, the ways to the recipes' pages
 """
 
 
@@ -80,10 +83,100 @@ rule recipe_report:
         """
 
 
+rule recommendation:
+    """Choose the row to take: the cheapest of those that cannot be told apart from the best."""
+    input:
+        tables=recipe_tables,
+        scores=files_of_tables,
+        plan=ancient(f"<results>/{DATASET}/plan.json"),
+    output:
+        choice="<results>/recommendation.json",
+    log:
+        "<logs>/recommendation.log",
+    benchmark:
+        "<benchmarks>/recommendation.tsv"
+    conda:
+        "../envs/mml.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        script=script("recommendation"),
+        protocols=table_protocols,
+        weights=table_weights,
+        scores=table_score_arguments,
+        in_groups=digest_of_groups([DATASET]) if PLAN.data.groups else "",
+        code=code("recommendation"),
+    shell:
+        """
+        exec python {params.script:q} \
+            --plan {input.plan:q} \
+            --tables {input.tables:q} \
+            --protocols {params.protocols:q} \
+            --weights {params.weights:q} \
+            --scores {params.scores:q} \
+            --output {output.choice:q} >{log:q} 2>&1
+        """
+
+
+rule report_clips:
+    """Make players of the videos that the recommended row takes for another class, with what its networks look at."""
+    input:
+        choice="<results>/recommendation.json",
+        scores=first_files_of_tables,
+        weights=ancient(stages_of_tables("weights.safetensors")),
+        weights_receipts=stages_of_tables("config.json"),
+        plan=ancient(f"<results>/{DATASET}/plan.json"),
+        shards=ancient(clip_shards("h5")),
+        receipts=clip_shards("json"),
+    output:
+        clips=directory("<results>/report"),
+        index="<results>/report_clips.json",
+    log:
+        "<logs>/report_clips.log",
+    benchmark:
+        "<benchmarks>/report_clips.tsv"
+    conda:
+        "../envs/mml.yaml"
+    threads: 8
+    resources:
+        mem_mb=growing(24000),
+        runtime=growing(120),
+        gpu=gpus(1),
+    params:
+        device=job_device,
+        script=script("report_clips"),
+        protocols=table_protocols,
+        scores=first_table_score_arguments,
+        weights=table_weight_arguments,
+        shards=folder_above(2),
+        modalities=clip_modalities,
+        code=clips_code,
+    shell:
+        """
+        exec python {params.script:q} \
+            --recommendation {input.choice:q} \
+            --plan {input.plan:q} \
+            --protocols {params.protocols:q} \
+            --scores {params.scores:q} \
+            --weights {params.weights:q} \
+            --shards {params.shards:q} \
+            --modalities {params.modalities:q} \
+            --device {params.device:q} \
+            --threads {threads} \
+            --index {output.index:q} \
+            --output {output.clips:q} >{log:q} 2>&1
+        """
+
+
 rule combined_report:
-    """Render the combined table with links to the pages of the chosen recipes."""
+    """Render the page that people begin with: what to take, what it gets wrong, all rows, the ways to more."""
     input:
         table="<results>/ensemble_table.csv",
+        choice="<results>/recommendation.json",
+        clips=ancient("<results>/report"),
+        clips_index="<results>/report_clips.json",
+        histories=stages_of_tables("history.csv"),
         pages=recipe_pages,
     output:
         page=report(
@@ -100,11 +193,18 @@ rule combined_report:
         "../envs/mml.yaml"
     params:
         script=script("combined_report"),
+        histories=table_history_arguments,
+        few_classes=few_classes,
         code=code("combined_report"),
     shell:
         """
         exec python {params.script:q} \
             --table {input.table:q} \
+            --recommendation {input.choice:q} \
+            --clips {input.clips:q} \
+            --clips-index {input.clips_index:q} \
+            --history {params.histories:q} \
+            --few-classes {params.few_classes:q} \
             --pages {input.pages:q} \
             --output {output.page:q} >{log:q} 2>&1
         """

@@ -319,12 +319,15 @@ def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:
     made = run_script(scripts / "ensemble_table.py", *table, "--output", one, "--markdown", tmp_path / "one.md")
     assert made.returncode == 0, made.stderr
     output = ["--output", both, "--markdown", tmp_path / "both.md"]
-    stacked = run_script(scripts / "combine_tables.py", "--tables", one, one, *output)
+    stacked = run_script(scripts / "combine_tables.py", "--tables", one, one, "--few-classes", "toy", *output)
     assert stacked.returncode == 0, stacked.stderr
     assert read_table(one).equals(build_table(wanted, load_runs({"mml": tmp_path / "mml.h5"})))
     assert read_table(one).iloc[2]["members"] == "mml.rgb + mml.flow"  # although JSON keys come sorted
     assert len(read_table(both)) == 6
-    assert (tmp_path / "one.md").read_text() == to_markdown(read_table(one))
+    assert (tmp_path / "one.md").read_text() == to_markdown(read_table(one), ["toy"])
+    for name in ("one", "both"):
+        assert "Top-5" not in (tmp_path / f"{name}.md").read_text(), "there are fewer than ten classes"
+    assert "Top-5" in to_markdown(read_table(one)) and "top5" in read_table(one)
 
 
 def test_script_names_what_is_wrong_without_a_traceback(tmp_path: Path, project: Path) -> None:

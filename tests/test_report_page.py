@@ -188,19 +188,6 @@ def test_class_by_class_table_names_the_commonest_mistake() -> None:
     ]
 
 
-def test_combined_page_shows_all_rows_and_leads_to_the_pages(files: ReportFiles, tmp_path: Path, project: Path) -> None:
-    pages = [tmp_path / "results" / "tables" / name / "report.html" for name in ("single", "odd <name>")]
-    output = tmp_path / "results" / "report.html"
-    script = project / "workflow" / "scripts" / "combined_report.py"
-    command = [sys.executable, script, "--table", files.table, "--pages", *pages, "--output", output]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    page = Reader(output.read_text(encoding="utf-8"))
-    assert page.addresses == ["tables/single/report.html", "tables/odd%20%3Cname%3E/report.html"]
-    assert {"mml.rgb", "mml.flow", "All & <b>more</b>", "odd <name>"} <= set(page.text)
-    assert page.tags.count("script") == 1 and "The dashed line" not in " ".join(page.text)
-
-
 def test_numeric_columns_are_told_from_text() -> None:
     grid = text_grid(("a", "b", "c", "d"), [("1.5", "2 (test)", "x", ""), ("", "3 [1, 2]", "4", "")])
     assert list(grid.numeric) == [True, True, False, False]

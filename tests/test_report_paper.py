@@ -138,7 +138,7 @@ def test_page_shows_tables_claims_and_matrices(files: ReportFiles) -> None:
     assert {"#published", "#claims", "#published-table_XI"} <= set(page.addresses)
     picture = base64.b64encode(files.matrices["table_XI"].read_bytes()).decode()
     assert page.addresses.count(f"data:image/png;base64,{picture}") == 1
-    assert page.tags.count("details") == 1 + 1 + 1 + 1  # pairs, class by class, quarantined, settings
+    assert page.tags.count("details") == 1 + 1 + 1 + 1 + 1  # pairs, class by class, quarantined, settings, columns
 
 
 def test_texts_of_tables_and_claims_cannot_bring_elements_in(files: ReportFiles) -> None:

@@ -17,7 +17,10 @@ TABLE = "results/ensemble_table.csv"
 
 
 #: What runs again after a stage: its scores, and the tables and pages made from them.
-TABLES_OF_ONE = ["combined_report", "combined_table", "recipe_report", "recipe_table"]
+TABLES_OF_ONE = [
+    *("combined_report", "combined_table", "recipe_report", "recipe_table"),
+    *("recommendation", "report_clips"),
+]
 
 
 def test_the_table_has_a_row_per_network_and_ensemble_of_both_recipes(_finished: Checkout) -> None:
@@ -183,7 +186,9 @@ def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) ->
 
 def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
     finished.configure(recipe=["two"])
-    assert finished.planned() == ["combined_report", "combined_table", "selected_data_quality"]
+    assert finished.planned() == [
+        *("combined_report", "combined_table", "recommendation", "report_clips", "selected_data_quality")
+    ]
     finished.run("--", TABLE)
     assert {row["recipe"] for row in read_rows(finished.root / TABLE)} == {"two"}
     finished.configure(recipe=["one", "two"])

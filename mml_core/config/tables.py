@@ -17,6 +17,8 @@ _REFERENCE = REFERENCE_PATTERN.strip("^$")
 Members = Annotated[str, StringConstraints(pattern=rf"^{_REFERENCE}( \+ {_REFERENCE})*$")]
 #: Names of tables as papers number them: `table_VII`.
 TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+#: With fewer classes a top-5 says nothing to people; files have it all the same.
+LEAST_FOR_TOP5 = 10
 
 
 class EnsembleConfig(Strict):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from mml_core.config.references import split_reference
+from mml_core.config.tables import LEAST_FOR_TOP5
 from mml_core.evaluation.costs import NO_FLOW
-from mml_core.evaluation.table import MULTI_LABEL_COLUMN
+from mml_core.evaluation.runs import Run
+from mml_core.evaluation.table import MULTI_LABEL_COLUMN, TableRequest
 from mml_core.evaluation.uncertainty import CONFIDENCE, RESAMPLES
 
 COST_NOTES = (
@@ -24,21 +27,30 @@ NOTES = (
 )
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` under headings for people, without the columns that say nothing."""
-    rows = [_readable_row(row) for row in table.to_dict("records")]
+def readable(table: pd.DataFrame, few_classes: Collection[str] = ()) -> pd.DataFrame:
+    """Return `table` under headings for people, without the columns that say nothing.
+
+    `few_classes` are the data sets with too few classes for a top-5 (`config.tables.LEAST_FOR_TOP5`): it is left out.
+    """
+    rows = [_readable_row(row, row["dataset"] not in few_classes) for row in table.to_dict("records")]
     shown = pd.DataFrame(rows, dtype=str)
     return shown.loc[:, (shown != "").any()]
 
 
-def to_markdown(table: pd.DataFrame) -> str:
+def few_classes(request: TableRequest, run: Run) -> set[str]:
+    """Return the data sets of a table's rows that have too few classes for a top-5 to say something."""
+    few = {split_reference(name)[0] for name, member in run.items() if len(member.classes) < LEAST_FOR_TOP5}
+    return {request.datasets.get(stage, request.dataset) for stage in few}
+
+
+def to_markdown(table: pd.DataFrame, few_classes: Collection[str] = ()) -> str:
     """Return `table` as a Markdown document: its readable form, with padded columns, and what the columns mean."""
-    shown = readable(table)
+    shown = readable(table, few_classes)
     lines = pad_columns([list(shown.columns), *shown.to_numpy().tolist()])
     return "\n".join([*lines, "", NOTES, ""])
 
 
-def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
+def _readable_row(row: Mapping[str, str], many_classes: bool) -> dict[str, str]:
     alone = row["kind"] == "network"
     return {
         "Data set": row["dataset"],
@@ -51,7 +63,7 @@ def _readable_row(row: Mapping[str, str]) -> dict[str, str]:
         "Quarantined": "" if row["quarantined"] == "0" else row["quarantined"],
         "Seeds": "" if row["seeds"] == "1" else row["seeds"],
         "Top-1": with_interval(row, "top1"),
-        "Top-5": with_interval(row, "top5"),
+        "Top-5": with_interval(row, "top5") if many_classes else "",
         "Class mean": row["mean_class_accuracy"],
         "mAP": with_deviation(row, MULTI_LABEL_COLUMN),
         "Parameters (M)": row["parameters_millions"],

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import colormaps
 
-from mml_core.config.figures import MapsFigure
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.runs import Run
@@ -73,7 +72,7 @@ def build_maps(
         network = trained.network.to(device, memory_format=trained.network.memory_format).eval()
         of_split = accuracy(combined_of(runs, reference))
         for video in chosen:
-            look = look_at(network, trained.inputs, own, video, labels[video], figure)
+            look = look_at(network, trained.inputs, own, video, labels[video], figure.method, figure.frames)
             looks[row, video] = look
             about = {"video_id": video, "class": classes[labels[video]], "softmax": f"{look.softmax:.4f}"}
             rows.append({**request.head, "row": row, "members": reference, **about, **of_split})
@@ -82,9 +81,18 @@ def build_maps(
 
 @float32_convolutions()
 def look_at(
-    network: VideoNetwork, inputs: Sequence[Input], views: StageViews, video: str, label: int, figure: MapsFigure
+    network: VideoNetwork,
+    inputs: Sequence[Input],
+    views: StageViews,
+    video: str,
+    label: int,
+    method: Literal["grad_cam", "cam"],
+    most_frames: int,
 ) -> Look:
-    """Return the pictures of the view in the middle of `video` with the map of class `label`, and its softmax."""
+    """Return pictures of the view in the middle of `video` with the map of class `label`, and its softmax.
+
+    `most_frames` of the clip are shown at most, evenly spread over it.
+    """
     read, clips = views.view_levels(video), views.clips
     frames = read[views.rgb]
     view = middle_view(len(frames), clips.protocol)
@@ -93,9 +101,9 @@ def look_at(
     taken = normalised_inputs(levels, {"": inputs})[""]
     with torch.no_grad():
         softmax = float(network(*taken).logits.softmax(dim=1)[0, label])
-    maps = (class_activation if figure.method == "cam" else grad_cam)(network, taken, label)
+    maps = (class_activation if method == "cam" else grad_cam)(network, taken, label)
     hot = heat(enlarge(maps.float().cpu(), clips.frames, clips.side))[0]
-    shown = picture_numbers(clips.frames, min(figure.frames, clips.frames))
+    shown = picture_numbers(clips.frames, min(most_frames, clips.frames))
     return Look(overlay(frames[view][shown].numpy(), hot[shown].numpy()), softmax)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,14 @@ EPOCH_HEADINGS = (
 )
 
 
-def table_grid(table: pd.DataFrame, best: int) -> tuple[Grid, list[tuple[str, str]]]:
-    """Return the table for the page, row `best` marked, and the facts that all its rows share."""
-    shown = readable(table)
+def table_grid(
+    table: pd.DataFrame, best: int | None, few_classes: Collection[str] = ()
+) -> tuple[Grid, list[tuple[str, str]]]:
+    """Return the table for the page, row `best` marked, and the facts that all its rows share.
+
+    `few_classes` as in `markdown.readable`.
+    """
+    shown = readable(table, few_classes)
     common = [column for column in COMMON if column in shown and shown[column].nunique() == 1]
     facts = [(column, str(shown[column].iloc[0])) for column in common]
     kept = shown.drop(columns=common)

@@ -1,14 +1,13 @@
-"""Making pages, of one recipe and of several: files in, a page's content out."""
+"""Making the page of one recipe: files in, the page's content out."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
 from mml_core.config.protocols import ProtocolConfig
+from mml_core.config.tables import LEAST_FOR_TOP5
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
 from mml_core.evaluation.runs import load_runs
@@ -26,7 +25,7 @@ from mml_core.report.content import (
     table_grid,
 )
 from mml_core.report.images import image_uri
-from mml_core.report.page import CombinedPage, FigurePart, Page, PaperTable
+from mml_core.report.page import FigurePart, Page, PaperTable
 from mml_core.report.paper import claims_part, figure_part, paper_table_part
 from mml_core.shards import ModalityStore
 
@@ -65,7 +64,8 @@ def make_page(files: ReportFiles) -> Page:
     best = best_row(table, plan.config.name)
     row = table.iloc[best].to_dict()
     combined = row_scores(row, load_runs(_scores_of_row(row, files), protocol=files.protocol)[0])
-    grid, common = table_grid(table, best)
+    few = [plan.config.name] if len(plan.annotations.classes) < LEAST_FOR_TOP5 else []
+    grid, common = table_grid(table, best, few)
     stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
     return Page(
         dataset=row["dataset"],
@@ -87,19 +87,6 @@ def make_page(files: ReportFiles) -> Page:
         quality=quality_part(plan.annotations, files.quality),
         settings=[(stage, settings_text(path)) for stage, path in files.configs.items()],
     )
-
-
-def make_combined_page(table_file: Path, pages: Sequence[Path], output: Path) -> CombinedPage:
-    """Return the content of the page that shows a table of several recipes and leads to their `pages`.
-
-    Addresses are relative to `output`, the page's own place; pages are called after the folders that they are in.
-    """
-    table = read_table(table_file)
-    if table.empty:
-        raise InputError("has no rows to show", file=table_file)
-    grid, common = table_grid(table, best_row(table))
-    links = [(page.parent.name, quote(Path(os.path.relpath(page, output.parent)).as_posix())) for page in pages]
-    return CombinedPage("Networks and ensembles", common, grid, NOTES, links)
 
 
 def _paper_tables(files: ReportFiles) -> list[PaperTable]:

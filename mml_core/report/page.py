@@ -9,6 +9,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mml_core.report.samples import Strip
+from mml_core.report.terms import TERMS
 
 #: How text is coloured: classes of the page's style.
 Tone = Literal["good", "bad", "neutral"]
@@ -25,11 +26,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a table's cell; `interval` is drawn below it, `tone` colours it."""
+    """Text of a table's cell; `interval` is drawn below it, `tone` colours it, `href` is where it leads."""
 
     text: str
     interval: Interval | None = None
     tone: Tone | None = None
+    href: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,20 +133,8 @@ class Page:
     settings: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class CombinedPage:
-    """The table of several recipes, with the ways to their pages: `links` are (name, address)."""
-
-    title: str
-    facts: Sequence[tuple[str, str]]
-    table: Grid
-    notes: str
-    links: Sequence[tuple[str, str]]
-
-
-def render_page(page: Page | CombinedPage) -> str:
-    """Return `page` as HTML. All its text is escaped; nothing is loaded from elsewhere."""
-    template = "report.html" if isinstance(page, Page) else "combined.html"
+def render_page(page: object, template: str = "report.html") -> str:
+    """Return `page`, plain data, as HTML by a `template`. All its text is escaped; nothing is loaded from elsewhere."""
     environment = Environment(
         loader=PackageLoader("mml_core.report"),
         autoescape=True,
@@ -153,6 +143,7 @@ def render_page(page: Page | CombinedPage) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["terms"] = TERMS
     return environment.get_template(template).render(page=page)
 
 

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from matplotlib.image import imsave
 
 from mml_core.annotations import load_annotations
 from mml_core.config.base import validate
@@ -15,10 +17,14 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import EnsembleConfig, TableConfig
 from mml_core.evaluation.members import members_of
 from mml_core.evaluation.scores import NetworkScores, Scores, write_scores
-from mml_core.evaluation.table import TableRequest, build_table, write_table
+from mml_core.evaluation.table import TableRequest, build_table, read_table, write_table
 from mml_core.plan.data_file import write_data_plan
 from mml_core.plan.stages import DataPlan
+from mml_core.report.clips_index import ClipsIndex, OfClass, Player, write_index
 from mml_core.report.job import ReportFiles
+from mml_core.report.overview import OverviewFiles
+from mml_core.report.player import Tile, player_pictures, write_player
+from mml_core.report.recommendation import recommend, write_recommendation
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
@@ -100,6 +106,64 @@ def make_files(folder: Path, *, multi_label: bool) -> ReportFiles:
         quality=folder / "quality.csv",
         shards={kind: folder / f"{kind}.h5" for kind in ("rgb", "flow", "diff")},
     )
+
+
+def make_overview_files(folder: Path) -> OverviewFiles:
+    """Return a run's files for the page that people begin with, below `folder`: two recipes that share all rows."""
+    files, results = make_files(folder, multi_label=False), folder / "results"
+    table = read_table(files.table)
+    both = pd.concat([table, table.assign(recipe="other")], ignore_index=True)
+    results.mkdir()
+    write_table(results / "table.csv", both)
+    runs = [members_of("mml", make_scores(multi_label=False))]
+    weights = {recipe: {"mml": "results/toy/stages/mml-1/weights.safetensors"} for recipe in ("single", "other")}
+    recommendation = recommend("toy", both, {"single": runs, "other": runs}, weights)
+    write_recommendation(results / "recommendation.json", recommendation)
+    write_index(results / "report_clips.json", make_players(results / "report"))
+    return OverviewFiles(
+        table=results / "table.csv",
+        recommendation=results / "recommendation.json",
+        clips=results / "report",
+        clips_index=results / "report_clips.json",
+        histories=dict.fromkeys(("single:mml", "other:mml"), files.history["mml"]),
+        pages=[results / "toy" / "tables" / name / "report.html" for name in ("single", "odd <name>")],
+        few_classes=["toy"],
+        output=results / "report.html",
+    )
+
+
+def make_players(folder: Path) -> ClipsIndex:
+    """Write players of three videos to `folder`: of class 2 one is taken for 0, two for 1; class 1 has none wrong."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    players = []
+    for number, (video, prediction) in enumerate([(2, 1), (5, 1), (8, 0)], start=1):
+        tiles = [Tile(name, rng.integers(256, size=(8, 24, 32, 3), dtype=np.uint8)) for name in ("rgb", "flow", EVIL)]
+        pictures = player_pictures(tiles)
+        write_player(folder / f"{number:03d}.mp4", pictures, 8.0)
+        imsave(folder / f"{number:03d}.jpg", pictures[0], format="jpg")
+        players.append(
+            Player(
+                file=f"{number:03d}.mp4",
+                poster=f"{number:03d}.jpg",
+                video_id=f"clips/{'long' * 30} {video}{EVIL}.mp4",
+                truth=2,
+                prediction=prediction,
+                confidence=0.876,
+                truth_confidence=0.1,
+                captions=tuple(tile.caption for tile in tiles),
+                columns=2,
+                size=pictures.shape[1:3],
+                speed=1.0,
+                digest="0" * 16,
+            )
+        )
+    results = [
+        OfClass(label=2, videos=4, right=1, taken_for=((1, 2), (0, 1))),
+        OfClass(label=0, videos=4, right=4, taken_for=()),
+        OfClass(label=1, videos=2, right=2, taken_for=()),
+    ]
+    return ClipsIndex(row="mml.rgb", classes=CLASSES, videos=10, wrong=3, results=results, players=players)
 
 
 class Reader(HTMLParser):

@@ -15,12 +15,13 @@ def main() -> None:
     """Parse the arguments and write the table as CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", required=True, nargs="+", type=Path, metavar="CSV")
+    parser.add_argument("--few-classes", nargs="*", default=[], metavar="DATASET", help="that have no top-5 for people")
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
     parser.add_argument("--markdown", required=True, type=Path, metavar="MD")
     arguments = parser.parse_args()
     table = combine_tables([read_table(path) for path in arguments.tables])
     write_table(arguments.output, table)
-    write_text(arguments.markdown, to_markdown(table))
+    write_text(arguments.markdown, to_markdown(table, arguments.few_classes))
 
 
 if __name__ == "__main__":
