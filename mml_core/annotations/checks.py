@@ -12,9 +12,7 @@ from mml_core.annotations.problems import SHOWN, Kind, Place
 from mml_core.annotations.types import Annotations, Listing, MissingVideo, Row, Segment, Video, passed_over
 
 
-def checked(
-    listing: Listing, *, multi_label: bool, with_files: bool, follow_links: bool = False
-) -> Annotations:
+def checked(listing: Listing, *, multi_label: bool, with_files: bool, follow_links: bool = False) -> Annotations:
     """Return the annotations in `listing`; all faults found are raised as one InputError.
 
     `with_files` also looks for every video on the disk; without it the disk is left alone. `follow_links`: see
@@ -29,9 +27,7 @@ def checked(
     _check_training(listing, rows)
     _check_left(listing, rows, missing)
     if with_files and rows:
-        check_files(
-            listing.root, rows, listing.problems, folders=listing.frame_folders, follow_links=follow_links
-        )
+        check_files(listing.root, rows, listing.problems, folders=listing.frame_folders, follow_links=follow_links)
     listing.problems.raise_if_any(listing.source)
     videos = [
         Video(

@@ -91,7 +91,11 @@ def _check_given(annotations: Strict) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"is no file (annotations.{key})", file=path)
         if key == "recorded" and not path.exists():
-            raise InputError("there is no such table of splits", file=path, hint="`mml split` with the name of the data set writes it")
+            raise InputError(
+                "there is no such table of splits",
+                file=path,
+                hint="`mml split` with the name of the data set writes it",
+            )
         if key != "videos" and not path.exists() and (found := other_spelling(path)):
             hint = f"correct annotations.{key}, or rename the file"
             raise InputError(f"annotations.{key}: there is no such file{found}", file=path, hint=hint)

@@ -38,9 +38,7 @@ app = App(
 app.command(
     "mml_core.commands.cost:cost", name="cost", help="What the tables of a recipe take, before anything is trained."
 )
-app.command(
-    "mml_core.commands.flow:flow", name="flow", help="Optical flow of a video: as colours, HDF5 or .flo files."
-)
+app.command("mml_core.commands.flow:flow", name="flow", help="Optical flow of a video: as colours, HDF5 or .flo files.")
 app.command(
     "mml_core.commands.attention:attention",
     name="attention",

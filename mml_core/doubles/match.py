@@ -1,0 +1,93 @@
+"""Which videos show the same: an index for candidates, and a comparison of what moves in two of them. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from mml_core.doubles.motion import LEAST_CHANGE, keys, mirrored, mirrored_keys, moments, strength
+
+#: Distance of two places in the index below which their videos are compared; the largest is 2.
+NEAR = 0.7
+#: Least similarity of doubles, from -1 to 1: see docs/know_your_data.md for how it was measured.
+LEAST_SIMILARITY = 0.75
+#: Part of the shorter video that has to lie in the longer one, and how many changes, at least.
+LEAST_SHARE, LEAST_CHANGES = 0.6, 6
+#: Part of the longer video from which on a double is the whole of it.
+WHOLE = 0.9
+
+
+class Match(NamedTuple):
+    """Two videos, by their numbers, that show the same."""
+
+    a: int
+    b: int
+    kind: str  # same, mirrored, or cut (which may be mirrored too)
+    similarity: float  # correlation of what moves, to 1
+    share: float  # of the longer one that both show
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+    """Return the largest correlation of the changes `a` (T, P) and `b` (U, P) over all shifts, and their overlap there.
+
+    Shifts with too small an overlap do not count; without any it is (0, 0).
+    """
+    least = max(LEAST_CHANGES, int(np.ceil(LEAST_SHARE * min(len(a), len(b)))))
+    products = a @ b.T
+    squares_a, squares_b = ((one**2).sum(axis=1) for one in (a, b))
+    best = (0.0, 0)
+    for shift in range(least - len(a), len(b) - least + 1):  # b[t + shift] is at the time of a[t]
+        first, last = max(0, -shift), min(len(a), len(b) - shift)
+        if last - first < least:
+            continue
+        power = squares_a[first:last].sum() * squares_b[first + shift : last + shift].sum()
+        value = float(products.diagonal(shift)[: last - first].sum() / np.sqrt(max(power, 1e-12)))
+        best = max(best, (value, last - first))
+    return best
+
+
+def compare(a: np.ndarray, b: np.ndarray) -> Match | None:
+    """Return how the videos of changes `a` (T, P) and `b` (U, P) match as a `Match` of numbers 0 and 1, if they do."""
+    (plain, overlap), (turned, turned_overlap) = alike(a, b), alike(a, mirrored(b))
+    similarity = max(plain, turned)
+    if similarity < LEAST_SIMILARITY:
+        return None
+    share = (overlap if plain >= turned else turned_overlap) / max(len(a), len(b))
+    kind = "cut" if share < WHOLE else "same" if plain >= turned else "mirrored"
+    return Match(0, 1, kind, similarity, share)
+
+
+def candidates(videos: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
+    """Yield pairs (a < b) of numbers of videos, each given by its changes (T, P), that have moments which are near.
+
+    Videos in which too little moves have no moments, and are in no pair.
+    """
+    chosen = [moments(moved) for moved in videos]
+    owners = np.repeat(np.arange(len(videos)), [len(one) for one in chosen])
+    if not len(owners):
+        return
+    places = np.concatenate([keys(moved[one]) for moved, one in zip(videos, chosen, strict=True) if len(one)])
+    tree, turned = KDTree(places), KDTree(mirrored_keys(places))
+    seen: set[tuple[int, int]] = set()
+    for other in (tree, turned):
+        for number, found in enumerate(tree.query_ball_tree(other, NEAR)):
+            a = int(owners[number])
+            seen.update((a, int(b)) for b in owners[found] if a < b)
+    yield from sorted(seen)
+
+
+def matches(videos: Sequence[np.ndarray]) -> list[Match]:
+    """Return the pairs of videos, each given by its changes (T, P), that show the same."""
+    found = []
+    for a, b in candidates(videos):
+        if match := compare(videos[a], videos[b]):
+            found.append(match._replace(a=a, b=b))
+    return found
+
+
+def moves(moved: np.ndarray) -> bool:
+    """Whether enough moves in a video of changes (T, P) to tell it from others."""
+    return bool((strength(moved) >= LEAST_CHANGE).any())

@@ -1,0 +1,81 @@
+"""What of a video is compared: how small grey pictures of it change. Pure functions.
+
+T pictures, P = SIDE * SIDE pixels each. Backgrounds fall out of differences in time, so that clips of one session, which
+share everything but what moves, are as different as what moves in them. Mirroring turns pictures round, encoding anew
+adds noise, and cutting leaves the rest of the differences as they were.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.fft import dctn
+
+#: Side of the small pictures in pixels.
+SIDE = 16
+#: Pictures a second, at most.
+RATE_HZ = 8.0
+#: Frames a second of videos that do not state theirs.
+USUAL_RATE_HZ = 25.0
+#: Mean absolute change, in grey levels, below which nothing tells a moment from another: what encoding does is as large.
+LEAST_CHANGE = 0.5
+#: Moments of a video that it is looked up by, at most, and how many pictures they are apart, at least.
+MOST_MOMENTS, APART = 8, 3
+#: Lowest frequencies, down and across, of a change that it is looked up by; that of a change of brightness is not.
+FREQUENCIES = 4
+
+
+def picture_numbers(count: int, frame_rate: float) -> list[int]:
+    """Return which of `count` frames are compared: `RATE_HZ` a second, all where there are fewer."""
+    rate = frame_rate if frame_rate > 0 else USUAL_RATE_HZ  # NaN is not
+    step = max(1.0, rate / RATE_HZ)
+    return [round(number * step) for number in range(int((count - 1) / step) + 1)]
+
+
+def changes(pictures: np.ndarray) -> np.ndarray:
+    """Return the change about each picture but the ends, (T - 2, P) float32, of pictures (T, SIDE, SIDE).
+
+    It is the next picture less the one before, without its mean, so that fades of brightness are none. Fewer than three
+    pictures have none.
+    """
+    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    moved = flat[2:] - flat[:-2]
+    return moved - moved.mean(axis=1, keepdims=True)
+
+
+def mirrored(moved: np.ndarray) -> np.ndarray:
+    """Return the changes (T, P) of the same video, mirrored left to right."""
+    return np.ascontiguousarray(moved.reshape(-1, SIDE, SIDE)[:, :, ::-1]).reshape(moved.shape)
+
+
+def strength(moved: np.ndarray) -> np.ndarray:
+    """Return the mean absolute change (T,) of each of the changes (T, P), in grey levels."""
+    return np.abs(moved).mean(axis=1)
+
+
+def moments(moved: np.ndarray) -> np.ndarray:
+    """Return the numbers, ascending, of the changes (T, P) that a video is looked up by: where most happens around.
+
+    They are told from the video's content alone, so that a part of it has those that lie in it.
+    """
+    power = strength(moved)
+    wide = np.pad(power, APART, constant_values=-1)
+    around = np.lib.stride_tricks.sliding_window_view(wide, 2 * APART + 1).max(axis=1) if len(power) else power
+    peaks = np.flatnonzero((power >= around) & (power >= LEAST_CHANGE))
+    return np.sort(peaks[np.argsort(-power[peaks], kind="stable")[:MOST_MOMENTS]])
+
+
+def keys(moved: np.ndarray) -> np.ndarray:
+    """Return the place (N, FREQUENCIES² - 1) of each of N changes (N, P) in the index: low frequencies, of length 1.
+
+    Of a mirrored change the odd frequencies across have the other sign.
+    """
+    planes = moved.reshape(-1, SIDE, SIDE)
+    low = dctn(planes, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
+    flat = low.reshape(len(planes), -1)[:, 1:]
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+
+def mirrored_keys(places: np.ndarray) -> np.ndarray:
+    """Return the places (N, FREQUENCIES² - 1) of mirrored changes from those of the changes."""
+    signs = np.where(np.arange(FREQUENCIES**2) % FREQUENCIES % 2, -1.0, 1.0)[1:]
+    return places * signs
