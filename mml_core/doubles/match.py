@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from mml_core.doubles.motion import LEAST_CHANGE, keys, mirrored, mirrored_keys, moments, strength
+from mml_core.doubles.motion import changes, keys, mirrored, mirrored_keys, moments
 
 #: Distance of two places in the index below which their videos are compared; the largest is 2.
 NEAR = 0.7
@@ -18,6 +18,8 @@ LEAST_SIMILARITY = 0.75
 LEAST_SHARE, LEAST_CHANGES = 0.6, 6
 #: Part of the longer video from which on a double is the whole of it.
 WHOLE = 0.9
+#: Moments that are looked up together: bounds memory.
+_AT_A_TIME = 4096
 
 
 class Match(NamedTuple):
@@ -60,34 +62,33 @@ def compare(a: np.ndarray, b: np.ndarray) -> Match | None:
     return Match(0, 1, kind, similarity, share)
 
 
-def candidates(videos: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
-    """Yield pairs (a < b) of numbers of videos, each given by its changes (T, P), that have moments which are near.
+def candidates(videos: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """Return pairs (a < b), sorted, of numbers of videos, pictures (T, SIDE, SIDE), that have moments which are near.
 
     Videos in which too little moves have no moments, and are in no pair.
     """
-    chosen = [moments(moved) for moved in videos]
-    owners = np.repeat(np.arange(len(videos)), [len(one) for one in chosen])
+    found = [_places(pictures) for pictures in videos]
+    owners = np.repeat(np.arange(len(videos)), [len(one) for one in found])
     if not len(owners):
-        return
-    places = np.concatenate([keys(moved[one]) for moved, one in zip(videos, chosen, strict=True) if len(one)])
-    tree, turned = KDTree(places), KDTree(mirrored_keys(places))
+        return []
+    places = np.concatenate(found)
+    tree = KDTree(places)
     seen: set[tuple[int, int]] = set()
-    for other in (tree, turned):
-        for number, found in enumerate(tree.query_ball_tree(other, NEAR)):
-            a = int(owners[number])
-            seen.update((a, int(b)) for b in owners[found] if a < b)
-    yield from sorted(seen)
+    for other in (tree, KDTree(mirrored_keys(places))):
+        for first in range(0, len(places), _AT_A_TIME):
+            part = KDTree(places[first : first + _AT_A_TIME])
+            for number, near in enumerate(part.query_ball_tree(other, NEAR), first):
+                a = int(owners[number])
+                seen.update((a, int(b)) for b in owners[near] if a < b)
+    return sorted(seen)
+
+
+def _places(pictures: np.ndarray) -> np.ndarray:
+    moved = changes(pictures)
+    return keys(moved[moments(moved)])
 
 
 def matches(videos: Sequence[np.ndarray]) -> list[Match]:
-    """Return the pairs of videos, each given by its changes (T, P), that show the same."""
-    found = []
-    for a, b in candidates(videos):
-        if match := compare(videos[a], videos[b]):
-            found.append(match._replace(a=a, b=b))
-    return found
-
-
-def moves(moved: np.ndarray) -> bool:
-    """Whether enough moves in a video of changes (T, P) to tell it from others."""
-    return bool((strength(moved) >= LEAST_CHANGE).any())
+    """Return the pairs of videos, each given by its pictures (T, SIDE, SIDE) uint8, that show the same."""
+    found = ((a, b, compare(changes(videos[a]), changes(videos[b]))) for a, b in candidates(videos))
+    return [match._replace(a=a, b=b) for a, b, match in found if match is not None]

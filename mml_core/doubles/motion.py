@@ -18,17 +18,19 @@ RATE_HZ = 8.0
 USUAL_RATE_HZ = 25.0
 #: Mean absolute change, in grey levels, below which nothing tells a moment from another: what encoding does is as large.
 LEAST_CHANGE = 0.5
-#: Moments of a video that it is looked up by, at most, and how many pictures they are apart, at least.
-MOST_MOMENTS, APART = 8, 3
+#: Pictures of a video, at most: of longer ones the first two minutes are compared.
+MOST_PICTURES = 1024
+#: Moments that a video is looked up by: so many at most, of long ones one in `PER_MOMENT` pictures, so far apart.
+MOST_MOMENTS, PER_MOMENT, APART = 8, 8, 3
 #: Lowest frequencies, down and across, of a change that it is looked up by; that of a change of brightness is not.
 FREQUENCIES = 4
 
 
 def picture_numbers(count: int, frame_rate: float) -> list[int]:
-    """Return which of `count` frames are compared: `RATE_HZ` a second, all where there are fewer."""
+    """Return which of `count` frames are compared: `RATE_HZ` a second, all where there are fewer, up to `MOST_PICTURES`."""
     rate = frame_rate if frame_rate > 0 else USUAL_RATE_HZ  # NaN is not
     step = max(1.0, rate / RATE_HZ)
-    return [round(number * step) for number in range(int((count - 1) / step) + 1)]
+    return [round(number * step) for number in range(min(MOST_PICTURES, int((count - 1) / step) + 1))]
 
 
 def changes(pictures: np.ndarray) -> np.ndarray:
@@ -61,7 +63,8 @@ def moments(moved: np.ndarray) -> np.ndarray:
     wide = np.pad(power, APART, constant_values=-1)
     around = np.lib.stride_tricks.sliding_window_view(wide, 2 * APART + 1).max(axis=1) if len(power) else power
     peaks = np.flatnonzero((power >= around) & (power >= LEAST_CHANGE))
-    return np.sort(peaks[np.argsort(-power[peaks], kind="stable")[:MOST_MOMENTS]])
+    most = max(MOST_MOMENTS, len(power) // PER_MOMENT)
+    return np.sort(peaks[np.argsort(-power[peaks], kind="stable")[:most]])
 
 
 def keys(moved: np.ndarray) -> np.ndarray:
