@@ -37,8 +37,8 @@ def read_pairs(table: Path) -> list[Pair]:
 def without_doubles(annotations: Annotations, pairs: Iterable[Pair], source: Path) -> Annotations:
     """Return `annotations` without the videos that are a double of one in a more guarded split.
 
-    Test is guarded from validation and training, validation from training. What is left out is told of as missing. Raises
-    InputError, naming `source`, where a class then has no training video.
+    Test is guarded from validation and training, validation from training. What is left out is told of as missing.
+    Raises InputError, naming `source`, where a class then has no training video.
     """
     split_of = {video.video_id: video.split for video in annotations.videos}
     reasons: dict[str, str] = {}

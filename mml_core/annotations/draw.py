@@ -1,8 +1,8 @@
 """Which groups of videos a drawn split holds out for validation.
 
-A group that is in no table is held out where the SHA-256 of its name, as a fraction of the largest, is below the share: this
-depends on its name and on nothing else, so no other group's coming, going or renaming changes it. Of few groups such a draw
-is uneven, however. An even one cannot be kept without a record, which is a table of groups and splits: see `recorded`.
+A group that is in no table is held out where the SHA-256 of its name, as a fraction of the largest, is below the share:
+this depends on its name and on nothing else, so no other group's coming, going or renaming changes it. Of few groups such
+a draw is uneven, however. An even one cannot be kept without a record: a table of groups and splits, see `recorded`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def balanced_splits(
             held.update(sizes[group])
     movable = sorted(set(sizes) - set(known), key=lambda group: hashlib.sha256(group.encode()).digest())
     for _ in range(_MOST_PASSES):
-        if not any([_moved(group, sizes[group], totals, held, splits, share) for group in movable]):
+        moved = [_moved(group, sizes[group], totals, held, splits, share) for group in movable]
+        if not any(moved):
             break
     return splits
 

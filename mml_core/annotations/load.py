@@ -38,7 +38,9 @@ from mml_core.io.spelling import other_spelling
 
 
 def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
-    """Read and check the annotations of `dataset`, less doubles where it says so; relative paths are taken from the working directory.
+    """Read and check the annotations of `dataset`, less doubles where it says so.
+
+    Relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
     a folder a class, the folders are the annotations; which videos of Kinetics, ActivityNet and NTU RGB+D are there is

@@ -18,8 +18,8 @@ class Kind(Enum):
     MALFORMED = ("malformed entries", "compare with the example in config/datasets/")
     OUTSIDE = (
         "paths that leave the data folder, or that no file can have",
-        "write paths relative to `videos`, without '..' and links to outside; where you trust whoever made the links, the "
-        "key `follow_links: true` of the data set allows them",
+        "write paths relative to `videos`, without '..' and links to outside; where you trust whoever made the "
+        "links, the key `follow_links: true` of the data set allows them",
     )
     TWICE = ("videos that occur twice", "keep one entry a video")
     TWO_SPLITS = ("videos in two splits", "training on what is tested on makes results worthless: keep one of the two")

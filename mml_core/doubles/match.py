@@ -1,4 +1,4 @@
-"""Which videos show the same: an index for candidates, and a comparison of what moves in two of them. Pure functions."""
+"""Which videos show the same: an index for candidates, and a comparison of what moves. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What of a video is compared: how small grey pictures of it change. Pure functions.
 
-T pictures, P = SIDE * SIDE pixels each. Backgrounds fall out of differences in time, so that clips of one session, which
+T pictures, P = SIDE * SIDE pixels each. Backgrounds fall out of differences in time, so that clips of one session, that
 share everything but what moves, are as different as what moves in them. Mirroring turns pictures round, encoding anew
 adds noise, and cutting leaves the rest of the differences as they were.
 """
@@ -16,7 +16,7 @@ SIDE = 16
 RATE_HZ = 8.0
 #: Frames a second of videos that do not state theirs.
 USUAL_RATE_HZ = 25.0
-#: Mean absolute change, in grey levels, below which nothing tells a moment from another: what encoding does is as large.
+#: Mean absolute change, in grey levels, below which nothing tells a moment from another: encoding does as much.
 LEAST_CHANGE = 0.5
 #: Pictures of a video, at most: of longer ones the first two minutes are compared.
 MOST_PICTURES = 1024
@@ -27,7 +27,7 @@ FREQUENCIES = 4
 
 
 def picture_numbers(count: int, frame_rate: float) -> list[int]:
-    """Return which of `count` frames are compared: `RATE_HZ` a second, all where there are fewer, up to `MOST_PICTURES`."""
+    """Return which of `count` frames are compared: `RATE_HZ` a second at most, the first `MOST_PICTURES`."""
     rate = frame_rate if frame_rate > 0 else USUAL_RATE_HZ  # NaN is not
     step = max(1.0, rate / RATE_HZ)
     return [round(number * step) for number in range(min(MOST_PICTURES, int((count - 1) / step) + 1))]
