@@ -1,4 +1,4 @@
-"""Clips a second of training steps and forward passes of networks, one device: what `mml-cost` reckons with.
+"""Clips a second of training steps and forward passes of networks, one device: what `mml cost` reckons with.
 
 Prints a row per network and pass and appends it to benchmarks/results/training_rates.csv. A step is that of the stage
 engine (mml_core/training/engine.py): 8-bit clips are normalised on the device, then forward, cross-entropy, backward,

@@ -1,4 +1,4 @@
-"""The command mml-attention: what it shows of real videos, and what it says when something is wrong."""
+"""The command mml attention: what it shows of real videos, and what it says when something is wrong."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from PIL import Image
 from video_files import shifted_frames, write_video
 
 from mml_core.attention_command.attention import attention_of_video
-from mml_core.attention_command.command import TILE_PX, show_attention
+from mml_core.attention_command.command import TILE_PX
 from mml_core.attention_command.stores import VIDEO, video_stores
+from mml_core.commands.program import call
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 from mml_core.modalities.diff import make_diff_shard
@@ -40,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def run(trained: Trained, video: Path, output: Path, *words: object) -> None:
     given = {"--video": video, "--weights": trained.weights, "--output": output}
-    show_attention([str(word) for word in (*(part for pair in given.items() for part in pair), *CHEAP, *words)])
+    call(["attention", *(str(word) for word in (*(part for pair in given.items() for part in pair), *CHEAP, *words))])
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_refusals(
     given = {"--video": "in.mp4", "--weights": str(trained.weights), "--output": "a.png", "--network": "net"}
     given |= dict(zip(words[::2], words[1::2], strict=True))
     with pytest.raises(InputError, match=reason):
-        show_attention([*CHEAP, *(word for pair in given.items() if pair[1] for word in pair)])
+        call(["attention", *CHEAP, *(word for pair in given.items() if pair[1] for word in pair)])
     assert set(tmp_path.iterdir()) == before
 
 
@@ -188,14 +189,14 @@ def test_stages_without_networks_that_look(trained: Trained, tmp_path: Path, mon
 def test_queries_are_two_shares(trained: Trained, capsys: pytest.CaptureFixture[str], query: str) -> None:
     with pytest.raises(SystemExit):
         run(trained, Path("in.mp4"), Path("a.png"), "--query", query)
-    assert "argument --query: expected two numbers from 0 to 1, as in 0.5,0.5" in capsys.readouterr().err
+    assert "--query: expected two numbers from 0 to 1, as in 0.5,0.5" in capsys.readouterr().err
 
 
 def test_the_command_as_a_program(trained: Trained, tmp_path: Path) -> None:
     """Help, and a fault without a traceback."""
-    program = [sys.executable, "-m", "mml_core.attention_command.command"]
+    program = [sys.executable, "-m", "mml_core.commands.program", "attention"]
     told = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True)
-    assert "usage: mml-attention" in told.stdout and "--query ROW,COLUMN" in told.stdout
+    assert "Usage: mml attention" in told.stdout and "--query" in told.stdout
     words = ["--weights", str(trained.weights), "--output", str(tmp_path / "a.png"), "--network", "net", *CHEAP]
     failed = subprocess.run([*program, "--video", "no.mp4", *words], capture_output=True, text=True, check=False)
     assert failed.returncode == 1

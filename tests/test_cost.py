@@ -32,10 +32,10 @@ from pydantic import ValidationError
 from benchmarks import training_rates
 from mml_core.config.networks.s3d import S3dNetwork
 from mml_core.config.objectives import MarsConfig
-from mml_core.cost.command import RATES
 from mml_core.cost.counts import Given
 from mml_core.cost.hours import stage_rows, table_row
 from mml_core.cost.needs import joined
+from mml_core.cost.options import RATES
 from mml_core.cost.rates import Setting, choose_device, describe, estimate, read_rates
 from mml_core.cost.text import as_csv, tables_text
 from mml_core.errors import InputError

@@ -1,4 +1,4 @@
-"""What `mml-cost` prints and writes: of made-up recipes, and of those that the project has."""
+"""What `mml cost` prints and writes: of made-up recipes, and of those that the project has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from checkouts import write_yaml
 from cost_cases import DATASET, HOUR, RECIPE, TWO, rate, write_rates
 
+from mml_core.commands.program import call
 from mml_core.config.recipe import load_recipe
 from mml_core.cost import command, hours
-from mml_core.cost.command import RATES, print_cost
 from mml_core.cost.memory import Memory
+from mml_core.cost.options import RATES
 from mml_core.cost.rates import read_rates
 from mml_core.errors import InputError
 
@@ -34,7 +35,7 @@ NUMBERS = ["--clips", "1000", "--videos", "100", "--classes", "5"]
 
 def test_the_command_needs_no_annotations(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--dataset", "d", "--recipe", "r", "--recipe", "more", *NUMBERS, "--gpus", "4", "--stages"]
-    print_cost([*words, "--csv", "cost.csv"])
+    call(["cost", *words, "--csv", "cost.csv"])
     out = capsys.readouterr().out
     assert "videos 1,000 train, 100 validation; 5 classes. Device: Card" in out
     assert "| r: second " in out and "| more: ensemble_table " in out and "| r: taught@1 " in out
@@ -53,9 +54,9 @@ def test_the_command_needs_no_annotations(checkout: Path, capsys: pytest.Capture
 def test_annotations_count_where_they_are(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = ["t1.mp4,x,train", "t2.mp4,y,train", "v.mp4,x,validation"]
     Path("videos.csv").write_text("\n".join(["path,label,split", *listed]) + "\n")
-    print_cost(["--dataset", "d", "--recipe", "more"])
+    call(["cost", "--dataset", "d", "--recipe", "more"])
     assert "videos 2 train, 1 validation; 2 classes" in capsys.readouterr().out
-    print_cost(["--dataset", "d", "--recipe", "more", "--clips", "7"])
+    call(["cost", "--dataset", "d", "--recipe", "more", "--clips", "7"])
     assert "videos 7 train, 1 validation; 2 classes" in capsys.readouterr().out
 
 
@@ -64,30 +65,30 @@ def test_several_data_sets_are_counted_by_name(checkout: Path, capsys: pytest.Ca
     write_yaml(Path("config/recipes/two.yaml"), TWO)
     words = ["--dataset", "d", "--recipe", "two", *NUMBERS]
     with pytest.raises(InputError, match=r"without annotations of other, give --count other=CLIPS,VIDEOS,CLASSES"):
-        print_cost(words)
+        call(["cost", *words])
     with pytest.raises(InputError, match=r"--count third: no stage is trained on it\n  Hint: there are d, other"):
-        print_cost([*words, "--count", "other=2000,200,7", "--count", "third=1,1,1"])
-    print_cost([*words, "--count", "other=2000,200,7", "--stages"])
+        call(["cost", *words, "--count", "other=2000,200,7", "--count", "third=1,1,1"])
+    call(["cost", *words, "--count", "other=2000,200,7", "--stages"])
     out = capsys.readouterr().out
     assert (
         "d: videos 1,000 train, 100 validation; 5 classes. Data set other: videos 2,000 train, 200 validation; 7" in out
     )
     assert "| both " in out and "| a  " in out
-    with pytest.raises(SystemExit):
-        print_cost([*words, "--count", "other=2000,200"])
-    assert "--count" in capsys.readouterr().err
+    for odd in ("other=2000,200", "other=2000,200,0", "2000,200,7", "other=a,b,c"):
+        with pytest.raises(InputError, match=f"--count {odd}: expected NAME=CLIPS,VIDEOS,CLASSES"):
+            call(["cost", *words, "--count", odd])
 
 
 def test_memory_is_told_and_warned_of(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--dataset", "d", "--recipe", "more", *NUMBERS]
-    print_cost([*words, "--stages"])
+    call(["cost", *words, "--stages"])
     out = capsys.readouterr().out
     assert "| Memory, GB |" in out and "(GPU figures: not yet measured): at most 0." in out
     assert "of stage more: c (saved " in out and "--memory GB" in out  # nobody knows how much "Card" has
-    print_cost([*words, "--memory", "0.01"])
+    call(["cost", *words, "--memory", "0.01"])
     out = capsys.readouterr().out
     assert "WARNING: more than the device's 0.01 GB:\n  - more: c\n  Hint: set micro_batch_size" in out
-    print_cost([*words, "--memory", "10"])
+    call(["cost", *words, "--memory", "10"])
     assert "WARNING" not in capsys.readouterr().out
 
 
@@ -103,13 +104,13 @@ def test_memory_is_told_and_warned_of(checkout: Path, capsys: pytest.CaptureFixt
 )
 def test_what_is_missing_is_named(checkout: Path, words: list[str], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        print_cost(["--dataset", "d", *words])
+        call(["cost", "--dataset", "d", *words])
 
 
 def test_numbers_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        print_cost(["--dataset", "d", "--recipe", "r", "--gpus", "0"])
-    assert "expected at least 1, got 0" in capsys.readouterr().err
+        call(["cost", "--dataset", "d", "--recipe", "r", "--gpus", "0"])
+    assert 'Invalid value "0" for --gpus. Must be >= 1.' in capsys.readouterr().err
 
 
 def test_the_projects_recipes_at_the_published_rate(
@@ -123,7 +124,7 @@ def test_the_projects_recipes_at_the_published_rate(
     def rows(*recipes: str) -> dict[str, dict[str, str]]:
         words = [word for name in recipes for word in ("--recipe", name)]
         numbers = ["--clips", "168913", "--videos", "24777", "--classes", "174"]
-        print_cost(["--dataset", "ssv2", *words, *numbers, "--csv", str(tmp_path / "cost.csv")])
+        call(["cost", "--dataset", "ssv2", *words, *numbers, "--csv", str(tmp_path / "cost.csv")])
         with (tmp_path / "cost.csv").open(newline="") as file:
             return {row["name"]: row for row in csv.DictReader(file)}
 
@@ -160,7 +161,9 @@ def test_mars_is_priced_from_given_counts(
     monkeypatch.setattr(hours, "stage_memory", lambda *arguments: Memory(1e9, 0, 0, 0, 0, 0))
     names = dict.fromkeys(["kinetics400", *MARS[recipe]])
     counts = [f"--count={name}={','.join(map(str, SIZES[name]))}" for name in names]
-    print_cost(["--dataset", "kinetics400", "--recipe", recipe, *counts, "--stages", "--csv", str(tmp_path / "c.csv")])
+    call(
+        ["cost", "--dataset", "kinetics400", "--recipe", recipe, *counts, "--stages", "--csv", str(tmp_path / "c.csv")]
+    )
     with (tmp_path / "c.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     blocks = load_recipe(project / f"config/recipes/{recipe}.yaml").stages

@@ -1,4 +1,4 @@
-"""The command mml-flow: every kind of output, streaming, and what it says when something is wrong."""
+"""The command mml flow: every kind of output, streaming, and what it says when something is wrong."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from video_files import ffmpeg, shifted_frames, write_video
 
 import mml_core.flow_command.command as command
 import mml_core.flow_command.computation as computation
+from mml_core.commands.program import call
 from mml_core.errors import InputError
 from mml_core.flow.files import read_flo
-from mml_core.flow_command.command import flow_of_video, overlapping_blocks
+from mml_core.flow_command.command import overlapping_blocks
 from mml_core.flow_command.computation import Computation
-from mml_core.flow_command.options import parse
+from mml_core.flow_command.options import FlowOptions
 from mml_core.flow_command.outputs import open_output
 from mml_core.video.decode import Stated
 
@@ -38,7 +39,7 @@ def clip(path: Path, height: int = 48, width: int = 64, rate: str = "30000/1001"
 
 
 def run(*words: object) -> None:
-    flow_of_video([str(word) for word in words])
+    call(["flow", *(str(word) for word in words)])
 
 
 def pictures(path: Path) -> np.ndarray:
@@ -204,6 +205,7 @@ def test_threads_share_the_pairs_of_opencv(threads: int) -> None:
 #: Runs the command with an engine that fails in the midst of the second block; the video goes on for long after it.
 FAULTY = """
 import os, signal, sys
+import mml_core.commands.program as program
 import mml_core.flow_command.command as command
 import mml_core.flow_command.computation as computation
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs in the background
@@ -222,7 +224,7 @@ if "motion_vectors" in sys.argv:
         return made._replace(flow_of=lambda *words: (fail([]), made.flow_of(*words))[1])
     computation.optical_flow = compute = lambda *words: None
     command.by_codec = faulty
-command.main()
+program.main(["flow", *sys.argv[1:]])
 """
 
 
@@ -232,7 +234,7 @@ command.main()
     ("fault", "shown"),
     [
         ("raise KeyError('a fault of ours')", "KeyError: 'a fault of ours'"),
-        ("os.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
+        ("os.kill(os.getpid(), signal.SIGINT)", "interrupted"),
     ],
 )
 def test_faults_and_interruptions_end_it_with_its_children(
@@ -402,26 +404,37 @@ def test_a_failure_names_the_output_that_failed(tmp_path: Path) -> None:
 def test_misuse_is_told_by_the_parser(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run(*words)
-    assert end.value.code == 2 and "mml-flow: error:" in capsys.readouterr().err
+    assert end.value.code == 2 and "Hint: `mml flow --help`" in capsys.readouterr().err
 
 
 def test_help_names_every_parameter_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        run("--help")
-    said = " ".join(capsys.readouterr().out.split())
-    assert end.value.code == 0
-    assert "--attachment VALUE tvl1: weight of the data term (lambda): smaller is smoother [0.15]" in said
-    assert "--preset {ultrafast,fast,medium}" in said and "80 % of what is free" in said
+    run("--help")
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--attachment FLOAT tvl1: weight of the data term (lambda): smaller is smoother [0.15]" in said
+    assert "[choices: ultrafast, fast, medium]" in said and "80 % of what is free" in said
 
 
 def test_threads_are_the_cores_also_where_the_system_has_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert parse(["in.mp4", "--out", "a.h5"]).threads == 7
+    asked: list[FlowOptions] = []
+    monkeypatch.setattr(command, "flow_of_video", asked.append)
+    run("in.mp4", "--out", "a.h5")
+    assert asked[0].threads == 7
 
 
 def test_the_command_ends_with_a_message_not_a_traceback(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "mml_core.flow_command.command", "missing.mp4", "--out", "a.h5", "--device", "cpu"]
+    words = [
+        sys.executable,
+        "-m",
+        "mml_core.commands.program",
+        "flow",
+        "missing.mp4",
+        "--out",
+        "a.h5",
+        "--device",
+        "cpu",
+    ]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: missing.mp4: no such file") and "Traceback" not in ended.stderr

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from video_files import ffmpeg, joined, numbered_frames, read_number, write_video
 
+from mml_core.commands.program import call
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.flow_command.command import flow_of_video
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.shapes import Shape, same_shape
 from mml_core.video.sources import VideoError
@@ -162,7 +162,7 @@ def test_flow_of_a_picture_that_changes_its_shape_is_refused(tmp_path: Path) -> 
     words = [str(path), "--out", str(tmp_path / "a.h5"), "--algorithm", "dis", "--threads", "1"]
     for part in ([], ["--frames", "8"], ["--start", "6"]):
         with pytest.raises(InputError, match="the shape of the picture changes"):
-            flow_of_video([*words, *part])
+            call(["flow", *words, *part])
     assert not (tmp_path / "a.h5").exists()
 
 

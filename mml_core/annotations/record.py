@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from mml_core.annotations import folders, manifest
@@ -21,9 +22,10 @@ class Recorded(NamedTuple):
     validation: int
 
 
-def record_splits(dataset: DatasetConfig) -> Recorded:
+def record_splits(dataset: DatasetConfig) -> tuple[Path, Recorded]:
     """Draw the splits of all groups that the table `annotations.recorded` lacks, balanced, and append them to it.
 
+    Returns the table and what is in it.
     Groups that no video is of any more keep their rows: should they come back, they are in the split that they were in.
     Raises InputError where the data set names no such table, or has faults.
     """
@@ -47,4 +49,4 @@ def record_splits(dataset: DatasetConfig) -> Recorded:
     if new:
         write_text(config.recorded, splits_text({**known, **new}))
     held = sum(split == "validation" for split in new.values())
-    return Recorded(len(known), len(new) - held, held)
+    return config.recorded, Recorded(len(known), len(new) - held, held)

@@ -1,1 +1,1 @@
-"""The command `mml-attention`."""
+"""The command `mml attention`."""

@@ -1,4 +1,4 @@
-"""What mml-attention prints."""
+"""What mml attention prints."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The command mml: the subcommands by name, and how all of them end.
 
-A subcommand is a function in a file of its own, whose parameters are its command line and whose docstring is its help. It is
-imported when it is called, and imports what it needs inside, so that `mml --help` takes no time.
+A subcommand is a function in a file of its own, whose parameters are its command line and whose docstring is its help.
+It is imported when it is called, and imports what it needs inside, so that `mml --help` takes no time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from mml_core import __version__
@@ -26,24 +26,38 @@ def _told(error: CycloptsError) -> str:
     return f"error: {error}\n  Hint: `{command} --help` says what there is"
 
 
-app = App(
-    name="mml",
-    help="Multi-modal video action classification: from a folder of videos to a classifier that is used.",
-    help_format="plaintext",
-    version=__version__,
-    error_formatter=_told,
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
-app.command(
-    "mml_core.commands.cost:cost", name="cost", help="What the tables of a recipe take, before anything is trained."
-)
-app.command("mml_core.commands.flow:flow", name="flow", help="Optical flow of a video: as colours, HDF5 or .flo files.")
-app.command(
-    "mml_core.commands.attention:attention",
-    name="attention",
-    help="Where a place of a frame looks in a network with attention blocks.",
-)
+#: What each subcommand is for, by the name of its module and function.
+COMMANDS = {
+    "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
+    "cost": "What the tables of a recipe take, before anything is trained.",
+    "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
+    "split": "Record the drawn split of a data set, so that it is kept.",
+    "doubles": "Keep the videos that show the same, so that training is kept apart from them.",
+    "attention": "Where a place of a frame looks in a network with attention blocks.",
+}
+
+
+def command_line(called: str | None) -> App:
+    """Return the command mml with all subcommands; the one that is `called` has its docstring as help, not one line."""
+    app = App(
+        name="mml",
+        help="Multi-modal video action classification: from a folder of videos to a classifier that is used.",
+        help_format="markdown",
+        version=__version__,
+        default_parameter=Parameter(negative=()),  # no --no-x beside --x
+        error_formatter=_told,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for name, summary in COMMANDS.items():
+        app.command(f"mml_core.commands.{name}:{name}", name=name, help=None if name == called else summary)
+    return app
+
+
+def call(words: Sequence[str]) -> None:
+    """Do what the command line `words` asks for; raises InputError, and SystemExit(2) for a line that is wrong."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    command_line(words[0] if words else None)(words, error_console=console)
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -51,9 +65,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
     A command line that is wrong ends with 2, Ctrl-C with 130 and one line.
     """
-    error_console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
-        cli.run(lambda: app(sys.argv[1:] if words is None else words, error_console=error_console))
+        cli.run(lambda: call(sys.argv[1:] if words is None else words))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(EXIT_INTERRUPTED)

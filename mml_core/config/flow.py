@@ -108,7 +108,7 @@ class FlowFiles(Strict):
     pattern: BesidePattern = Field(
         description="where those of a video are, below the folder of videos: {path} is the video's own path there without "
         "its ending, {id} its id; an HDF5 file where it ends in .h5 (the dataset `flow`, float32 (T - 1, 2, H, W), as "
-        "mml-flow writes it), else a folder of .flo files, in the order of their names",
+        "mml flow writes it), else a folder of .flo files, in the order of their names",
     )
 
 

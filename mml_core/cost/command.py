@@ -1,11 +1,9 @@
-"""The command mml-cost: how many stages each table needs and what it costs, before anything is trained."""
+"""The command `mml cost`: how many stages each table needs and what it costs, before anything is trained."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from mml_core.config.dataset import load_dataset
 from mml_core.config.recipe import RecipeConfig, load_recipe
@@ -13,6 +11,7 @@ from mml_core.cost.counts import Counted, Given, count_videos
 from mml_core.cost.hours import Jobs, Prices, price_jobs, stage_rows, table_row
 from mml_core.cost.memory import device_gb
 from mml_core.cost.needs import Table, joined, needed_tables
+from mml_core.cost.options import CostOptions
 from mml_core.cost.rates import choose_device, read_rates
 from mml_core.cost.sketch import forward_gflops
 from mml_core.cost.text import as_csv, memory_text, rates_text, stages_text, tables_text
@@ -20,19 +19,7 @@ from mml_core.errors import InputError
 from mml_core.io.files import write_text
 from mml_core.plan.stages import STAGE_SPLITS, plan_runs
 from mml_core.plan.table_checks import check_tables
-from mml_core.runtime import cli
 
-#: Relative to the project's root, which is the working directory, as for all configuration.
-RATES = Path("benchmarks/results/training_rates.csv")
-
-_DESCRIPTION = """\
-How many stages each table of a recipe needs, what it costs at measured rates, and how much memory of a GPU it takes.
-Nothing is trained or decoded. Run it in the project's root.
-
-  mml-cost --dataset ssv2 --recipe paper_mml --gpus 8
-  mml-cost --dataset ssv2 --recipe paper_mml --clips 168913 --videos 24777 --classes 174   (without annotations)
-  mml-cost --dataset ucf101 --recipe NAME --count ucf101=9537,3783,101 --count kinetics400=240000,19800,400
-"""
 _NOTES = """\
 Hours are those of one device. A table counts with all stages behind it; stages that tables share are in each of their
 rows, and once in the last. A job takes one device and the jobs of a chain wait for each other, so {gpus} device(s) take
@@ -42,20 +29,14 @@ another network, pass or precision. A training step counts as three forward pass
 or as one where nothing in front of them learns. The rates:"""
 
 
-def main() -> NoReturn:
-    """Run the command with the process's own command line."""
-    cli.run(print_cost)
-
-
-def print_cost(words: Sequence[str] | None = None) -> None:
-    """Do what the command line `words` (default: the process's own) asks for.
+def print_cost(options: CostOptions) -> None:
+    """Print what tables, stages and their memory cost.
 
     Raises InputError for recipes, data sets and rates that cannot be read or do not fit each other.
     """
-    options = _parse(words)
     rates = read_rates(options.rates)
     device = choose_device(rates, options.device, options.rates)
-    recipes = {name: load_recipe(_recipe_file(name)) for name in dict.fromkeys(options.recipe)}
+    recipes = {name: load_recipe(_recipe_file(name)) for name in dict.fromkeys(options.recipes)}
     all_data = _count(options, recipes)
     tables, names = _plan(all_data, options.dataset, recipes)
     everything = joined(tables)
@@ -68,7 +49,7 @@ def print_cost(words: Sequence[str] | None = None) -> None:
     print(tables_text(rows, options.gpus), end="\n\n")
     if options.stages:
         print(stages_text(stages), end="\n\n")
-    limit_gb = device_gb(device) if options.memory is None else options.memory
+    limit_gb = device_gb(device) if options.memory_gb is None else options.memory_gb
     print(memory_text(stages, _largest(jobs), limit_gb), end="\n\n")
     print(_NOTES.format(gpus=options.gpus), end="\n\n")
     print(rates_text(prices.used), flush=True)
@@ -80,10 +61,9 @@ def _recipe_file(name: str) -> Path:
     return Path(f"config/recipes/{name}.yaml")
 
 
-def _count(options: argparse.Namespace, recipes: Mapping[str, RecipeConfig]) -> dict[str, Counted]:
+def _count(options: CostOptions, recipes: Mapping[str, RecipeConfig]) -> dict[str, Counted]:
     """Return the data sets that stages are trained on by name, the run's first."""
-    own = Given(options.clips, options.videos, options.classes)
-    given = {options.dataset: own, **dict(options.count)}
+    given = {options.dataset: options.given, **options.counts}
     hints = {options.dataset: "--clips N --videos N --classes N"}
     named = {stage.dataset for recipe in recipes.values() for stage in recipe.stages.values() if stage.dataset}
     names = [options.dataset, *sorted(named - {options.dataset})]
@@ -130,60 +110,3 @@ def _largest(jobs: Jobs) -> dict[str, float]:
     """Return what the stage that takes the most memory takes, by what it is for, in GB."""
     largest = max(jobs.memory.values(), key=sum, default=None)
     return {name: size / 1e9 for name, size in largest._asdict().items()} if largest else {}
-
-
-def _parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="mml-cost",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="a file of config/datasets")
-    parser.add_argument(
-        "--recipe",
-        required=True,
-        action="append",
-        metavar="NAME",
-        help="a file of config/recipes; once or several times",
-    )
-    number = parser.add_argument_group("numbers of the data set; where all three are given, annotations are not read")
-    number.add_argument("--clips", type=_number, metavar="N", help="training clips of an epoch")
-    number.add_argument("--videos", type=_number, metavar="N", help="videos of each of the splits validation and test")
-    number.add_argument("--classes", type=_number, metavar="N")
-    number.add_argument(
-        "--count",
-        type=_counts,
-        action="append",
-        default=[],
-        metavar="NAME=CLIPS,VIDEOS,CLASSES",
-        help="all three of the data set NAME, where stages are trained on several; once or several times",
-    )
-    parser.add_argument("--rates", type=Path, default=RATES, metavar="FILE", help=f"default: {RATES}")
-    parser.add_argument(
-        "--device", metavar="NAME", help="a device of the rates, or a part of its name; default: that of the first row"
-    )
-    parser.add_argument("--gpus", type=_number, default=1, metavar="N", help="devices that share the work; default: 1")
-    parser.add_argument(
-        "--memory", type=float, metavar="GB", help="of one GPU; default: that of the device, where it is known"
-    )
-    parser.add_argument("--stages", action="store_true", help="print a row a stage, too")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows as CSV, too")
-    return parser.parse_args(words)
-
-
-def _number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value
-
-
-def _counts(text: str) -> tuple[str, Given]:
-    name, _, numbers = text.partition("=")
-    clips, videos, classes = map(_number, numbers.split(","))
-    return name, Given(clips, videos, classes)
-
-
-if __name__ == "__main__":
-    main()

@@ -71,8 +71,8 @@ def warnings(dataset: str, rows: Sequence[Double]) -> list[str]:
     other = [row for row in rows if DIFFERENT in row.warning]
     if across:
         told.append(
-            f"warning: data set {dataset}: {_pairs(across)} show the same in two splits, so that results on the held out "
-            f"ones are better than they should be, such as {_example(across[0])}"
+            f"warning: data set {dataset}: {_pairs(across)} show the same in two splits, so that results on those "
+            f"held out are better than they should be, such as {_example(across[0])}"
         )
     if other:
         told.append(

@@ -1,7 +1,7 @@
 """Files of flow fields: Middlebury's .flo, one field each, and HDF5, all fields of a video.
 
 .flo (Baker et al. 2011), little-endian: the float32 202021.25, width and height as int32, then the rows of the field
-from top to bottom, each pixel as float32 x and y. HDF5: the dataset `flow`, float32 (T - 1, 2, H, W), as `mml-flow`
+from top to bottom, each pixel as float32 x and y. HDF5: the dataset `flow`, float32 (T - 1, 2, H, W), as `mml flow`
 writes it.
 """
 

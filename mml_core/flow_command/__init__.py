@@ -1,1 +1,1 @@
-"""The command `mml-flow`."""
+"""The command `mml flow`."""

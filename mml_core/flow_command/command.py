@@ -1,11 +1,10 @@
-"""The command mml-flow: the flow of a video, block by block, so that memory does not grow with its length.
+"""The command `mml flow`: the flow of a video, block by block, so that memory does not grow with its length.
 
 Videos may come from anywhere: only decoders in processes of their own read them (`mml_core.video.child`).
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import threading
 import time
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from fractions import Fraction
 from itertools import chain, islice
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,9 +30,8 @@ from mml_core.flow.faults import gpu_faults_told
 from mml_core.flow.levels import SMALLEST_SIDE_PX
 from mml_core.flow_command.computation import Computation, by_codec, by_engine
 from mml_core.flow_command.files import WriteFields
-from mml_core.flow_command.options import MOST_PX, check_files, parse, uses_gpu
+from mml_core.flow_command.options import MOST_PX, FlowOptions, check_files, uses_gpu
 from mml_core.flow_command.outputs import check_output, open_output
-from mml_core.runtime import cli
 from mml_core.runtime.compute import prepare_compute
 from mml_core.runtime.parallel import progress
 from mml_core.video.decode import DecodedVideo
@@ -52,19 +50,13 @@ _NAMES = {"tvl1": "TV-L1", "dis": "DIS", "farneback": "Farnebäck"}
 Frames = NDArray[np.uint8]
 
 
-def main() -> NoReturn:
-    """Run the command with the process's own command line."""
-    cli.run(flow_of_video)
-
-
-def flow_of_video(words: Sequence[str] | None = None) -> None:
-    """Do what the command line `words` (default: the process's own) asks for.
+def flow_of_video(options: FlowOptions) -> None:
+    """Write the flow of a video, and say how fast it was.
 
     The video is decoded in a process of its own. However this ends, that has ended too, and outputs are complete or not
     there. Raises InputError for what the user can mend: options, the video, outputs that cannot be written, memory; and
     for a GPU that fails.
     """
-    options = parse(words)
     check_files(options.video, options.out)
     for path in options.out:
         check_output(path)
@@ -81,7 +73,7 @@ def flow_of_video(words: Sequence[str] | None = None) -> None:
     print("\n".join(f"wrote {path}" for path in options.out), flush=True)
 
 
-def _write_flow(options: argparse.Namespace, device: torch.device, opened: ExitStack) -> None:
+def _write_flow(options: FlowOptions, device: torch.device, opened: ExitStack) -> None:
     """Write the flow; `opened` ends decoders and completes outputs."""
     most, least = options.short_side_px or MOST_PX, options.short_side_px or SMALLEST_SIDE_PX
     video = DecodedVideo(options.video, most, _LIMITS, least_px=least, end=_end(options))
@@ -99,7 +91,7 @@ def _write_flow(options: argparse.Namespace, device: torch.device, opened: ExitS
     _report(speed, first, options.algorithm, computation)
 
 
-def _end(options: argparse.Namespace) -> int | None:
+def _end(options: FlowOptions) -> int | None:
     """Return the first frame that is not looked at any more; None where there is none."""
     return None if options.frames is None else options.start + options.frames
 
@@ -140,7 +132,7 @@ def _compute(blocks: Iterable[Frames], computation: Computation, outputs: Sequen
     return _Speed(pairs, flow_sec, time.perf_counter() - began)
 
 
-def _computation(options: argparse.Namespace, device: torch.device, block: Frames, opened: ExitStack) -> Computation:
+def _computation(options: FlowOptions, device: torch.device, block: Frames, opened: ExitStack) -> Computation:
     """Return what computes the flow of frames like those of `block`, and say what it is."""
     height, width = block.shape[1:3]
     if isinstance(options.algorithm, MotionVectors):
@@ -164,7 +156,7 @@ def _frame_rate(stated: Stated) -> Fraction:
     return ntsc if abs(ntsc - rate) < 0.005 < abs(round(rate) - rate) else Fraction(rate).limit_denominator(10_000)
 
 
-def _pairs(options: argparse.Namespace, stated: Stated) -> int | None:
+def _pairs(options: FlowOptions, stated: Stated) -> int | None:
     """Return how many pairs there will be, about; None where the container does not say."""
     whole = stated.duration_sec * stated.frame_rate
     frames = math.inf if math.isnan(whole) else round(whole) - options.start
@@ -173,7 +165,7 @@ def _pairs(options: argparse.Namespace, stated: Stated) -> int | None:
 
 
 def _about(
-    options: argparse.Namespace, stated: Stated, block: Frames, computation: Computation
+    options: FlowOptions, stated: Stated, block: Frames, computation: Computation
 ) -> dict[str, str | float | int]:
     """Return the attributes of fields in HDF5."""
     return {
@@ -202,7 +194,3 @@ def _report(speed: _Speed, block: Frames, algorithm: FlowAlgorithm, computation:
         f"with decoding and writing {speed.pairs / speed.total_sec:.3g} pairs/s",
         flush=True,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What computes the flow of a video for mml-flow: an engine, or the video's codec."""
+"""What computes the flow of a video for mml flow: an engine, or the video's codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command mml-flow can write; the ending of a name chooses: a video, HDF5, or a folder of .flo files."""
+"""What the command mml flow can write; the ending of a name chooses: a video, HDF5, or a folder of .flo files."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def run(main: Callable[[], None]) -> NoReturn:
 
     What the file system refuses (full, read-only, no permission), and a machine without shared memory, are told like an
     InputError.
-    Where nobody reads on (`mml-cost … | head`), it ends with 141 and says nothing, as programs do that SIGPIPE ends.
+    Where nobody reads on (`mml cost … | head`), it ends with 141 and says nothing, as programs do that SIGPIPE ends.
     Other exceptions are faults of the program and keep their traceback.
     """
     try:

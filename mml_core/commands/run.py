@@ -1,0 +1,54 @@
+"""The subcommand `mml run`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from mml_core.commands.types import Count, Device, Index
+from mml_core.errors import InputError
+
+
+def run(
+    *targets: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    dataset: str | None = None,
+    recipe: list[str] | None = None,
+    cores: Count | None = None,
+    gpus: Index | None = None,
+    device: Device | None = None,
+    tracker: Literal["trackio", "wandb", "mlflow"] | None = None,
+    dry_run: Annotated[bool, Parameter(alias="-n")] = False,
+) -> None:
+    """Run the workflow: from videos to trained networks, a table and a report.
+
+    It prints a line for each job that is done and, in the end, the table. Stopped by Ctrl-C or by a fault, it goes on
+    with the same command. What is there already is not made again.
+
+    mml run --dataset NAME
+
+    Words behind `--` are handed to snakemake: mml run --dataset NAME -- --keep-going
+
+    Args:
+        targets: files of results to make; default: results/ensemble_table.csv, results/data_quality.csv and
+            results/report.html with all that is behind them
+        dataset: a file of config/datasets; default: the one that `mml start` wrote here, or as config/config.yaml says
+        recipe: a file of config/recipes, once or several times; default: the one that `mml start` wrote with the data
+            set, or as config/config.yaml says
+        cores: processor cores to use; default: all
+        gpus: GPUs to use; default: all that there are
+        device: where networks run; default: as config/config.yaml says, a GPU where there is one
+        tracker: tell another program of the trainings' progress, besides TensorBoard's files (docs/start.md)
+        dry_run: tell what would run and how long it would take
+    """
+    from mml_core.run_command.command import RunOptions, run_workflow
+
+    end = targets.index("--") if "--" in targets else len(targets)
+    if unknown := [word for word in targets[:end] if word.startswith("-")]:
+        raise InputError(
+            f"unknown option {unknown[0]}",
+            hint="`mml run --help` lists those that there are; options of snakemake stand behind `--`",
+        )
+    run_workflow(
+        RunOptions(targets[:end], dataset, recipe or (), device, tracker, cores, gpus, dry_run, targets[end + 1 :])
+    )

@@ -1,0 +1,1 @@
+"""The command `mml run`: the workflow for people."""

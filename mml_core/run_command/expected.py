@@ -1,0 +1,94 @@
+"""What jobs are expected to take on this machine: training and scoring as `mml cost` reckons, the rest by the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mml_core.config.dataset import FlowModality
+from mml_core.config.flow import Tvl1
+from mml_core.cost.counts import Counted, Counts
+from mml_core.cost.hours import Jobs, Prices, price_jobs
+from mml_core.cost.machine import Machine
+from mml_core.cost.needs import joined, needed_tables
+from mml_core.cost.sketch import forward_gflops
+from mml_core.plan.products import ScoreFile
+from mml_core.plan.run import RunPlan
+from mml_core.plan.stages import DataPlan
+from mml_core.run_command.events import Job
+from mml_core.run_command.progress import Expected
+
+#: Frames a second of one core at 256 pixels a side (README), by kind of modality; flow is TV-L1 at its defaults.
+_FRAMES_PER_SEC = {"rgb": 861.0, "flow": 17.9, "diff": 233.0}
+_OTHER_FRAMES_PER_SEC = 200.0
+_RATED_PX = 256
+#: Frames of a video before any is decoded.
+_USUAL_FRAMES = 120
+#: Threads that a job takes at most, as in rules/.
+_SHARD_THREADS = 4
+#: Jobs that compute little: start of Python, its imports, and some files.
+_SMALL_SEC = 6.0
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Hours of stages and scores of a run on this machine, with what they are hours of."""
+
+    plan: RunPlan
+    jobs: Jobs
+    machine: Machine
+
+
+def run_costs(plan: RunPlan, machine: Machine, root: Path) -> Costs:
+    """Return what stages and scores of `plan` take on `machine`; `root` is the checkout, which has published values."""
+    splits = ("train", "validation", "test")
+    counted = {
+        name: Counted(data, Counts({split: len(data.videos(split)) for split in splits}, len(data.annotations.classes)))
+        for name, data in plan.all_data.items()
+    }
+    tables = []
+    for name, recipe in plan.recipes.items():
+        file = Path("config/recipes") / f"{name}.yaml"
+        tables += needed_tables(recipe, plan.runs[name], file=file, root=root)
+    return Costs(plan, price_jobs(joined(tables), counted, Prices(machine.rates), forward_gflops), machine)
+
+
+def expected(costs: Costs, job: Job) -> Expected:
+    """Return what `job` is expected to take."""
+    wildcards = dict(job.wildcards)
+    match job.rule:
+        case "train_stage":
+            found = costs.jobs.stages.get(wildcards["stage"])
+            return Expected("train", costs.machine.seconds(found.total) if found else _SMALL_SEC)
+        case "score_stage":
+            file = ScoreFile(wildcards["dataset"], wildcards["stage"], wildcards["split"], wildcards["protocol"])
+            found = costs.jobs.scores.get(file)
+            return Expected("score", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
+        case "make_rgb_shard" | "make_derived_shard":
+            modality = wildcards["modality"].rpartition("-")[0]
+            seconds = _shard_sec(costs.plan.all_data[wildcards["dataset"]], modality, wildcards["shard"], costs.machine)
+            return Expected(f"shard {modality}", seconds)
+        case _:
+            return Expected("small", _SMALL_SEC)
+
+
+def _shard_sec(data: DataPlan, modality: str, shard: str, machine: Machine) -> float:
+    settings = data.config.modalities[modality]
+    side = data.config.modalities[data.config.rgb_name].short_side_px
+    rate = _FRAMES_PER_SEC.get(settings.kind, _OTHER_FRAMES_PER_SEC)
+    if isinstance(settings, FlowModality):
+        rate = rate / tvl1_work(settings.algorithm) if isinstance(settings.algorithm, Tvl1) else _OTHER_FRAMES_PER_SEC
+    if settings.kind != "rgb":  # decoding depends on the video's own size, all else on that of the frames made of it
+        rate *= (_RATED_PX / side) ** 2
+    frames = len(data.shards[shard]) * _USUAL_FRAMES
+    return _SMALL_SEC + frames / rate / min(machine.cores, _SHARD_THREADS)
+
+
+def tvl1_work(algorithm: Tvl1) -> float:
+    """Return how many times the work of TV-L1 at its defaults `algorithm` takes, by iterations times pixels at most."""
+
+    def work(one: Tvl1) -> float:
+        pixels = sum(one.scale_step ** (2 * level) for level in range(one.scales))
+        return pixels * one.warps * one.inner_iterations * one.outer_iterations
+
+    return work(algorithm) / work(Tvl1())
