@@ -2,7 +2,8 @@
 
 A group that is in no table is held out where the SHA-256 of its name, as a fraction of the largest, is below the share:
 this depends on its name and on nothing else, so no other group that comes, goes or is renamed changes it. Of few groups
-such a draw is uneven, however. An even one cannot be kept without a record: a table of groups and splits, see `recorded`.
+such a draw is uneven, however. An even one cannot be kept without a record, which is a table of
+groups and splits: see `recorded`.
 """
 
 from __future__ import annotations

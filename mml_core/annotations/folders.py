@@ -18,7 +18,6 @@ from mml_core.annotations.types import Listing, Row
 from mml_core.config.annotations import FolderAnnotations, PathGroup
 from mml_core.errors import InputError
 
-
 #: Folders within folders that are looked into: more are a link to one of those above.
 _MOST_FOLDERS = 16
 

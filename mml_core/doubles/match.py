@@ -1,25 +1,48 @@
-"""Which videos show the same: an index for candidates, and a comparison of what moves. Pure functions."""
+"""Which videos show the same: an index of moments for candidates, and a comparison of two videos. Pure functions.
+
+Two videos show the same where, at one shift in time, what moves in them is alike and what is left of one picture when
+the other is taken from it, brightness and contrast fitted, is less than what moves. The second tells clips of one
+session apart in which the same is done: their pictures differ by as much as moves. Both bounds were measured, see
+docs/know_your_data.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from mml_core.doubles.motion import changes, keys, mirrored, mirrored_keys, moments
+from mml_core.doubles.motion import changes, mirrored_places, moments, places
 
-#: Distance of two places in the index below which their videos are compared; the largest is 2.
+#: Distance of two moments in the index below which their videos are compared.
 NEAR = 0.7
-#: Least similarity of doubles, from -1 to 1: see docs/know_your_data.md for how it was measured.
-LEAST_SIMILARITY = 0.75
-#: Part of the shorter video that has to lie in the longer one, and how many changes, at least.
-LEAST_SHARE, LEAST_CHANGES = 0.6, 6
+#: Least correlation of what moves in doubles.
+LEAST_SIMILARITY = 0.7
+#: Largest power of the difference of pictures of doubles, in powers of what moves.
+LARGEST_REST = 0.9
+#: Part of the shorter video that has to lie in the longer one, and how many pictures, at least (0.8 s).
+LEAST_SHARE, LEAST_PICTURES = 0.6, 10
 #: Part of the longer video from which on a double is the whole of it.
 WHOLE = 0.9
+#: Shifts that are tried about that of two moments, since cut videos begin between pictures.
+ABOUT = (-1, 0, 1)
 #: Moments that are looked up together: bounds memory.
 _AT_A_TIME = 4096
+
+
+class Alike(NamedTuple):
+    """How alike two videos are at one shift in time."""
+
+    similarity: float  # correlation of what moves, to 1
+    rest: float  # power of the difference of pictures, in powers of what moves
+    share: float  # of the longer one that both show
+
+    @property
+    def is_same(self) -> bool:
+        """Whether they show the same."""
+        return self.similarity >= LEAST_SIMILARITY and self.rest <= LARGEST_REST
 
 
 class Match(NamedTuple):
@@ -28,67 +51,86 @@ class Match(NamedTuple):
     a: int
     b: int
     kind: str  # same, mirrored, or cut (which may be mirrored too)
-    similarity: float  # correlation of what moves, to 1
-    share: float  # of the longer one that both show
+    similarity: float
+    share: float
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
-    """Return the largest correlation of the changes `a` (T, P) and `b` (U, P) over all shifts, and their overlap there.
+class Candidate(NamedTuple):
+    """Two videos, by their numbers, with a moment each that look alike."""
 
-    Shifts with too small an overlap do not count; without any it is (0, 0).
+    a: int
+    b: int
+    turned: bool  # whether one of them is mirrored
+    shift: int  # number of that picture in b less that in a
+
+
+def alike(a: np.ndarray, b: np.ndarray, shift: int) -> Alike | None:
+    """Return how alike videos are of pictures `a` (T, SIDE, SIDE) and `b` (U, SIDE, SIDE), b[t + shift] with a[t].
+
+    None where they overlap too little.
     """
-    least = max(LEAST_CHANGES, int(np.ceil(LEAST_SHARE * min(len(a), len(b)))))
-    products = a @ b.T
-    squares_a, squares_b = ((one**2).sum(axis=1) for one in (a, b))
-    best = (0.0, 0)
-    for shift in range(least - len(a), len(b) - least + 1):  # b[t + shift] is at the time of a[t]
-        first, last = max(0, -shift), min(len(a), len(b) - shift)
-        if last - first < least:
-            continue
-        power = squares_a[first:last].sum() * squares_b[first + shift : last + shift].sum()
-        value = float(products.diagonal(shift)[: last - first].sum() / np.sqrt(max(power, 1e-12)))
-        best = max(best, (value, last - first))
-    return best
-
-
-def compare(a: np.ndarray, b: np.ndarray) -> Match | None:
-    """Return how the videos of changes `a` (T, P) and `b` (U, P) match as a `Match` of numbers 0 and 1, if they do."""
-    (plain, overlap), (turned, turned_overlap) = alike(a, b), alike(a, mirrored(b))
-    similarity = max(plain, turned)
-    if similarity < LEAST_SIMILARITY:
+    first, last = max(0, -shift), min(len(a), len(b) - shift)
+    if last - first < max(LEAST_PICTURES, LEAST_SHARE * min(len(a), len(b))):
         return None
-    share = (overlap if plain >= turned else turned_overlap) / max(len(a), len(b))
-    kind = "cut" if share < WHOLE else "same" if plain >= turned else "mirrored"
-    return Match(0, 1, kind, similarity, share)
+    x, y = (one.astype(np.float32).reshape(len(one), -1) for one in (a[first:last], b[first + shift : last + shift]))
+    moved_x, moved_y = changes(x), changes(y)
+    power_x, power_y = float((moved_x**2).sum()), float((moved_y**2).sum())
+    similarity = float((moved_x * moved_y).sum()) / max(1e-6, (power_x * power_y) ** 0.5)
+    x, y = x[1:-1] - x[1:-1].mean(), y[1:-1] - y[1:-1].mean()
+    var_x, var_y, both = float((x**2).sum()), float((y**2).sum()), float((x * y).sum())
+    # a change is twice as far apart as a picture is from its mean
+    rest = (var_x - both**2 / max(var_y, 1e-6)) / max(1e-6, power_x / 2)
+    return Alike(similarity, rest, (last - first) / max(len(a), len(b)))
 
 
-def candidates(videos: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Return pairs (a < b), sorted, of numbers of videos, pictures (T, SIDE, SIDE), that have moments which are near.
+def compare(a: np.ndarray, b: np.ndarray, turned: bool, shift: int) -> Alike | None:
+    """Return how alike two videos are, the second mirrored if `turned`, at the best shift about `shift`.
+
+    None where they do not show the same.
+    """
+    other = b[:, :, ::-1] if turned else b
+    found = [one for step in ABOUT if (one := alike(a, other, shift + step)) and one.is_same]
+    return max(found, default=None)
+
+
+def candidates(videos: Sequence[np.ndarray]) -> list[Candidate]:
+    """Return pairs (a < b), sorted, of videos, pictures (T, SIDE, SIDE), that have moments which are near.
 
     Videos in which too little moves have no moments, and are in no pair.
     """
-    found = [_places(pictures) for pictures in videos]
-    owners = np.repeat(np.arange(len(videos)), [len(one) for one in found])
+    moved = (changes(pictures) for pictures in videos)
+    at = [(one, moments(one)) for one in moved]
+    owners = np.repeat(np.arange(len(videos)), [len(times) for _, times in at])
+    times = np.concatenate([own for _, own in at]) if at else owners
     if not len(owners):
         return []
-    places = np.concatenate(found)
-    tree = KDTree(places)
-    seen: set[tuple[int, int]] = set()
-    for other in (tree, KDTree(mirrored_keys(places))):
-        for first in range(0, len(places), _AT_A_TIME):
-            part = KDTree(places[first : first + _AT_A_TIME])
-            for number, near in enumerate(part.query_ball_tree(other, NEAR), first):
-                a = int(owners[number])
-                seen.update((a, int(b)) for b in owners[near] if a < b)
+    found = np.concatenate([places(p, one, own) for p, (one, own) in zip(videos, at, strict=True)])
+    seen: set[Candidate] = set()
+    for turned, other in ((False, found), (True, mirrored_places(found))):
+        for i, j in _near(found, other):
+            if owners[i] < owners[j]:
+                seen.add(Candidate(int(owners[i]), int(owners[j]), turned, int(times[j] - times[i])))
     return sorted(seen)
 
 
-def _places(pictures: np.ndarray) -> np.ndarray:
-    moved = changes(pictures)
-    return keys(moved[moments(moved)])
+def _near(found: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield numbers of rows of two arrays of places that are near each other."""
+    tree = KDTree(other)
+    for first in range(0, len(found), _AT_A_TIME):
+        for i, near in enumerate(tree.query_ball_point(found[first : first + _AT_A_TIME], NEAR), first):
+            yield from ((i, j) for j in near)
 
 
 def matches(videos: Sequence[np.ndarray]) -> list[Match]:
     """Return the pairs of videos, each given by its pictures (T, SIDE, SIDE) uint8, that show the same."""
-    found = ((a, b, compare(changes(videos[a]), changes(videos[b]))) for a, b in candidates(videos))
-    return [match._replace(a=a, b=b) for a, b, match in found if match is not None]
+    best: dict[tuple[int, int], tuple[Alike, bool]] = {}
+    for a, b, turned, shift in candidates(videos):
+        found = compare(videos[a], videos[b], turned, shift)
+        if found is not None:
+            best[a, b] = max(best.get((a, b), (found, turned)), (found, turned))
+    return [_match(a, b, found, turned) for (a, b), (found, turned) in best.items()]
+
+
+def _match(a: int, b: int, found: Alike, turned: bool) -> Match:
+    kind = "cut" if found.share < WHOLE else "mirrored" if turned else "same"
+    return Match(a, b, kind, found.similarity, found.share)

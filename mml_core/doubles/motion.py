@@ -13,17 +13,19 @@ from scipy.fft import dctn
 #: Side of the small pictures in pixels.
 SIDE = 16
 #: Pictures a second, at most.
-RATE_HZ = 8.0
+RATE_HZ = 12.0
 #: Frames a second of videos that do not state theirs.
 USUAL_RATE_HZ = 25.0
 #: Mean absolute change, in grey levels, below which nothing tells a moment from another: encoding does as much.
 LEAST_CHANGE = 0.5
 #: Pictures of a video, at most: of longer ones the first two minutes are compared.
-MOST_PICTURES = 1024
+MOST_PICTURES = 1440
 #: Moments that a video is looked up by: so many at most, of long ones one in `PER_MOMENT` pictures, so far apart.
-MOST_MOMENTS, PER_MOMENT, APART = 8, 8, 3
-#: Lowest frequencies, down and across, of a change that it is looked up by; that of a change of brightness is not.
+MOST_MOMENTS, PER_MOMENT, APART = 8, 12, 4
+#: Lowest frequencies, down and across, of a moment that it is looked up by; that of its brightness is not.
 FREQUENCIES = 4
+#: How much the picture counts beside the change: doubles differ less in it.
+PICTURE_WEIGHT = 2.0
 
 
 def picture_numbers(count: int, frame_rate: float) -> list[int]:
@@ -36,17 +38,12 @@ def picture_numbers(count: int, frame_rate: float) -> list[int]:
 def changes(pictures: np.ndarray) -> np.ndarray:
     """Return the change about each picture but the ends, (T - 2, P) float32, of pictures (T, SIDE, SIDE).
 
-    It is the next picture less the one before, without its mean, so that fades of brightness are none. Fewer than three
-    pictures have none.
+    It is the next picture less the one before it, without its mean, so that fades of brightness are none. Fewer than
+    three pictures have none.
     """
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
     moved = flat[2:] - flat[:-2]
     return moved - moved.mean(axis=1, keepdims=True)
-
-
-def mirrored(moved: np.ndarray) -> np.ndarray:
-    """Return the changes (T, P) of the same video, mirrored left to right."""
-    return np.ascontiguousarray(moved.reshape(-1, SIDE, SIDE)[:, :, ::-1]).reshape(moved.shape)
 
 
 def strength(moved: np.ndarray) -> np.ndarray:
@@ -67,18 +64,25 @@ def moments(moved: np.ndarray) -> np.ndarray:
     return np.sort(peaks[np.argsort(-power[peaks], kind="stable")[:most]])
 
 
-def keys(moved: np.ndarray) -> np.ndarray:
-    """Return the place (N, FREQUENCIES² - 1) of each of N changes (N, P) in the index: low frequencies, of length 1.
+def places(pictures: np.ndarray, moved: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the place in the index, (N, 2 * (FREQUENCIES² - 1)), of each of the moments `at` (N,) of a video.
 
-    Of a mirrored change the odd frequencies across have the other sign.
+    Low frequencies of the change, made of length 1, and of the picture in its middle, of length `PICTURE_WEIGHT`.
     """
-    planes = moved.reshape(-1, SIDE, SIDE)
+    change = _low(moved[at].reshape(-1, SIDE, SIDE))
+    return np.hstack([change, PICTURE_WEIGHT * _low(pictures[at + 1].astype(np.float32))])
+
+
+def _low(planes: np.ndarray) -> np.ndarray:
+    """Return low frequencies of planes (N, SIDE, SIDE), without the mean, of length 1."""
+    if not len(planes):
+        return np.zeros((0, FREQUENCIES**2 - 1))
     low = dctn(planes, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
     flat = low.reshape(len(planes), -1)[:, 1:]
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
 
-def mirrored_keys(places: np.ndarray) -> np.ndarray:
-    """Return the places (N, FREQUENCIES² - 1) of mirrored changes from those of the changes."""
+def mirrored_places(found: np.ndarray) -> np.ndarray:
+    """Return the places of mirrored moments: odd frequencies across have the other sign."""
     signs = np.where(np.arange(FREQUENCIES**2) % FREQUENCIES % 2, -1.0, 1.0)[1:]
-    return places * signs
+    return found * np.tile(signs, 2)
