@@ -18,7 +18,9 @@ def find_doubles(annotations: Annotations, seen: Mapping[str, Seen]) -> list[Dou
         _double(annotations, match.kind, match.similarity, match.share, videos[match.a], videos[match.b])
         for match in found
     ]
-    return sorted(rows, key=lambda row: (ACROSS not in row.warning, not row.warning, row.video_a, row.video_b))
+    return sorted(
+        rows, key=lambda row: (*(told not in row.warning for told in (ACROSS, DIFFERENT)), row.video_a, row.video_b)
+    )
 
 
 def _double(annotations: Annotations, kind: str, similarity: float, share: float, a: Video, b: Video) -> Double:
