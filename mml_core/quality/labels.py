@@ -43,9 +43,7 @@ def label_issues(row: Mapping[str, str], combined: Combined) -> list[LabelIssue]
     probabilities = _probabilities(combined.scores[known], row["fusion"])[:, classes]
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     numbers = np.searchsorted(classes, labels)
-    found = find_label_issues(
-        numbers, probabilities, return_indices_ranked_by="normalized_margin", filter_by="confident_learning", n_jobs=1
-    )
+    found = find_label_issues(numbers, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
     about = (row["dataset"], row["recipe"], row["name"], row["split"])
     return [
         LabelIssue(*about, *_told(combined, known[index], classes, numbers[index], probabilities[index]))
