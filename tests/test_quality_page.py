@@ -142,7 +142,9 @@ def test_wrong_labels_are_found(fusion: str) -> None:
     found = label_issues({**ROW, "fusion": fusion}, combined(scores, labels))
     numbers = [int(one.video_id.removesuffix(".mp4")) for one in found]
     assert set(numbers) <= set(WRONG) and len(numbers) >= len(WRONG) - 4
-    assert all((one.given, one.likely) == ("abc"[(n + 1) % 3], "abc"[n % 3]) for one, n in zip(found, numbers))
+    assert all(
+        (one.given, one.likely) == ("abc"[(n + 1) % 3], "abc"[n % 3]) for one, n in zip(found, numbers, strict=True)
+    )
     assert all(float(one.probability_likely) > 0.8 > 0.2 > float(one.probability_given) for one in found)
     assert found[0][:4] == ("mine", "r", "net", "validation")
 

@@ -17,7 +17,7 @@ TABLE = "results/ensemble_table.csv"
 
 
 #: What runs again after a stage: its scores, and the tables and pages made from them.
-TABLES_OF_ONE = ["combined_report", "combined_table", "recipe_report", "recipe_table"]
+TABLES_OF_ONE = ["combined_report", "combined_table", "label_issues", "label_page", "recipe_report", "recipe_table"]
 
 
 def test_the_table_has_a_row_per_network_and_ensemble_of_both_recipes(_finished: Checkout) -> None:

@@ -28,8 +28,8 @@ LEAST_SHARE, LEAST_PICTURES = 0.6, 10
 WHOLE = 0.9
 #: Shifts that are tried about that of two moments, since cut videos begin between pictures.
 ABOUT = (-1, 0, 1)
-#: Moments that are looked up together: bounds memory.
-_AT_A_TIME = 4096
+#: Moments that are looked up together, which bounds memory, and in how many of their directions.
+_AT_A_TIME, _DIRECTIONS = 1024, 8
 
 
 class Alike(NamedTuple):
@@ -114,11 +114,19 @@ def candidates(videos: Sequence[np.ndarray]) -> list[Candidate]:
 
 
 def _near(found: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield numbers of rows of two arrays of places that are near each other."""
-    tree = KDTree(other)
+    """Yield numbers of rows of two arrays of places that are near each other.
+
+    They are looked up in the few directions in which places differ most, where they are no farther apart than they are.
+    """
+    axes = np.linalg.eigh(found.T @ found + other.T @ other)[1][:, -_DIRECTIONS:]
+    tree = KDTree(other @ axes)
     for first in range(0, len(found), _AT_A_TIME):
-        for i, near in enumerate(tree.query_ball_point(found[first : first + _AT_A_TIME], NEAR), first):
-            yield from ((i, j) for j in near)
+        part = found[first : first + _AT_A_TIME]
+        near = tree.query_ball_point(part @ axes, NEAR)
+        i = np.repeat(np.arange(len(part)), [len(one) for one in near])
+        j = np.concatenate([*near, []]).astype(int)
+        kept = np.linalg.norm(part[i] - other[j], axis=1) <= NEAR
+        yield from zip((first + i[kept]).tolist(), j[kept].tolist(), strict=True)
 
 
 def matches(videos: Sequence[np.ndarray]) -> list[Match]:
