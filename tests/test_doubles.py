@@ -111,11 +111,11 @@ def test_every_version_of_a_video_is_found_and_no_other_video(shard: Path) -> No
     family = {FIRST, *versions, "faster"}
     assert all(pair <= family for pair in kinds), "same background, other motion; still; short"
     first = rows[0]
-    assert first.warning == "in two splits, other labels", "the worst stand first"
+    assert first.warning == "in two splits, with other labels", "the worst stand first"
     assert [bool(row.warning) for row in rows] == sorted((bool(row.warning) for row in rows), reverse=True)
     told = warnings("mine", rows)
     assert "show the same in two splits" in told[0]
-    assert "have other labels" in told[1]
+    assert "with other labels" in told[1]
     assert "`mml doubles mine`" in told[2]
     assert warnings("mine", []) == []
 

@@ -34,7 +34,7 @@ def double(a: str, b: str, warning: str, kind: str = "mirrored") -> Double:
 @pytest.fixture
 def files(tmp_path: Path) -> QualityFiles:
     videos = [seen(0), seen(1, label=HOSTILE), seen(2, "validation", still="yes", change="0.10", frame_rate="")]
-    found = [double(HOSTILE, "2.mp4", "in two splits, other labels"), double("0.mp4", "1.mp4", "")]
+    found = [double(HOSTILE, "2.mp4", "in two splits, with other labels"), double("0.mp4", "1.mp4", "")]
     quarantined = [Quarantined("mine", "train", "bad.mp4", "bad.mp4", "flow", "no 'video' <stream>")]
     tables = {"videos": (SeenVideo, videos), "doubles": (Double, found), "quarantined": (Quarantined, quarantined)}
     for name, (kind, content) in tables.items():
@@ -47,7 +47,7 @@ def test_the_page_shows_everything_and_runs_nothing_of_it(files: QualityFiles) -
     page = render(make_quality_page(files))
     assert HOSTILE not in page
     assert "&lt;script&gt;alert" in page
-    assert "1 pair of doubles in two splits, other labels" in page
+    assert "1 pair of doubles in two splits, with other labels" in page
     for text in (
         "Nearly still",
         "mirrored",

@@ -49,6 +49,13 @@ def test_the_page_shows_both_recipes(_finished: Checkout) -> None:
         assert f"tiny/tables/{recipe}/report.html" in page
 
 
+def test_the_pages_about_data_are_made(_finished: Checkout) -> None:
+    assert [row["video_id"] for row in read_rows(_finished.root / "results/tiny/doubles.csv")] == []
+    assert len(read_rows(_finished.root / "results/tiny/videos.csv")) == 11, "all but the broken one"
+    for name in ("data_quality", "label_issues"):
+        assert "</html>" in (_finished.root / f"results/{name}.html").read_text()
+
+
 def test_nothing_is_left_behind(_finished: Checkout) -> None:
     leftovers = [path for path in (_finished.root / "results").rglob("*") if ".tmp" in path.name]
     assert leftovers == []
@@ -183,7 +190,13 @@ def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) ->
 
 def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
     finished.configure(recipe=["two"])
-    assert finished.planned() == ["combined_report", "combined_table", "selected_data_quality"]
+    assert finished.planned() == [
+        "combined_report",
+        "combined_table",
+        "data_quality_page",
+        "label_page",
+        "selected_data_quality",
+    ]
     finished.run("--", TABLE)
     assert {row["recipe"] for row in read_rows(finished.root / TABLE)} == {"two"}
     finished.configure(recipe=["one", "two"])

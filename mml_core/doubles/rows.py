@@ -12,7 +12,7 @@ from mml_core.errors import InputError
 
 #: What parts the labels of a video in a table.
 JOINT = "; "
-ACROSS, DIFFERENT = "in two splits", "other labels"
+ACROSS, DIFFERENT = "in two splits", "with other labels"
 Table = TypeVar("Table", bound=NamedTuple)
 
 
@@ -28,7 +28,7 @@ class Double(NamedTuple):
     video_b: str
     split_b: str
     labels_b: str
-    warning: str  # in two splits, other labels, both, or nothing
+    warning: str  # in two splits, with other labels, both, or nothing
 
 
 class SeenVideo(NamedTuple):
@@ -76,7 +76,7 @@ def warnings(dataset: str, rows: Sequence[Double]) -> list[str]:
         )
     if other:
         told.append(
-            f"warning: data set {dataset}: {_pairs(other)} show the same and have other labels, such as "
+            f"warning: data set {dataset}: {_pairs(other)} show the same with other labels, such as "
             f"{_example(other[0])}"
         )
     if rows:
