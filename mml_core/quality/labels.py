@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from cleanlab.filter import find_label_issues
 from scipy.special import softmax
 
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.evaluation.members import Combined
+from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.scores import UNKNOWN
+from mml_core.evaluation.table import best_row, read_table, row_scores
+from mml_core.plan.data_file import read_data_plan
 
 
 class LabelIssue(NamedTuple):
@@ -25,6 +30,21 @@ class LabelIssue(NamedTuple):
     likely: str
     probability_given: str  # that the scores give to the label that it has
     probability_likely: str
+
+
+def issues_of_table(table: Path, scores: Mapping[str, Path], protocol: ProtocolConfig, plan: Path) -> list[LabelIssue]:
+    """Return the likely wrong labels by the best row about the data set of `plan` in a recipe's `table`.
+
+    Args:
+        table: the ensemble table.
+        scores: files by STAGE, or STAGE@RUN, of which the first run counts.
+        protocol: of the table.
+        plan: of the data set.
+    """
+    rows = read_table(table)
+    row = rows.iloc[best_row(rows, read_data_plan(plan).config.name)].to_dict()
+    first = {label: path for label, path in scores.items() if "@" not in label}
+    return label_issues(row, row_scores(row, load_runs(first, protocol=protocol)[0]))
 
 
 def label_issues(row: Mapping[str, str], combined: Combined) -> list[LabelIssue]:

@@ -1,38 +1,19 @@
-"""Making the table and the page of labels that are likely wrong: files in, content out."""
+"""Making the page of labels that are likely wrong: files in, content out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mml_core.config.protocols import ProtocolConfig
 from mml_core.doubles.rows import read_rows
-from mml_core.evaluation.runs import load_runs
-from mml_core.evaluation.table import best_row, read_table, row_scores
-from mml_core.plan.data_file import read_data_plan
 from mml_core.quality.content import listed
-from mml_core.quality.labels import LabelIssue, label_issues
+from mml_core.quality.labels import LabelIssue
 from mml_core.quality.page import Doubtful, LabelPage
 from mml_core.report.samples import strips
 from mml_core.shards import ModalityStore
 
 #: Videos that the page shows frames of: bounds its size.
 SHOWN = 40
-
-
-def issues_of_table(table: Path, scores: Mapping[str, Path], protocol: ProtocolConfig, plan: Path) -> list[LabelIssue]:
-    """Return the likely wrong labels by the best row about the data set of `plan` in a recipe's `table`.
-
-    Args:
-        table: the ensemble table.
-        scores: files by STAGE, or STAGE@RUN, of which the first run counts.
-        protocol: of the table.
-        plan: of the data set.
-    """
-    rows = read_table(table)
-    row = rows.iloc[best_row(rows, read_data_plan(plan).config.name)].to_dict()
-    first = {label: path for label, path in scores.items() if "@" not in label}
-    return label_issues(row, row_scores(row, load_runs(first, protocol=protocol)[0]))
 
 
 def make_label_page(table: Path, frames: str, shards: Sequence[Path]) -> LabelPage:

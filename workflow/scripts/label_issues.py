@@ -8,8 +8,7 @@ from pathlib import Path
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.doubles.rows import table_text
 from mml_core.io.files import write_text
-from mml_core.quality.labels import LabelIssue
-from mml_core.quality.labels_job import issues_of_table
+from mml_core.quality.labels import LabelIssue, issues_of_table
 from mml_core.runtime.cli import named_file, run
 
 
