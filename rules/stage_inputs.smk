@@ -141,6 +141,11 @@ def supplied_weights(wildcards):
     return sorted(file_digest(file) for file in outside)
 
 
+def tracker(wildcards, output):
+    """Return the program that follows a training; no reason to run, since it asks for `output`."""
+    return PROJECT.tracker
+
+
 def state_folder(wildcards, output):
     """Return the folder for the state of an unfinished training, beside the folder of all stages.
 

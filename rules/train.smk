@@ -80,6 +80,7 @@ rule train_stage:
         script=script("train_stage"),
         device=job_device,
         processes=stage_processes,
+        tracker=tracker,
         document=stage_document,
         shards=folder_above(2),
         first_weights=first_weight_arguments,
@@ -102,6 +103,7 @@ rule train_stage:
             --threads {threads} \
             --processes {params.processes:q} \
             --nodes {resources.nodes:q} \
+            --tracker {params.tracker:q} \
             --weights {output.weights:q} \
             --history {output.history:q} \
             --config {output.config:q} >>{log:q} 2>&1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mml_core.annotations.activitynet import read_activitynet
 from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
-from mml_core.annotations.doubles import read_pairs, without_doubles
+from mml_core.annotations.doubles import Pair, read_pairs, without_doubles
 from mml_core.annotations.embedded import embedded_annotations
 from mml_core.annotations.folders import read_folders
 from mml_core.annotations.hmdb51 import read_hmdb51
 from mml_core.annotations.kinetics import read_kinetics
+from mml_core.annotations.limit import limited
 from mml_core.annotations.manifest import read_manifest
 from mml_core.annotations.ntu_rgbd import read_ntu_rgbd
 from mml_core.annotations.something import read_something_something
@@ -73,13 +75,18 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
         case CharadesAnnotations() as config:
             listing = read_charades(config)
         case EmbeddedAnnotations() as config:
-            return embedded_annotations(config)
+            return _kept(dataset, embedded_annotations(config), pairs)
     annotations = checked(
         listing, multi_label=dataset.multi_label, with_files=check_files, follow_links=dataset.follow_links
     )
-    if doubles is not None and doubles.do == "drop":
-        return without_doubles(annotations, pairs, doubles.table)
-    return annotations
+    return _kept(dataset, annotations, pairs)
+
+
+def _kept(dataset: DatasetConfig, annotations: Annotations, pairs: Sequence[Pair]) -> Annotations:
+    """Return `annotations` without what `dataset` leaves out: doubles, by `pairs`, and what is above its limit."""
+    if dataset.doubles is not None and dataset.doubles.do == "drop":
+        annotations = without_doubles(annotations, pairs, dataset.doubles.table)
+    return annotations if dataset.limit is None else limited(annotations, dataset.limit)
 
 
 def _check_given(annotations: Strict) -> None:

@@ -28,6 +28,7 @@ def _told(error: CycloptsError) -> str:
 
 #: What each subcommand is for, by the name of its module and function.
 COMMANDS = {
+    "start": "From a folder of videos to a data set file, a recipe for this machine, and what it costs.",
     "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
@@ -54,10 +55,17 @@ def command_line(called: str | None) -> App:
     return app
 
 
+class _Console(Console):
+    """Where help and faults of the command line are printed; a reader that left is told to `cli.run`."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def call(words: Sequence[str]) -> None:
     """Do what the command line `words` asks for; raises InputError, and SystemExit(2) for a line that is wrong."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    command_line(words[0] if words else None)(words, error_console=console)
+    faults = _Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    command_line(words[0] if words else None)(words, console=_Console(), error_console=faults)
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:

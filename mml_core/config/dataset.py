@@ -140,6 +140,11 @@ class DatasetConfig(Strict):
     )
     videos_per_shard: int = Field(default=256, ge=1, le=4096, description="how many videos a shard holds on average")
     limits: Limits = Field(default=Limits(), description="quarantine")
+    limit: int | None = added(
+        None,
+        ge=1,
+        description="videos of each class in each split that are used, for a first look; null: all",
+    )
 
     @field_validator("modalities")
     @classmethod

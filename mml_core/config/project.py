@@ -12,6 +12,8 @@ from mml_core.config.base import Strict, validate
 from mml_core.config.dataset import Name
 from mml_core.config.flow import Tvl1Engine
 
+TrackerName = Literal["none", "trackio", "wandb", "mlflow"]
+
 
 class ProjectConfig(Strict):
     """The workflow's own settings: which results are made, and on what."""
@@ -27,6 +29,11 @@ class ProjectConfig(Strict):
     flow_engine: Tvl1Engine = Field(
         default="auto",
         description="program that computes TV-L1 flow; auto: the fastest that can run, triton on a GPU and numba on a processor. Recorded in the shards; a change of it makes no shard anew",
+    )
+
+    tracker: TrackerName = Field(
+        default="none",
+        description="program that follows trainings beside TensorBoard, which has its files always; it must be installed. No part of any result: a change of it makes nothing anew",
     )
 
     @field_validator("recipe", mode="before")

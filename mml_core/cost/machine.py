@@ -44,16 +44,10 @@ class Machine:
         return max(1, len(self.gpus) or self.cores // _THREADS)
 
 
-def this_machine(root: Path, cores: int | None = None, gpus: int | None = None) -> Machine:
-    """Return this machine; `cores` and `gpus` are how many of them are used: all by default.
-
-    Args:
-        root: the checkout, which has the measured rates.
-        cores: processor cores.
-        gpus: 0 leaves them out.
-    """
+def this_machine(cores: int | None = None, gpus: int | None = None) -> Machine:
+    """Return this machine; `cores` and `gpus` are how many of them are used: all by default."""
     names = gpu_names()[:gpus]
-    rates = read_rates(root / RATES)
+    rates = read_rates(Path(__file__).resolve().parents[2] / RATES)
     found = [rate for rate in rates if rate.device.endswith(_ONE_THREAD)]
     if names:
         devices = list(dict.fromkeys(rate.device for rate in rates if not rate.device.endswith(_ONE_THREAD)))

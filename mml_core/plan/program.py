@@ -48,6 +48,7 @@ DEFINES_NOTHING: Mapping[str, str] = {
     "mml_core.training.launch": "starts processes",
     "mml_core.training.state": "how a training goes on where it was",
     "mml_core.training.stop": "how a training ends before its time",
+    "mml_core.training.trackers": "what is told of a training",
 }
 
 #: By script: what counts of the above.

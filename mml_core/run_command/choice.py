@@ -26,12 +26,14 @@ def checkout() -> Path:
     )
 
 
-def chosen(root: Path, dataset: str | None, recipe: Sequence[str], device: str | None) -> ProjectConfig:
+def chosen(root: Path, dataset: str | None, recipe: Sequence[str], **settings: str | None) -> ProjectConfig:
     """Return what is to be run in the current folder by the workflow of the checkout `root`.
 
     A data set without a recipe has the recipe of its name, which `mml start` wrote, where there is one. A folder
     without config/config.yaml and with one data set that has such a recipe is about that. All else is as
     config/config.yaml says.
+
+    settings: other keys of it, for this run; None: as it says.
     """
     written = read_yaml(CONFIG if CONFIG.exists() else root / CONFIG)
     if dataset is None and not recipe and not CONFIG.exists():
@@ -43,7 +45,7 @@ def chosen(root: Path, dataset: str | None, recipe: Sequence[str], device: str |
         written["dataset"] = dataset
         if not recipe and _recipe_of(dataset):
             recipe = [dataset]
-    given = {"recipe": list(recipe) or None, "device": device}
+    given = {"recipe": list(recipe) or None, **settings}
     return project_config({**written, **{key: value for key, value in given.items() if value is not None}})
 
 

@@ -25,6 +25,7 @@ from mml_core.clips import (
 )
 from mml_core.config.base import digest
 from mml_core.config.networks import DOWNLOADED
+from mml_core.config.project import TrackerName
 from mml_core.data.quality import Quarantined, check_classes, check_share
 from mml_core.data.stores import open_stores
 from mml_core.errors import InputError
@@ -39,6 +40,7 @@ from mml_core.training.curves import read_curves
 from mml_core.training.engine import Trainer
 from mml_core.training.history import history_digest, write_history, write_tensorboard
 from mml_core.training.processes import ALONE, Processes
+from mml_core.training.trackers import Follow, Training, tracked
 from mml_core.training.validation import VALIDATION_PROTOCOL, validation_of
 
 
@@ -74,6 +76,7 @@ def train_stage(
     workers: int,
     code: str,
     processes: Processes = ALONE,
+    tracker: TrackerName = "none",
 ) -> None:
     """Train the stage that `document` describes and write its outputs; `code` stands for the program's version.
 
@@ -92,28 +95,30 @@ def train_stage(
     fingerprint = _fingerprint(document, origins, data.stores, [code, torch.__version__, device.type, *told])
     kinds = {modality: store.info.kind for modality, store in data.stores.items()}
     members = build_members(document, files.first_weights, kinds, classes=len(data.classes), device=device)
-    trainer = Trainer(
-        members,
-        build_objective(config.objective, multi_label=plan.config.multi_label, curves=curves),
-        config,
-        data.training,
-        validation_of(data.validation, members.trained, config.precision == "mixed", device, workers, processes),
-        functools.partial(_record_epoch, files.history.parent / "tensorboard"),
-        state_folder=files.state,
-        fingerprint=fingerprint,
-        device=device,
-        workers=workers,
-        processes=processes,
-    )
-    where = describe(device) + (f", {processes.count} processes" if processes.count > 1 else "")
-    print(
-        f"{len(members.trained)} network(s) to train, {len(data.training)} training videos, "
-        f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {where}",
-        flush=True,
-    )
-    if trainer.objective.computed:
-        print(f"objective: {json.dumps(trainer.objective.computed)}", flush=True)
-    history = trainer.run()
+    told_as = Training(document.dataset, files.history.parent.name, document.config.model_dump(mode="json"))
+    with tracked(tracker if processes.leads else "none", told_as) as follow:
+        trainer = Trainer(
+            members,
+            build_objective(config.objective, multi_label=plan.config.multi_label, curves=curves),
+            config,
+            data.training,
+            validation_of(data.validation, members.trained, config.precision == "mixed", device, workers, processes),
+            functools.partial(_record_epoch, files.history.parent / "tensorboard", follow),
+            state_folder=files.state,
+            fingerprint=fingerprint,
+            device=device,
+            workers=workers,
+            processes=processes,
+        )
+        where = describe(device) + (f", {processes.count} processes" if processes.count > 1 else "")
+        print(
+            f"{len(members.trained)} network(s) to train, {len(data.training)} training videos, "
+            f"{len(data.validation)} for validation, {config.epochs} epochs of {trainer.steps} steps on {where}",
+            flush=True,
+        )
+        if trainer.objective.computed:
+            print(f"objective: {json.dumps(trainer.objective.computed)}", flush=True)
+        history = trainer.run()
     if processes.leads:
         _write_outputs(document, files, data, members.handed_over, origins, trainer, history)
     processes.wait()
@@ -210,8 +215,11 @@ def _check_quality(plan: DataPlan, stores: Mapping[str, ModalityStore]) -> None:
     check_classes(plan, {video: reason for video, (_, reason) in faults.items()})
 
 
-def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the history's `rows` of one epoch and add them to the TensorBoard log in `folder`, begun at epoch 1."""
+def _record_epoch(folder: Path, follow: Follow, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the history's `rows` of one epoch, and add them to the TensorBoard log in `folder`, begun at epoch 1.
+
+    follow: what another tracker takes them by.
+    """
     for row in rows:
         shown = ("loss", "train_top1", "validation_loss", "validation_top1")
         values = {key: row[key] for key in shown if key in row}
@@ -220,6 +228,7 @@ def _record_epoch(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows[0]["epoch"] == 1:
         shutil.rmtree(folder, ignore_errors=True)
     write_tensorboard(folder, rows)
+    follow(rows)
 
 
 def _about(

@@ -39,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1, help="processes that train it together, a GPU each")
     parser.add_argument("--nodes", type=int, default=1, help="machines of these processes, in a job of Slurm")
+    parser.add_argument("--tracker", default="none", help="program that follows the training beside TensorBoard")
     parser.add_argument("--meeting-point", metavar="HOST:PORT", help="given by itself on each of several machines")
     parser.add_argument("--weights", type=Path, required=True, help="output: weights of all networks, safetensors")
     parser.add_argument("--history", type=Path, required=True, help="output: CSV with a row per epoch and network")
@@ -106,6 +107,7 @@ def _train(arguments: argparse.Namespace, compute: Compute) -> None:
             workers=compute.workers,
             code=arguments.code,
             processes=processes,
+            tracker=arguments.tracker,
         )
 
 

@@ -1,0 +1,129 @@
+"""The command `mml start`: looks at videos, writes what a run needs, says what it costs and what to type next."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mml_core.annotations import Annotations, load_annotations
+from mml_core.config.base import validate
+from mml_core.config.dataset import DatasetConfig, load_dataset
+from mml_core.cost.machine import Machine, this_machine
+from mml_core.errors import InputError
+from mml_core.plan.run import plan_run
+from mml_core.run_command.choice import checkout
+from mml_core.run_command.expected import USUAL_FRAMES, run_costs, whole_sec
+from mml_core.run_command.text import span
+from mml_core.start_command.files import as_yaml, check_free, write_files
+from mml_core.start_command.layout import annotations_of, data_set_name
+from mml_core.start_command.looks import Look, look_at
+from mml_core.start_command.oddities import oddities
+from mml_core.start_command.scales import SCALES, ScaleName, choose_scale, recipe_document
+from mml_core.start_command.text import counts_text, looks_text
+from mml_core.start_command.weights import check_given, first_weights
+
+#: A first look is offered where everything takes longer, and is to take about as long as the second says.
+_LONG_SEC, _FIRST_LOOK_SEC = 4 * 3600.0, 1800.0
+#: More videos than this are quarantined at most without a word in the data set's file.
+_USUAL_QUARANTINE = 0.02
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """What is begun with, and how."""
+
+    source: Path  # folder or CSV file
+    name: str | None
+    videos: Path | None  # folder that paths in a CSV file count from
+    scale: ScaleName | None
+    weights: str | None  # a file, imagenet or random
+    limit: int | None
+    cores: int | None
+    gpus: int | None
+    force: bool
+
+
+def start(options: StartOptions) -> None:
+    """Do all of it in the current folder; raises InputError where the videos or the options are no beginning."""
+    root = checkout()
+    check_given(options.weights)
+    name = options.name or data_set_name(options.source)
+    block = annotations_of(options.source, options.videos)
+    machine = this_machine(options.cores, options.gpus)
+    limit = {"limit": options.limit} if options.limit else {}
+    annotations = _annotations(name, {"annotations": block, **limit})
+    print(counts_text(name, annotations), flush=True)
+    looks = look_at(annotations, machine.cores)
+    print(looks_text(annotations, looks), flush=True)
+    told = oddities(annotations, looks)
+    print("\n".join(["\nOdd:", *(f"  - {line}" for line in told)]) if told else "\nNothing odd was seen.", flush=True)
+    training = sum(video.split == "train" for video in annotations.videos)
+    scale, why = choose_scale(machine.gpus, training)
+    if options.scale:
+        scale, why = options.scale, "as asked"
+    weights = first_weights(options.weights, SCALES[scale].backbone)
+    split = "test" if any(video.split == "test" and video.labels for video in annotations.videos) else "validation"
+    document = {"annotations": block, "horizontal_flip": "never", **SCALES[scale].data, **_quarantine(looks), **limit}
+    recipe = recipe_document(SCALES[scale], weights.init, split)
+    files = _files(name, scale, document, recipe)
+    check_free(files, force=options.force)
+    write_files(files)
+    load_dataset(next(iter(files)))  # what was written can be read
+    print("\n" + "\n".join(f"wrote {path}" for path in files))
+    print(f"\nScale: {scale}, {why}.\n{weights.told}")
+    _tell_costs(options, name, root, machine, looks)
+
+
+def _annotations(name: str, document: Mapping[str, Any]) -> Annotations:
+    dataset = validate(DatasetConfig, {"name": name, **document}, Path(f"config/datasets/{name}.yaml"))
+    return load_annotations(dataset, check_files=True)
+
+
+def _quarantine(looks: Sequence[Look]) -> dict[str, Any]:
+    """Return the limit on unusable videos, where more of those that were looked at are than usually may be."""
+    share = sum(bool(look.fault) for look in looks) / max(len(looks), 1)
+    if share <= _USUAL_QUARANTINE / 2:
+        return {}
+    if share > 0.5:
+        raise InputError(f"{share:.0%} of the videos cannot be used", hint="see above; are they videos at all?")
+    return {"limits": {"max_quarantined_share": math.ceil(200 * share) / 100}}
+
+
+def _files(name: str, scale: ScaleName, document: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[Path, str]:
+    of_data = [
+        "Written by `mml start`; docs/configuration.md explains every key.",
+        "horizontal_flip: plain makes more of few videos, where a mirrored one is still of its class.",
+    ]
+    of_recipe = [
+        f"Written by `mml start`: a recipe of scale {scale}. Keys that are set here are laid over those below."
+    ]
+    return {
+        Path(f"config/datasets/{name}.yaml"): as_yaml(document, of_data),
+        Path(f"config/recipes/{name}.yaml"): as_yaml(recipe, of_recipe),
+    }
+
+
+def _tell_costs(options: StartOptions, name: str, root: Path, machine: Machine, looks: Sequence[Look]) -> None:
+    """Print what the run takes here, and the commands to type next."""
+    plan = plan_run({"dataset": name, "recipe": [name]}, Path(), check_files=False, shipped=root)
+    frames = [look.frames for look in looks if not math.isnan(look.frames)]
+    costs = run_costs(plan, machine, root, statistics.fmean(frames) if frames else USUAL_FRAMES)
+    parts = whole_sec(costs)
+    total = sum(parts.values())
+    told = ", ".join(f"{what} {span(seconds)}" for what, seconds in parts.items())
+    where = f"{len(machine.gpus)} GPU(s)" if machine.gpus else f"{machine.cores} core(s)"
+    print(f"Here, on {where}: about {span(total)} ({told}), by rates of {machine.device}.")
+    if total > _LONG_SEC and options.limit is None:
+        most = _largest_class(plan.data.annotations)
+        fewer = max(5, int(most * _FIRST_LOOK_SEC / total))
+        print(f"For a first look, with {fewer} videos of each class, start again with --limit {fewer} --force.")
+    print(f"\nNext:\n  mml run --dataset {name}")
+
+
+def _largest_class(annotations: Annotations) -> int:
+    return max(Counter(label for video in annotations.videos for label in video.labels).values(), default=1)
