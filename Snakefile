@@ -5,7 +5,8 @@ REQUIRED INPUTS:
     config/datasets/<dataset>.yaml  videos, annotations, modalities
     config/recipes/<recipe>.yaml    stages of training, tables
 OUTPUTS:
-    results/ensemble_table.csv (and .md), results/report.html, results/data_quality.csv
+    results/ensemble_table.csv (and .md), results/report.html,
+    results/data_quality.csv (and .html), results/label_issues.csv (and .html)
 """
 
 from snakemake.utils import min_version
@@ -45,6 +46,7 @@ include: "rules/evaluate.smk"
 include: "rules/paper.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/labels.smk"
 
 
 onstart:
@@ -60,4 +62,6 @@ rule all:
     input:
         "<results>/ensemble_table.csv",
         "<results>/data_quality.csv",
+        "<results>/data_quality.html",
+        "<results>/label_issues.html",
         "<results>/report.html",

@@ -5,9 +5,12 @@ REQUIRED INPUTS:
 OUTPUTS:
     results/<dataset>/plan.json           the data set as it was planned: what jobs read
     results/<dataset>/shards/<rgb modality>/<shard>.h5, and its receipt <shard>.json
+    results/<dataset>/doubles.csv         pairs of videos that show the same
+    results/<dataset>/videos.csv          what each video is like
     results/<dataset>/data_quality.csv    the videos that could not be decoded, with the reason
     results/<dataset>/tables/<recipe>/data_quality.csv    those that any modality lacks that the recipe reads
-    results/data_quality.csv              the same of all chosen recipes
+    results/data_quality.csv              the same of all chosen recipes, and doubles that are faults
+    results/data_quality.html             all of this for people
     (verify_shards writes nothing but its log)
 """
 
@@ -148,6 +151,45 @@ rule data_quality:
         """
 
 
+rule doubles:
+    """Look through the decoded frames: what the videos are like, and which show the same, which is told at once."""
+    input:
+        plan=ancient("<results>/{dataset}/plan.json"),
+        shards=ancient(rgb_shards("h5")),
+        receipts=rgb_shards("json"),
+    output:
+        doubles="<results>/{dataset}/doubles.csv",
+        videos="<results>/{dataset}/videos.csv",
+    log:
+        "<logs>/{dataset}/doubles.log",
+    benchmark:
+        "<benchmarks>/{dataset}/doubles.tsv"
+    wildcard_constraints:
+        dataset=alternatives(DATASETS),
+    # before anything is trained on them
+    priority: 50
+    conda:
+        "../envs/mml.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+    params:
+        script=script("doubles"),
+        shards=folder_above(2),
+        labels=labels_of_videos,
+        code=code("doubles"),
+    shell:
+        """
+        python {params.script:q} \
+            --plan {input.plan:q} \
+            --shards {params.shards:q} \
+            --threads {threads} \
+            --doubles {output.doubles:q} \
+            --videos {output.videos:q} 2>{log:q} | tee -a {log:q} >&2
+        """
+
+
 rule recipe_quality:
     """List the videos that any modality lacks that a recipe reads, once all are made."""
     input:
@@ -212,9 +254,10 @@ rule verify_shards:
 
 
 rule selected_data_quality:
-    """Join the lists of videos that modalities lack of the recipes that config/config.yaml chooses."""
+    """Join the lists of videos that modalities lack of the recipes that config/config.yaml chooses, and of doubles."""
     input:
         tables=recipe_quality_lists,
+        doubles=tables_of_data_sets("doubles.csv"),
     output:
         table=report(
             "<results>/data_quality.csv",
@@ -228,10 +271,44 @@ rule selected_data_quality:
         "../envs/mml.yaml"
     params:
         script=script("join_quality"),
+        doubles=by_data_set("doubles"),
         code=code("join_quality"),
     shell:
         """
         exec python {params.script:q} \
             --tables {input.tables:q} \
+            --doubles {params.doubles:q} \
             --output {output.table:q} >{log:q} 2>&1
+        """
+
+
+rule data_quality_page:
+    """Render the page about the videos: how many, how long, how large, what is odd, which show the same."""
+    input:
+        table="<results>/data_quality.csv",
+        doubles=tables_of_data_sets("doubles.csv"),
+        videos=tables_of_data_sets("videos.csv"),
+    output:
+        page=report(
+            "<results>/data_quality.html",
+            caption="../workflow/report/quality_page.rst",
+            category="Data",
+        ),
+    log:
+        "<logs>/data_quality_page.log",
+    localrule: True
+    conda:
+        "../envs/mml.yaml"
+    params:
+        script=script("data_quality_page"),
+        doubles=by_data_set("doubles"),
+        videos=by_data_set("videos"),
+        code=code("data_quality_page"),
+    shell:
+        """
+        exec python {params.script:q} \
+            --videos {params.videos:q} \
+            --doubles {params.doubles:q} \
+            --quarantined {input.table:q} \
+            --output {output.page:q} >{log:q} 2>&1
         """

@@ -1,4 +1,4 @@
-"""Input and parameter functions of lists of videos that modalities lack.
+"""Input and parameter functions of what is told of data: videos that modalities lack, doubles, doubtful labels.
 
 REQUIRED INPUTS:
     the plan that rules/common.smk makes
@@ -69,3 +69,45 @@ def recipe_quality_lists(wildcards):
             {DATASET, *(one.document.dataset for one in stages.values())}
         )
     ]
+
+
+def labels_of_videos(wildcards):
+    """Return a digest of what is told of videos besides their frames: labels and groups."""
+    data = DATASETS[wildcards.dataset]
+    splits = sorted({video.split for video in data.annotations.videos})
+    return digest([[data.labels_digest(split) for split in splits], data.groups])
+
+
+def tables_of_data_sets(name):
+    """Return an input function for a table of all data sets."""
+
+    def files(wildcards):
+        return [f"<results>/{dataset}/{name}" for dataset in sorted(DATASETS)]
+
+    return files
+
+
+def by_data_set(kind):
+    """Return a function that gives DATASET=FILE for the input `kind` of all data sets."""
+
+    def arguments(wildcards, input):
+        return named(sorted(DATASETS), input.get(kind))
+
+    return arguments
+
+
+def label_issue_lists(wildcards):
+    """Return the lists of likely wrong labels of the chosen recipes."""
+    return [table_path(DATASET, name, "label_issues.csv") for name in RECIPES]
+
+
+def held_out_shards(ending):
+    """Return an input function for the shards of frames of the splits that the chosen recipes' tables are about."""
+
+    def files(wildcards):
+        tables = [recipe.tables["ensemble_table"] for recipe in RECIPES.values()]
+        splits = sorted({table.split for table in tables})
+        key = PLAN.data.config.modality_key(PLAN.data.config.rgb_name)
+        return shard_paths(PLAN.data, [key], splits, ending)
+
+    return files

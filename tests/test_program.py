@@ -152,7 +152,8 @@ def test_edits_change_what_they_define(edited: Edit) -> None:
     assert changed("mml_core/training/schedule.py", more) == {"train_stage"}
     for kind in ("curve", "history"):
         assert changed(f"mml_core/figures/{kind}_drawing.py", more) == {f"{kind}_figure"}
-    assert changed("mml_core/report/templates/report.html", lambda text: text + "<p>") == {"report", "combined_report"}
+    pages = {"report", "combined_report", "data_quality_page", "label_page"}
+    assert changed("mml_core/report/templates/report.html", lambda text: text + "<p>") == pages
     assert changed("mml_core/evaluation/claims.py", more) >= {"claims_table"}
     assert changed("workflow/scripts/submission.py", more) == {"submission"}
     assert changed("workflow/scripts/submission.py", lambda text: text.replace('help="', 'help="so: ')) == set()

@@ -16,6 +16,7 @@ from video_files import numbered_frames, write_video
 from mml_core.annotations import MissingVideo, assign_shards, load_annotations
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.data.quality import Quarantined, check_classes, check_share, join_quality_tables, write_quality_table
+from mml_core.doubles.rows import Double
 from mml_core.errors import InputError
 from mml_core.modalities.audio import make_audio_shard
 from mml_core.modalities.rgb import make_rgb_shard
@@ -112,7 +113,7 @@ def test_what_one_modality_lacks_is_listed_once_with_its_name(videos: Path) -> N
     assert [row[3:5] for row in found] == [["ä 3.mp4", "rgb"], ["ä 5.mp4", "vectors"], ["ä 9.mp4", "rgb"]]
     assert found[1] == ["own", "train", lost.video_id, lost.path, "vectors", "no vectors"]
     write_quality_table(plan, videos / "shards", MADE, videos / "frames.csv")
-    join_quality_tables([videos / "frames.csv", videos / "q.csv"], videos / "joined.csv")
+    join_quality_tables([videos / "frames.csv", videos / "q.csv"], {}, videos / "joined.csv")
     assert (videos / "joined.csv").read_text() == (videos / "q.csv").read_text()
     part = quality_part(plan.annotations, videos / "q.csv")
     assert [[cell.text for cell in row] for row in part.splits.rows] == [["train", "8", "2"], ["validation", "2", "1"]]
@@ -306,5 +307,11 @@ def test_scripts(videos: Path, script: Callable[..., int], capsys: pytest.Captur
     make_all(dataset, videos / "shards")
     assert script("data_quality", *quality, "--shards", videos / "shards") == 0
     assert len(table(videos / "q.csv")) == 3
-    assert script("join_quality", "--tables", videos / "q.csv", "--output", videos / "joined.csv") == 0
+    found = ("--doubles", videos / "doubles.csv", "--videos", videos / "videos.csv")
+    assert script("doubles", "--plan", file, "--shards", videos / "shards", *found) == 0
+    assert len(table(videos / "doubles.csv")) == 1, "four frames are too few to tell"
+    assert len(table(videos / "videos.csv")) == 1 + 8
+    (videos / "doubles.csv").write_text(",".join(Double._fields) + "\n")
+    doubles = ("--doubles", f"own={videos / 'doubles.csv'}")
+    assert script("join_quality", "--tables", videos / "q.csv", *doubles, "--output", videos / "joined.csv") == 0
     assert (videos / "joined.csv").read_bytes() == (videos / "q.csv").read_bytes()

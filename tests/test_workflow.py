@@ -18,7 +18,7 @@ TABLE = "results/ensemble_table.csv"
 
 #: What runs again after a stage: its scores, and the tables and pages made from them.
 TABLES_OF_ONE = [
-    *("combined_report", "combined_table", "recipe_report", "recipe_table"),
+    *("combined_report", "combined_table", "label_issues", "label_page", "recipe_report", "recipe_table"),
     *("recommendation", "report_clips"),
 ]
 
@@ -50,6 +50,13 @@ def test_the_page_shows_both_recipes(_finished: Checkout) -> None:
     for recipe in RECIPES:
         assert (_finished.root / f"results/tiny/tables/{recipe}/report.html").stat().st_size > 10_000
         assert f"tiny/tables/{recipe}/report.html" in page
+
+
+def test_the_pages_about_data_are_made(_finished: Checkout) -> None:
+    assert [row["video_id"] for row in read_rows(_finished.root / "results/tiny/doubles.csv")] == []
+    assert len(read_rows(_finished.root / "results/tiny/videos.csv")) == 9, "all but the three broken ones"
+    for name in ("data_quality", "label_issues"):
+        assert "</html>" in (_finished.root / f"results/{name}.html").read_text()
 
 
 def test_nothing_is_left_behind(_finished: Checkout) -> None:
@@ -187,7 +194,8 @@ def test_a_run_begins_with_what_jobs_know_of_the_data_set(finished: Checkout) ->
 def test_switching_recipes_and_back_makes_the_combined_table_anew(finished: Checkout) -> None:
     finished.configure(recipe=["two"])
     assert finished.planned() == [
-        *("combined_report", "combined_table", "recommendation", "report_clips", "selected_data_quality")
+        *("combined_report", "combined_table", "data_quality_page", "label_page", "recommendation", "report_clips"),
+        "selected_data_quality",
     ]
     finished.run("--", TABLE)
     assert {row["recipe"] for row in read_rows(finished.root / TABLE)} == {"two"}

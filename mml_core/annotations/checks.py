@@ -12,10 +12,11 @@ from mml_core.annotations.problems import SHOWN, Kind, Place
 from mml_core.annotations.types import Annotations, Listing, MissingVideo, Row, Segment, Video, passed_over
 
 
-def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotations:
+def checked(listing: Listing, *, multi_label: bool, with_files: bool, follow_links: bool = False) -> Annotations:
     """Return the annotations in `listing`; all faults found are raised as one InputError.
 
-    `with_files` also looks for every video on the disk; without it the disk is left alone.
+    `with_files` also looks for every video on the disk; without it the disk is left alone. `follow_links`: see
+    `check_files`.
     """
     index = {name: number for number, name in enumerate(listing.classes)}
     unique = _check_unique(listing)
@@ -26,7 +27,7 @@ def checked(listing: Listing, *, multi_label: bool, with_files: bool) -> Annotat
     _check_training(listing, rows)
     _check_left(listing, rows, missing)
     if with_files and rows:
-        check_files(listing.root, rows, listing.problems, folders=listing.frame_folders)
+        check_files(listing.root, rows, listing.problems, folders=listing.frame_folders, follow_links=follow_links)
     listing.problems.raise_if_any(listing.source)
     videos = [
         Video(

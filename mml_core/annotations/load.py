@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mml_core.annotations.activitynet import read_activitynet
 from mml_core.annotations.charades import read_charades
 from mml_core.annotations.checks import checked
+from mml_core.annotations.doubles import Pair, read_pairs, without_doubles
 from mml_core.annotations.embedded import embedded_annotations
 from mml_core.annotations.folders import read_folders
 from mml_core.annotations.hmdb51 import read_hmdb51
@@ -38,7 +40,9 @@ from mml_core.io.spelling import other_spelling
 
 
 def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotations:
-    """Read and check the annotations of `dataset`; relative paths are taken from the working directory.
+    """Read and check the annotations of `dataset`, less doubles where it says so.
+
+    Relative paths are taken from the working directory.
 
     With `check_files` every video is looked for on the disk, without it nothing but the annotation files is read (for
     a folder a class, the folders are the annotations; which videos of Kinetics, ActivityNet and NTU RGB+D are there is
@@ -46,11 +50,14 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
     Raises one InputError that sums up all faults by kind, each with its file and line.
     """
     _check_given(dataset.annotations)
+    doubles = dataset.doubles
+    pairs = read_pairs(doubles.table) if doubles is not None else []
+    together = [pair[:2] for pair in pairs] if doubles is not None and doubles.do == "group" else []
     match dataset.annotations:
         case FolderAnnotations() as config:
-            listing = read_folders(config)
+            listing = read_folders(config, together)
         case ManifestAnnotations() as config:
-            listing = read_manifest(config, multi_label=dataset.multi_label)
+            listing = read_manifest(config, multi_label=dataset.multi_label, together=together)
         case SomethingSomethingAnnotations() as config:
             listing = read_something_something(config)
         case SomethingSomethingV1Annotations() as config:
@@ -68,9 +75,17 @@ def load_annotations(dataset: DatasetConfig, *, check_files: bool) -> Annotation
         case CharadesAnnotations() as config:
             listing = read_charades(config)
         case EmbeddedAnnotations() as config:
-            rendered = embedded_annotations(config)
-            return rendered if dataset.limit is None else limited(rendered, dataset.limit)
-    annotations = checked(listing, multi_label=dataset.multi_label, with_files=check_files)
+            return _kept(dataset, embedded_annotations(config), pairs)
+    annotations = checked(
+        listing, multi_label=dataset.multi_label, with_files=check_files, follow_links=dataset.follow_links
+    )
+    return _kept(dataset, annotations, pairs)
+
+
+def _kept(dataset: DatasetConfig, annotations: Annotations, pairs: Sequence[Pair]) -> Annotations:
+    """Return `annotations` without what `dataset` leaves out: doubles, by `pairs`, and what is above its limit."""
+    if dataset.doubles is not None and dataset.doubles.do == "drop":
+        annotations = without_doubles(annotations, pairs, dataset.doubles.table)
     return annotations if dataset.limit is None else limited(annotations, dataset.limit)
 
 
@@ -84,6 +99,12 @@ def _check_given(annotations: Strict) -> None:
             continue
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"is no file (annotations.{key})", file=path)
+        if key == "recorded" and not path.exists():
+            raise InputError(
+                "there is no such table of splits",
+                file=path,
+                hint="`mml split` with the name of the data set writes it",
+            )
         if key != "videos" and not path.exists() and (found := other_spelling(path)):
             hint = f"correct annotations.{key}, or rename the file"
             raise InputError(f"annotations.{key}: there is no such file{found}", file=path, hint=hint)

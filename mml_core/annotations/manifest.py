@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mml_core.annotations.csv_rows import csv_rows
 from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
+from mml_core.annotations.recorded import drawn
 from mml_core.annotations.types import Listing, Row
 from mml_core.config.annotations import ManifestAnnotations
 from mml_core.errors import InputError
@@ -21,16 +22,33 @@ _HINT = (
 )
 
 
-def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
+def read_manifest(
+    config: ManifestAnnotations, *, multi_label: bool, together: Iterable[tuple[str, str]] = ()
+) -> Listing:
     """Return the listing of a CSV file; an id is the path in plain form (`a/b.mp4` for `./a//b.mp4`).
 
     With `multi_label` the label column is parted at `label_separator`, otherwise it is one label as a whole.
+    A drawn split does not part the pairs of ids `together`.
     Raises InputError where the file cannot be read or lacks a column; faults of rows go into the listing's problems.
     """
+    listing = list_manifest(config, multi_label=multi_label)
+    if config.is_drawn:
+        names = drawn_names(listing.rows)
+        listing.rows = drawn(listing.rows, names, config.validation_share, config.recorded, together)
+    return listing
+
+
+def drawn_names(rows: Iterable[Row]) -> list[str]:
+    """Return what each video is drawn by: its group, or its path."""
+    return [row.group or row.path for row in rows]
+
+
+def list_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
+    """Return the listing, as `read_manifest` does, with all videos in training where a split is to be drawn."""
     problems = Problems()
     rows: list[Row] = []
     names = config.columns
-    columns = (names.path, names.label, names.split, *([names.group] if names.group is not None else []))
+    columns = (names.path, names.label, *(name for name in (names.split, names.group) if name is not None))
     for place, fields in csv_rows(config.manifest, columns, problems, strict=True, hint=_HINT):
         rows += _row(config, fields, multi_label, place, problems)
     _check_excluded(config, rows, problems)
@@ -45,8 +63,8 @@ def read_manifest(config: ManifestAnnotations, *, multi_label: bool) -> Listing:
 def _row(
     config: ManifestAnnotations, fields: Fields, multi_label: bool, place: Place, problems: Problems
 ) -> Iterator[Row]:
-    value = fields[config.columns.split].strip()
-    split = config.splits.get(value)
+    value = fields[config.columns.split].strip() if config.columns.split is not None else ""
+    split = config.splits.get(value) if config.columns.split is not None else "train"
     if split is None:
         known = ", ".join(map(repr, config.splits))
         problems.add(Kind.UNKNOWN_SPLIT, place, f"split {value!r} is none of {known}")

@@ -40,8 +40,12 @@ def plain_path(text: str) -> str:
     return posixpath.normpath(text)
 
 
-def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders: bool = False) -> None:
+def check_files(
+    root: Path, rows: Iterable[Row], problems: Problems, *, folders: bool = False, follow_links: bool = False
+) -> None:
     """Add to `problems` each row whose path below `root` is no file, or leads out of `root` through a link.
+
+    The latter not where `follow_links` allows it.
 
     And each whose file is that of a row in another split, through a link to it or another name of the same file.
 
@@ -52,11 +56,12 @@ def check_files(root: Path, rows: Iterable[Row], problems: Problems, *, folders:
     spellings = Spellings(root)
     first: dict[tuple[int, int], Row] = {}
     for folder, members in _by_folder(rows, lambda row: row.path):
-        inside = _is_below(os.path.realpath(root / folder), real_root)
+        inside = follow_links or _is_below(os.path.realpath(root / folder), real_root)
         entries = _scan(root / folder) if inside else {}
         for name, row in members:
             entry = entries.get(name)
-            if not inside or (entry and entry.is_symlink() and not _is_below(os.path.realpath(entry.path), real_root)):
+            is_link = entry is not None and entry.is_symlink() and not follow_links
+            if not inside or (entry and is_link and not _is_below(os.path.realpath(entry.path), real_root)):
                 problems.add(Kind.OUTSIDE, row.place, f"{row.path!r} is reached through a link that leaves {root}")
             elif entry is None:
                 problems.add(

@@ -18,7 +18,8 @@ class Kind(Enum):
     MALFORMED = ("malformed entries", "compare with the example in config/datasets/")
     OUTSIDE = (
         "paths that leave the data folder, or that no file can have",
-        "write paths relative to `videos`, without '..' and links to outside",
+        "write paths relative to `videos`, without '..' and links to outside; where you trust whoever made the "
+        "links, the key `follow_links: true` of the data set allows them",
     )
     TWICE = ("videos that occur twice", "keep one entry a video")
     TWO_SPLITS = ("videos in two splits", "training on what is tested on makes results worthless: keep one of the two")
@@ -27,6 +28,10 @@ class Kind(Enum):
         "training on what is tested on makes results worthless: take one of the two out",
     )
     UNKNOWN_SPLIT = ("unknown splits", "list each value of the split column under `splits`")
+    NO_GROUP = (
+        "videos without a group",
+        "annotations.group.parent counts folders between the video and its class; annotations.group.pattern must match",
+    )
     UNKNOWN_LABEL = ("unknown labels", "correct the label, or add it to the list of classes")
     ALIKE = (
         "classes whose names look alike",

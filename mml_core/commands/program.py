@@ -34,6 +34,8 @@ COMMANDS = {
     "predict": "Say what is in videos, with a bundle.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
+    "split": "Record the drawn split of a data set, so that it is kept.",
+    "doubles": "Keep the videos that show the same, so that training is kept apart from them.",
     "attention": "Where a place of a frame looks in a network with attention blocks.",
 }
 

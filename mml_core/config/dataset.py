@@ -12,10 +12,12 @@ from mml_core.config.annotations import (
     ActivityNetAnnotations,
     AnnotationsConfig,
     CharadesAnnotations,
+    FolderAnnotations,
+    ManifestAnnotations,
     SomethingSomethingV1Annotations,
 )
 from mml_core.config.audio import AudioModality
-from mml_core.config.base import NAME_PATTERN, Strict, added, digest, read_yaml, validate
+from mml_core.config.base import NAME_PATTERN, FilePath, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
 from mml_core.errors import InputError
@@ -96,6 +98,18 @@ class Limits(Strict):
         return int(self.decode_memory_gib * (1 << 30))
 
 
+class DoublesConfig(Strict):
+    """What is done about videos that show the same, as `mml doubles` found them, before anything is planned."""
+
+    table: FilePath = Field(
+        description="CSV file with a pair of videos a row, as `mml doubles` writes it; rows may be deleted or added by hand"
+    )
+    do: Literal["drop", "group"] = Field(
+        description="drop: of two in different splits, that of the test split stays, or else of the validation split; "
+        "group: a drawn split never parts them"
+    )
+
+
 class DatasetConfig(Strict):
     """A data set. Paths are relative to the project's root (the folder with the Snakefile) or absolute."""
 
@@ -115,6 +129,14 @@ class DatasetConfig(Strict):
         None,
         description="how the pictures of two sensors lie on each other: what both show is cut out of the frames and of the "
         "depth maps; null: they are taken as they are",
+    )
+    doubles: DoublesConfig | None = added(
+        None, description="what is done about videos that show the same; null: they are only reported"
+    )
+    follow_links: bool = added(
+        False,
+        description="whether links in the folder of the videos may lead out of it: whoever can write there then chooses "
+        "which of your files are read as videos",
     )
     videos_per_shard: int = Field(default=256, ge=1, le=4096, description="how many videos a shard holds on average")
     limits: Limits = Field(default=Limits(), description="quarantine")
@@ -136,6 +158,14 @@ class DatasetConfig(Strict):
     def _frames(self) -> DatasetConfig:
         if self.limits.max_frames < self.limits.min_frames:
             raise ValueError("limits.max_frames is smaller than limits.min_frames")
+        return self
+
+    @model_validator(mode="after")
+    def _grouped_doubles(self) -> DatasetConfig:
+        source = self.annotations
+        drawn = isinstance(source, FolderAnnotations | ManifestAnnotations) and source.is_drawn
+        if self.doubles is not None and self.doubles.do == "group" and not drawn:
+            raise ValueError("doubles.do: group is for drawn splits, and these annotations give theirs: use drop")
         return self
 
     @model_validator(mode="after")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mml_core.annotations import Video
+from mml_core.doubles.rows import Double, read_rows
 from mml_core.errors import InputError, summarise
 from mml_core.io.files import write_text
 from mml_core.plan.stages import DataPlan
@@ -56,13 +57,25 @@ def write_quality_table(plan: DataPlan, shards: Path, made: Mapping[str, Sequenc
     _write(rows, output)
 
 
-def join_quality_tables(tables: Iterable[Path], output: Path) -> None:
-    """Write the rows of several such tables, each once."""
-    rows: set[Quarantined] = set()
+def join_quality_tables(tables: Iterable[Path], doubles: Mapping[str, Path], output: Path) -> None:
+    """Write the rows of several such tables, each once, and a row for each video with a double that is a fault.
+
+    `doubles` are the tables of doubles by data set. A fault are two in different splits, or with other labels.
+    """
+    rows = {row for dataset, table in doubles.items() for row in _faulty_doubles(dataset, table)}
     for table in tables:
         with table.open(newline="", encoding="utf-8") as file:
             rows |= {Quarantined(**row) for row in csv.DictReader(file)}
     _write(rows, output)
+
+
+def _faulty_doubles(dataset: str, table: Path) -> Iterator[Quarantined]:
+    for row in read_rows(table, Double):
+        if row.warning:
+            a, b = (row.video_a, row.split_a, row.labels_a), (row.video_b, row.split_b, row.labels_b)
+            for (video, split, _), (other, *about) in ((a, b), (b, a)):
+                reason = f"shows the same as {other!r} ({', '.join(about)}), {row.kind}: {row.warning}"
+                yield Quarantined(dataset, split, video, "", "", reason)
 
 
 def _write(rows: Iterable[Quarantined], output: Path) -> None:
