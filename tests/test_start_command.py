@@ -85,6 +85,34 @@ def test_folders_of_splits(tmp_path: Path, names: tuple[str, ...], splits: dict[
     assert annotations_of(root, None).get("splits") == splits
 
 
+def test_lists_without_splits_have_one_drawn_and_groups_are_known(tmp_path: Path) -> None:
+    folders(tmp_path, *(f"{number}.mp4" for number in range(20)))
+    rows = [f"{number}.mp4,{'ab'[number % 2]},person {number % 5}" for number in range(20)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,Person", *rows, ""]))
+    block = annotations_of(tmp_path / "list.csv", None)
+    assert block["columns"] == {"path": "path", "label": "label", "split": None, "group": "Person"}
+    splits = {}
+    for video in annotations_from(block).videos:
+        assert splits.setdefault(video.group, video.split) == video.split
+    assert set(splits) == {f"person {number}" for number in range(5)}
+
+
+def test_a_drawn_split_is_kept_when_videos_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a table beside the data set's file, which only gains rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "look_at", lambda annotations, cores: [])
+    monkeypatch.setattr(command, "_tell_costs", lambda *about: None)
+    root = folders(tmp_path / "v", *(f"{label}/{label}{number}.mp4" for label in "ab" for number in range(10)))
+    call(["start", str(root), "--weights", "random"])
+    table = tmp_path / "config" / "datasets" / "v.splits.csv"
+    before = table.read_text().splitlines()
+    assert len(before) == 21 and sum(row.endswith("validation") for row in before) == 4
+    folders(root, *(f"{label}/new {label}{number}.mp4" for label in "abc" for number in range(5)))
+    call(["start", str(root), "--weights", "random", "--force"])
+    after = table.read_text().splitlines()
+    assert set(before) < set(after) and len(after) == 36
+
+
 def test_lists(tmp_path: Path) -> None:
     folders(tmp_path, f"x/{STRANGE}.mp4", "x/b.mp4")
     file = tmp_path / "list.csv"
@@ -104,7 +132,6 @@ def test_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("path,label\na.mp4,x\n", "no column is called split .*\n.*train or validation in each row"),
         ("clip_id,label,split\na.mp4,x,train\n", "no column is called path .*'clip_id'"),
         ("path,label,split\na.mp4,x,fold3\n", "not clear what split 'fold3' is"),
         ("", "no column is called path"),

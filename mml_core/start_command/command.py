@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mml_core.annotations import Annotations, load_annotations
+from mml_core.annotations.record import record_splits
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.cost.machine import Machine, this_machine
@@ -53,10 +56,10 @@ def start(options: StartOptions) -> None:
     root = checkout()
     check_given(options.weights)
     name = options.name or data_set_name(options.source)
-    block = annotations_of(options.source, options.videos)
+    block = _with_table(annotations_of(options.source, options.videos), name)
     machine = this_machine(options.cores, options.gpus)
     limit = {"limit": options.limit} if options.limit else {}
-    annotations = _annotations(name, {"annotations": block, **limit})
+    annotations, table = _annotations(name, {"annotations": block, **limit})
     print(counts_text(name, annotations), flush=True)
     looks = look_at(annotations, machine.cores)
     print(looks_text(annotations, looks), flush=True)
@@ -72,16 +75,32 @@ def start(options: StartOptions) -> None:
     recipe = recipe_document(SCALES[scale], weights.init, split)
     files = _files(name, scale, document, recipe)
     check_free(files, force=options.force)
-    write_files(files)
+    write_files(files | table)
     load_dataset(next(iter(files)))  # what was written can be read
-    print("\n" + "\n".join(f"wrote {path}" for path in files))
+    print("\n" + "\n".join(f"wrote {path}" for path in files | table))
     print(f"\nScale: {scale}, {why}.\n{weights.told}")
     _tell_costs(options, name, root, machine, looks)
 
 
-def _annotations(name: str, document: Mapping[str, Any]) -> Annotations:
-    dataset = validate(DatasetConfig, {"name": name, **document}, Path(f"config/datasets/{name}.yaml"))
-    return load_annotations(dataset, check_files=True)
+def _with_table(block: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return `block` with a table for its split where that is drawn: videos that come later leave the others' alone."""
+    given = "splits" in block
+    return dict(block) if given else {**block, "recorded": f"config/datasets/{name}.splits.csv"}
+
+
+def _annotations(name: str, document: Mapping[str, Any]) -> tuple[Annotations, dict[Path, str]]:
+    """Return the videos, and the table of their split where it is drawn: rows that it has stay, new ones are added."""
+    file, block = Path(f"config/datasets/{name}.yaml"), document["annotations"]
+    if "recorded" not in block:
+        return load_annotations(validate(DatasetConfig, {"name": name, **document}, file), check_files=True), {}
+    table = Path(block["recorded"])
+    with tempfile.TemporaryDirectory() as folder:  # nothing is left behind where this is no beginning
+        drawn = Path(folder, table.name)
+        if table.is_file():
+            shutil.copyfile(table, drawn)
+        dataset = validate(DatasetConfig, {"name": name, **document, "annotations": {**block, "recorded": drawn}}, file)
+        record_splits(dataset)
+        return load_annotations(dataset, check_files=True), {table: drawn.read_text(encoding="utf-8")}
 
 
 def _quarantine(looks: Sequence[Look]) -> dict[str, Any]:

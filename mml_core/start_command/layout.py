@@ -24,7 +24,9 @@ _COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "video", "video_path", "clip", "name"),
     "label": ("label", "class", "action", "category", "target", "class_name", "labels"),
     "split": ("split", "subset", "set", "partition", "usage"),
+    "group": ("group", "session", "person", "subject", "actor", "speaker", "scene"),
 }
+_NEEDED = ("path", "label")
 _MOST_NAME = 40
 #: What lists are called that are named after nothing; the folder's name says more.
 _NO_NAMES = ("annotations", "data", "dataset", "index", "labels", "list", "manifest", "metadata", "videos")
@@ -103,6 +105,9 @@ def _tested(splits: Mapping[Split, str]) -> dict[str, str]:
 
 def _manifest(file: Path, videos: Path) -> dict[str, Any]:
     columns, values = _header(file)
+    block = {"format": "manifest", "manifest": written_path(file), "videos": written_path(videos), "columns": columns}
+    if columns["split"] is None:
+        return block
     meanings = {value: SPLITS.get(value.casefold()) for value in values}
     if unknown := sorted(value for value, meaning in meanings.items() if meaning is None):
         raise InputError(
@@ -112,31 +117,32 @@ def _manifest(file: Path, videos: Path) -> dict[str, Any]:
         )
     if "validation" not in meanings.values():
         meanings = {value: "validation" if meaning == "test" else meaning for value, meaning in meanings.items()}
-    block = {"format": "manifest", "manifest": written_path(file), "videos": written_path(videos)}
-    return {**block, "columns": columns, "splits": meanings}
+    return {**block, "splits": meanings}
 
 
-def _header(file: Path) -> tuple[dict[str, str], Sequence[str]]:
-    """Return the name of each column that is needed, and the values of that of the split."""
+def _header(file: Path) -> tuple[dict[str, str | None], Sequence[str]]:
+    """Return the name of each column that is known, and the values of that of the split, which may be None."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             rows = csv.DictReader(opened, strict=True)
             names = [name or "" for name in rows.fieldnames or ()]
-            columns = {key: _column(key, names, file) for key in _COLUMNS}
-            values = sorted({(row[columns["split"]] or "").strip() for row in rows})
+            found = {key: _column(key, names) for key in _COLUMNS}
+            values = sorted({(row[found["split"]] or "").strip() for row in rows}) if found["split"] else []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read as CSV ({error})", file=file, hint="UTF-8, commas, a header line") from error
-    return columns, values
+    for key in _NEEDED:
+        if found[key] is None:
+            raise InputError(
+                f"no column is called {key} ({', '.join(_COLUMNS[key])}); there are {', '.join(map(repr, names))}",
+                file=file,
+                hint="rename the column; or describe the file as config/datasets/example_manifest.yaml does",
+            )
+    return {key: name for key, name in found.items() if name is not None or key == "split"}, values
 
 
-def _column(key: str, names: Sequence[str], file: Path) -> str:
+def _column(key: str, names: Sequence[str]) -> str | None:
     for known in _COLUMNS[key]:
         for name in names:
             if name.strip().casefold() == known:
                 return name
-    hint = "add a column with train or validation in each row" if key == "split" else "rename the column"
-    raise InputError(
-        f"no column is called {key} ({', '.join(_COLUMNS[key])}); there are {', '.join(map(repr, names))}",
-        file=file,
-        hint=f"{hint}; or describe the file as config/datasets/example_manifest.yaml does",
-    )
+    return None
