@@ -9,13 +9,13 @@ from mml_core.bundles.format import BundleDocument
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import RgbModality
 from mml_core.config.protocols import ProtocolConfig
-from mml_core.export.formats import output_names
+from mml_core.export.formats import free_number, output_names
 from mml_core.export.inputs import GraphInput
-from mml_core.export.runner import RUNNER, why_arrays
+from mml_core.export.runner import EXAMPLE, RUNNER, why_arrays
 from mml_core.export.verify import Differences
 from mml_core.kinds import kind_of
 
-PREPROCESSING, CARD, EXAMPLE = "preprocessing.json", "README.md", "example.npz"
+PREPROCESSING, CARD = "preprocessing.json", "README.md"
 
 
 def preprocessing(document: BundleDocument, inputs: Sequence[GraphInput]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _input(document: BundleDocument, one: GraphInput) -> dict[str, Any]:
         "modality": one.modality,
         "kind": one.kind,
         "dtype": one.dtype,
-        "shape": ["videos", "views", *one.shape],
+        "shape": _axes(one),
         "clip": one.clip.model_dump(mode="json"),
         "normalised_in_the_graph": {scale: kind_of(one.kind).scales[scale] for scale in sorted(scales)},
     }
@@ -61,7 +61,7 @@ def _input(document: BundleDocument, one: GraphInput) -> dict[str, Any]:
     assert isinstance(frames, RgbModality)
     box = one.clip.crop_px if protocol.crop in ("center", "ten") else frames.short_side_px
     quarters = {"three": [0, 2, 4], "ten": None}.get(protocol.crop, [2])
-    told["crops"] = {"crop": protocol.crop, "box_px": box, "side_px": one.shape[-1], "quarters": quarters}
+    told["crops"] = {"box_px": box, "side_px": one.shape[-1], "quarters": quarters}
     told["views"] = views_of(one.clip, protocol) if protocol.clips == "counted" else None
     return told
 
@@ -101,10 +101,7 @@ def card(
     found: differences by name of the file. videos: how many they were measured on; 0: on random levels. example: the
     likeliest classes of `example.npz`.
     """
-    rows = [
-        f"| `{one.name}` | {one.dtype} | (videos, views, {', '.join(map(str, one.shape))}) | {_meaning(one)} |"
-        for one in inputs
-    ]
+    rows = [f"| `{one.name}` | {one.dtype} | {_shape(one)} | {_meaning(one)} |" for one in inputs]
     outputs = output_names([member.reference for member in document.members])
     measured = f"clips of {videos} video(s)" if videos else "random levels: no video was named"
     checks = [
@@ -113,13 +110,15 @@ def card(
         for name, one in found.items()
     ]
     arrays = why_arrays(document, inputs)
-    script = "runs `model.onnx` on videos" if arrays is None else f"runs `model.onnx` on arrays like `{EXAMPLE}` ({arrays})"
+    script = (
+        "runs `model.onnx` on videos" if arrays is None else f"runs `model.onnx` on arrays like `{EXAMPLE}` ({arrays})"
+    )
     best = ", ".join(f"{label} {probability:.4f}" for label, probability in example)
     masked = [name for name, one in document.networks.items() if one.config.architecture == "adamml"]
     lines = [
         f"# {document.name}, as a graph",
         "",
-        f"{len(document.classes)} classes, made by `mml export`. `{PREPROCESSING}` says for programs what this page says.",
+        f"{len(document.classes)} classes. Made by `mml export`; `{PREPROCESSING}` says for programs what this page says.",
         "",
         "## Inputs",
         "",
@@ -127,9 +126,8 @@ def card(
         "|---|---|---|---|",
         *rows,
         "",
-        "Numbers of videos and of views are free. Values are levels as they are in pictures, 0 to 255, red first: the "
-        "graph normalises them itself. Views of a video are its clips, each in its crops, as "
-        f"`{PREPROCESSING}` lists them; one view is a quicker and coarser answer.",
+        f"{_free(inputs)} Values are levels as pictures have them, 0 to 255: the graph normalises them itself. Views of a "
+        f"video are its clips, each in its crops, as `{PREPROCESSING}` lists them.",
         "",
         "## Outputs",
         "",
@@ -144,9 +142,30 @@ def card(
         *checks,
         "",
         f"`{EXAMPLE}` has the clips of the first, and the probabilities: {best}. `{RUNNER}` {script}.",
-        *(["", f"{', '.join(masked)}: all streams are computed in all segments and masked; nothing is saved."] * bool(masked)),
+        *(
+            ["", f"{', '.join(masked)}: all streams are computed in all segments and masked; nothing is saved."]
+            * bool(masked)
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _axes(one: GraphInput) -> list[str | int]:
+    axis, name = free_number(one)
+    axes: list[str | int] = [1, one.views or 1, *one.shape]
+    axes[axis] = name
+    return axes
+
+
+def _shape(one: GraphInput) -> str:
+    return f"({', '.join(map(str, _axes(one)))})"
+
+
+def _free(inputs: Sequence[GraphInput]) -> str:
+    """Return which number is free, in words."""
+    if inputs[0].views is None:
+        return "A call is about one video, with any number of views."
+    return f"A call is about any number of videos, with {inputs[0].views} view(s) each."
 
 
 def _meaning(one: GraphInput) -> str:
@@ -160,6 +179,9 @@ def _meaning(one: GraphInput) -> str:
                 "x to the right, y downwards, from each frame to the next"
             )
         case "diff":
-            return f"differences of {one.clip.stack} neighbouring frames, red, green, blue: level 128 + d / 2, the later less the earlier"
+            return (
+                f"differences of {one.clip.stack} neighbouring frames, red, green, blue: level 128 + d / 2, "
+                "the later less the earlier"
+            )
         case _:
             return "frames, red, green, blue"

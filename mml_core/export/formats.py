@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,14 +47,14 @@ def output_names(references: Sequence[str]) -> list[str]:
 
 def exported(graph: BundleGraph, inputs: Sequence[GraphInput]) -> ExportedProgram:
     """Return `graph` as torch.export has it, for any number of videos or, see `GraphInput`, of views."""
-    videos = Dim("videos", min=1, max=_MOST)
-    views = {one.viewers: Dim(f"views_{one.viewers + 1}", min=1, max=_MOST) for one in inputs}
+    free = {name: Dim(name, min=1, max=_MOST) for _, name in map(free_number, inputs)}
     examples, shapes = [], []
     for one in inputs:
         # numbers that are not 1, so that nothing follows from an example
         ahead = (1, 2 + one.viewers) if one.views is None else (2, one.views)
         examples.append(torch.zeros((*ahead, *one.shape), dtype=getattr(torch, one.dtype)))
-        shapes.append({1: views[one.viewers]} if one.views is None else {0: videos})
+        axis, name = free_number(one)
+        shapes.append({axis: free[name]})
     with torch.no_grad(), _quiet(), tracing():
         return torch.export.export(graph.eval(), tuple(examples), dynamic_shapes=(tuple(shapes),), strict=False)
 
@@ -80,7 +81,29 @@ def write_onnx(program: ExportedProgram, inputs: Sequence[GraphInput], reference
         )
         size = sum(one.numel() * one.element_size() for one in program.state_dict.values())
         made.save(path, external_data=size > _MOST_BYTES)
+    _name_free_numbers(path, inputs)
     return path
+
+
+def free_number(one: GraphInput) -> tuple[int, str]:
+    """Return which axis of an input is free, and its name."""
+    return (1, f"views_{one.viewers + 1}") if one.views is None else (0, "videos")
+
+
+def _name_free_numbers(path: Path, inputs: Sequence[GraphInput]) -> None:
+    """Have the free axes of the ONNX file at `path` carry names in place of the exporter's symbols."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    names = {}
+    for given, one in zip(model.graph.input, inputs, strict=True):
+        axis, name = free_number(one)
+        names[given.type.tensor_type.shape.dim[axis].dim_param] = name
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for number in value.type.tensor_type.shape.dim:
+            if number.dim_param:
+                number.dim_param = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), number.dim_param)
+    onnx.save(model, path)
 
 
 def run_torch(path: Path, feeds: Sequence[np.ndarray]) -> list[np.ndarray]:

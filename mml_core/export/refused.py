@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from mml_core.bundles.format import BundleDocument
 from mml_core.config.networks.adamml import AdaMmlNetwork
-
-Form = Literal["torch", "onnx"]
 
 
 def why_refused(document: BundleDocument) -> str | None:
@@ -15,7 +11,7 @@ def why_refused(document: BundleDocument) -> str | None:
     for name, network in document.networks.items():
         if isinstance(network.config, AdaMmlNetwork) and network.config.samples:
             return (
-                f"{name} draws its choices (samples: true), with numbers that are a function of the bits of each video; "
-                "a graph has no such generator"
+                f"{name} draws its choices (samples: true), by a generator that starts from the bits of each video, "
+                "and a graph has none"
             )
     return None

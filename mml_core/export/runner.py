@@ -8,7 +8,7 @@ from mml_core.bundles.format import BundleDocument
 from mml_core.config.dataset import RgbModality
 from mml_core.export.inputs import GraphInput
 
-RUNNER = "run_onnx.py"
+RUNNER, EXAMPLE = "run_onnx.py", "example.npz"
 
 _HEAD = '''"""Say what model.onnx says of {what}: python run_onnx.py {word} (needs {needs})."""
 
@@ -23,56 +23,59 @@ about = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 '''
 
-_FRAMES = '''
+_FRAMES = """
 
-def frames_of(path):
-    """All frames (H, W, 3) of a video, red first, scaled as about["frames"] says, and with the loss of a JPEG."""
+def frames_of(path, short, quality):  # (H, W, 3), blue first, scaled to the shorter side, with the loss of a JPEG
     capture = cv2.VideoCapture(path)
     while (read := capture.read())[0]:
-        scale = about["frames"]["short_side_px"] / min(read[1].shape[:2])
-        frame = cv2.resize(read[1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, about["frames"]["quality"]])[1]
-        yield cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1]
+        scale = short / min(read[1].shape[:2])
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        frame = cv2.resize(read[1], None, fx=scale, fy=scale, interpolation=how)
+        yield cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
 
+"""
 
-def starts(view, count):
-    """Which of `count` frames a view shows: about["inputs"][...]["views"]."""
-    if view["kind"] == "dense":
+_STARTS = """
+def starts(view, count):  # which of `count` frames a view shows
+    {dense}return [part * (count - view["less"]) // view["denominator"] for part in view["numerators"]]
+
+"""
+
+_DENSE = """if view["kind"] == "dense":
         step = max(1, min(view["window"] // view["frames"], (count - 1) // max(1, view["frames"] - 1)))
         room = max(1, count - step * (view["frames"] - 1))
         first = room // 2 if view["of"] == 1 else view["number"] * room // view["of"]
         return [min(first + n * step, count - 1) for n in range(view["frames"])]
-    return [part * (count - view["less"]) // view["denominator"] for part in view["numerators"]]
+    """
 
-
-def crops(frame, given):
-    """The squares of a frame, of given["box_px"] in it, resized to given["side_px"]."""
-    (height, width), box = frame.shape[:2], min(given["box_px"], *frame.shape[:2])
-    for quarter in given["quarters"]:
+_VIDEOS = """
+def crops(frame, box_px, side_px, quarters):  # squares of a frame, red first
+    (height, width), box = frame.shape[:2], min(box_px, *frame.shape[:2])
+    for quarter in quarters:  # of the room along the longer side
         down, right = (2, quarter) if width >= height else (quarter, 2)
         top, left = down * (height - box) // 4, right * (width - box) // 4
-        yield cv2.resize(frame[top : top + box, left : left + box], (given["side_px"],) * 2, interpolation=cv2.INTER_AREA)
+        square = frame[top : top + box, left : left + box, ::-1]
+        yield cv2.resize(square, (side_px, side_px), interpolation=cv2.INTER_AREA)
 
 
 for path in sys.argv[1:]:
-    frames = list(frames_of(path))
-    feeds = {}
+    frames, feeds = list(frames_of(path, about["frames"]["short_side_px"], about["frames"]["quality"])), {}
     for one in about["inputs"]:
-        shown = [[list(crops(frames[t], one["crops"])) for t in starts(view, len(frames))] for view in one["views"]]
-        clips = np.array(shown).transpose(0, 2, 1, 5, 3, 4)  # (clips, crops, frames, channels, side, side)
+        views = [[list(crops(frames[n], **one["crops"])) for n in starts(view, len(frames))] for view in one["views"]]
+        clips = np.array(views).transpose(0, 2, 1, 5, 3, 4)  # (clips, crops, frames, channels, side, side)
         feeds[one["name"]] = np.ascontiguousarray(clips.reshape(1, -1, *clips.shape[2:]))
-'''
+"""
 
-_ARRAYS = '''
+_ARRAYS = """
 for path in sys.argv[1:]:
     with np.load(path) as arrays:
         feeds = {one["name"]: arrays[one["name"]] for one in about["inputs"]}
-'''
+"""
 
-_TAIL = '''    probabilities = session.run(["probabilities"], feeds)[0][0]
+_TAIL = """    probabilities = session.run(["probabilities"], feeds)[0][0]
     best = probabilities.argsort()[::-1][:3]
     print(path, ", ".join(f"{about['classes'][n]} {probabilities[n]:.4f}" for n in best))
-'''
+"""
 
 
 def why_arrays(document: BundleDocument, inputs: Sequence[GraphInput]) -> str | None:
@@ -91,12 +94,16 @@ def why_arrays(document: BundleDocument, inputs: Sequence[GraphInput]) -> str | 
     return None
 
 
+def starts_program(*, dense: bool) -> str:
+    """Return the function of the script that says which frames a view shows, `dense` ones too."""
+    return _STARTS.format(dense=_DENSE if dense else "")
+
+
 def runner(document: BundleDocument, inputs: Sequence[GraphInput]) -> str:
     """Return the text of the script."""
-    if why_arrays(document, inputs) is None:
-        needs, imports = "numpy, onnxruntime, opencv-python-headless", "import cv2\nimport numpy as np\nimport onnxruntime"
-        head = _HEAD.format(what="videos", word="VIDEO...", needs=needs, imports=imports)
-        return head + _FRAMES + _TAIL
-    imports = "import numpy as np\nimport onnxruntime"
-    head = _HEAD.format(what="clips in arrays", word="example.npz", needs="numpy, onnxruntime", imports=imports)
-    return head + _ARRAYS + _TAIL
+    arrays, packages = "import numpy as np\nimport onnxruntime", "numpy, onnxruntime"
+    if why_arrays(document, inputs) is not None:
+        return _HEAD.format(what="clips in arrays", word=EXAMPLE, needs=packages, imports=arrays) + _ARRAYS + _TAIL
+    packages, imports = f"{packages}, opencv-python-headless", f"import cv2\n{arrays}"
+    head = _HEAD.format(what="videos", word="VIDEO...", needs=packages, imports=imports)
+    return head + _FRAMES + starts_program(dense=document.protocol.dense > 0) + _VIDEOS + _TAIL

@@ -15,12 +15,12 @@ import numpy as np
 from mml_core.bundles.format import BundleDocument
 from mml_core.bundles.read import read_document
 from mml_core.errors import InputError
-from mml_core.export.describe import CARD, EXAMPLE, PREPROCESSING, card, preprocessing
+from mml_core.export.describe import CARD, PREPROCESSING, card, preprocessing
 from mml_core.export.formats import PROBABILITIES, exported, require_onnx, run_onnx, run_torch, write_onnx, write_torch
 from mml_core.export.graph import BundleGraph
 from mml_core.export.inputs import GraphInput, graph_inputs
 from mml_core.export.refused import why_refused
-from mml_core.export.runner import RUNNER, runner
+from mml_core.export.runner import EXAMPLE, RUNNER, runner
 from mml_core.export.verify import Case, Differences, compare, random_case, real_case, require_small
 from mml_core.inference.model import best_classes, load
 from mml_core.io.files import disk_faults_told
@@ -71,9 +71,10 @@ def export_bundle(options: ExportOptions) -> None:
 
 def _check_folder(folder: Path) -> None:
     """Raise InputError where something else than an export is in `folder`."""
-    if (folder.exists() or folder.is_symlink()) and not (folder / PREPROCESSING).is_file():
-        if not (folder.is_dir() and not any(folder.iterdir())):
-            raise InputError("is there, and no export", file=folder, hint="name another folder with --out")
+    empty = folder.is_dir() and not any(folder.iterdir())
+    there = folder.exists() or folder.is_symlink()
+    if there and not empty and not (folder / PREPROCESSING).is_file():
+        raise InputError("is there, and no export", file=folder, hint="name another folder with --out")
 
 
 def _write_graphs(

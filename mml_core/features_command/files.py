@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import h5py
 import numpy as np
@@ -18,12 +17,6 @@ from mml_core.io.npz import write_npz
 from mml_core.predict_command.outputs import printable
 
 HDF5, NPZ = ".h5", ".npz"
-
-
-class Append(Protocol):
-    """Takes the features of the next video."""
-
-    def __call__(self, found: VideoFeatures) -> None: ...
 
 
 def check_output(output: Path, videos: Sequence[Path]) -> None:
@@ -45,7 +38,7 @@ def check_output(output: Path, videos: Sequence[Path]) -> None:
 
 
 @contextmanager
-def feature_writer(output: Path, about: Mapping[str, str]) -> Iterator[Append]:
+def feature_writer(output: Path, about: Mapping[str, str]) -> Iterator[Callable[[VideoFeatures], None]]:
     """Yield what writes the features of one video after the other to `output`; `about` are attributes of HDF5.
 
     A file of HDF5 is there once all videos are; others each when it is.

@@ -53,9 +53,7 @@ def features_of_videos(
 def _listening(model: Model) -> Iterator[Mapping[str, deque[np.ndarray]]]:
     """Yield lists to which the features (F,) of each view are added by member, when its network has seen it."""
     heard: dict[str, deque[np.ndarray]] = {name: deque() for name in model.members}
-    hooks = [
-        member.network.register_forward_hook(_hook(member, heard[name])) for name, member in model.members.items()
-    ]
+    hooks = [member.network.register_forward_hook(_hook(member, heard[name])) for name, member in model.members.items()]
     try:
         yield heard
     finally:
