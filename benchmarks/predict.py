@@ -153,7 +153,7 @@ def transformers_clip() -> Callable[[Sequence[Frames]], torch.Tensor]:
 def plain(
     video: Path, frames: Callable[[Path], Iterator], clip: Callable[[Sequence[Frames]], torch.Tensor]
 ) -> Callable[[], torch.Tensor]:
-    """Return a plain pipeline: read all frames, keep those that windows show, one window at a time through ResNet-50."""
+    """Return a plain pipeline: all frames are read, those that windows show go through ResNet-50."""
     network = torchvision.models.resnet50(num_classes=CLASSES).eval()
 
     def run() -> torch.Tensor:

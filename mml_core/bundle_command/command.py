@@ -28,7 +28,7 @@ class BundleOptions:
 def bundle_row(options: BundleOptions) -> tuple[Path, BundleDocument]:
     """Write the bundle; return its folder and what it says. Raises InputError as `find_row` and `write_bundle` do."""
     root = checkout()
-    project = chosen(root, options.dataset, options.recipe, None)
+    project = chosen(root, options.dataset, options.recipe)
     plan = plan_run(project.model_dump(mode="json"), Path(), check_files=False, shipped=root)
     row = find_row(plan.recipes, {key: runs[0] for key, runs in plan.runs.items()}, options.row, options.table)
     folder = options.out or default_folder(row)

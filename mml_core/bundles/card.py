@@ -25,7 +25,7 @@ def model_card(document: BundleDocument) -> str:
     """Return the card as Markdown."""
     parts = [
         _front_matter(document),
-        f"# {_line(document.name)}",
+        f"# {_cell(document.name)}",
         _description(document),
         "## Intended use",
         _use(document),

@@ -34,6 +34,8 @@ from mml_core.shards.reader import ShardReader
 
 #: Digits that numbers in a bundle have behind the point.
 _DIGITS = 6
+#: By fewer videos no temperature is fitted.
+_LEAST_VIDEOS = 20
 #: With fewer classes the five best are no news.
 _CLASSES_FOR_TOP5 = 10
 
@@ -96,6 +98,8 @@ def calibrate(row: Row, run: Run, validation: Run | None) -> Calibration:
         reason = "there are no scores of the validation split"
         return told.model_copy(update={"reason": reason})
     fitted, truth = (probabilities, labels) if validation is run else _said(row, validation)
+    if len(truth) < _LEAST_VIDEOS:
+        return told.model_copy(update={"reason": f"{len(truth)} validation videos are too few"})
     temperature = fit_temperature(fitted, truth)
     groups = next(iter(validation.values())).groups
     tried = cross_fitted(fitted, truth, groups)
