@@ -90,8 +90,9 @@ def differences(model: Model, inputs: Sequence[GraphInput]) -> verify.Difference
 
 
 def assert_roundings(found: verify.Differences) -> None:
-    assert found.largest_logit > 1e-3
-    assert found.logits < 1e-4 * max(1, found.largest_logit) and found.probabilities < 1e-5
+    """Relative to the logits, which fade in deep networks of random weights."""
+    assert found.largest_logit > 0
+    assert found.logits < 1e-4 * found.largest_logit and found.probabilities < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)

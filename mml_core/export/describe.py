@@ -118,7 +118,7 @@ def card(
     lines = [
         f"# {document.name}, as a graph",
         "",
-        f"{len(document.classes)} classes. Made by `mml export`; `{PREPROCESSING}` says for programs what this page says.",
+        f"{len(document.classes)} classes. Made by `mml export`; `{PREPROCESSING}` says the same for programs.",
         "",
         "## Inputs",
         "",
@@ -126,8 +126,8 @@ def card(
         "|---|---|---|---|",
         *rows,
         "",
-        f"{_free(inputs)} Values are levels as pictures have them, 0 to 255: the graph normalises them itself. Views of a "
-        f"video are its clips, each in its crops, as `{PREPROCESSING}` lists them.",
+        f"{_free(inputs)} Values are levels as pictures have them, 0 to 255: the graph normalises them. Views of "
+        f"a video are its clips, each in its crops, as `{PREPROCESSING}` lists them.",
         "",
         "## Outputs",
         "",
