@@ -7,7 +7,8 @@
 
 VENV ?= .venv
 PYTHON ?= python3
-CORES ?= all
+# how many cores `make demo` takes; default: all
+CORES ?=
 $(if $(word 2,$(VENV)),$(error VENV=$(VENV): make takes a path with blanks for several; name one without))
 INSTALLED := $(VENV)/.installed
 BIN := $(VENV)/bin
@@ -29,11 +30,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	@echo "== running both pipelines of the paper on the embedded data set; logs are in logs/"
-	$(IN_VENV) snakemake --cores $(CORES) \
-	    --config dataset=demo recipe='[mml_single_demo, mml_ensemble_demo]' device=auto \
-	    -- results/ensemble_table.csv results/data_quality.csv results/report.html
-	@echo; cat results/ensemble_table.md
-	@echo; echo "table:  results/ensemble_table.csv"; echo "report: results/report.html"
+	$(IN_VENV) mml run --dataset demo --recipe mml_single_demo --recipe mml_ensemble_demo --device auto \
+	    $(addprefix --cores ,$(CORES))
 
 test: $(INSTALLED)
 	@echo "== running the tests"

@@ -20,7 +20,7 @@ STAND_IN = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$CALLS"
 if [ "${1-}" = -m ] && [ "${2-}" = venv ]; then
     mkdir -p "$3/bin"
-    for name in python ruff snakefmt snakemake; do cp "$0" "$3/bin/$name"; done
+    for name in python ruff snakefmt snakemake mml; do cp "$0" "$3/bin/$name"; done
 fi
 """
 
@@ -54,6 +54,17 @@ def test_make_runs_in_folders_of_any_name(project: Path, tmp_path: Path, name: s
     ]
     assert calls[-1] == "python -m mml_core.config.document"
     assert (folder / ".venv/.installed").exists()
+
+
+@pytest.mark.parametrize(("words", "cores"), [((), ""), (("CORES=3",), " --cores 3")])
+def test_the_demo_is_run_for_people(project: Path, tmp_path: Path, words: tuple[str, ...], cores: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("there is no make here")
+    for part in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(project / part, tmp_path)
+    ended, calls = make(tmp_path, "demo", *words)
+    recipes = "--recipe mml_single_demo --recipe mml_ensemble_demo"
+    assert ended.returncode == 0 and calls[-1] == f"mml run --dataset demo {recipes} --device auto{cores}"
 
 
 def test_make_refuses_an_environment_with_blanks(project: Path, tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from mml_core.commands import program
 from mml_core.commands.program import call
 from mml_core.config.flow import Tvl1
 from mml_core.errors import InputError
-from mml_core.run_command import child
+from mml_core.run_command import child, command
 from mml_core.run_command.choice import chosen
+from mml_core.run_command.command import RunOptions
 from mml_core.run_command.events import MARK, Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import tvl1_work
 from mml_core.run_command.progress import Expected, Progress
-from mml_core.run_command.text import log_tail, name_of, span
+from mml_core.run_command.text import ending, log_tail, name_of, span
 
 TRAIN = Job("train_stage", (("dataset", "d"), ("stage", "rgb-0123456789")), ("logs/rgb.log",))
 SCORE = Job("score_stage", (("dataset", "d"), ("protocol", "p"), ("split", "test"), ("stage", "rgb-0123456789")))
@@ -43,7 +44,7 @@ def test_events_are_read_and_everything_else_is_noise() -> None:
         line(event="job_info", jobid=3, **about),
         line(event="job_info", jobid=0, rule_name="all"),
         line(event="job_finished", job_id=3),
-        line(event="job_error", **about),
+        line(event="job_error", jobid=3, rule_name="train_stage"),
         line(level="WARNING", text="odd"),
         line(text="Building DAG of jobs..."),
         line(event="error", level="ERROR", text="wrong"),
@@ -52,7 +53,7 @@ def test_events_are_read_and_everything_else_is_noise() -> None:
         Noise("Traceback (most recent call last):"),
         Announced(3, TRAIN),
         Finished(3),
-        Failed(TRAIN),
+        Failed(3),
         Message("odd", is_error=False),
         Message("wrong", is_error=True),
     ]
@@ -74,11 +75,11 @@ def test_time_left_follows_what_jobs_of_the_kind_took() -> None:
     assert progress.share(400.0) == 1 and progress.left_sec(400.0) == 0 and progress.jobs_left == 0
 
 
-def test_a_kind_of_which_none_is_done_takes_the_factor_of_all() -> None:
+def test_a_kind_of_which_none_is_done_takes_what_was_expected() -> None:
     progress = Progress({TRAIN.key: Expected("train", 10.0), SCORE.key: Expected("score", 10.0)}, 0.0)
     progress.start(TRAIN, 0.0, SMALL)
     progress.finish(TRAIN, 30.0)
-    assert progress.seconds_of(SCORE) == 30
+    assert progress.seconds_of(SCORE) == 10
 
 
 def test_a_job_that_was_not_expected_counts_as_well() -> None:
@@ -113,6 +114,12 @@ def test_words() -> None:
         "2 h 30 min",
         "30 h",
     ]
+
+
+def test_how_a_job_ended() -> None:
+    assert ending("Command 'x' returned non-zero exit status 1.") == "" and ending("") == ""
+    assert ending("Command 'x' died with <Signals.SIGKILL: 9>.") == " (ended by SIGKILL: too little memory?)"
+    assert ending("Command 'x' returned non-zero exit status 137.") == " (ended by a signal)"
 
 
 def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
@@ -191,10 +198,18 @@ def test_a_child_ends_with_its_reader(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run._process.poll() is not None
 
 
-def test_an_option_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["run", "--datset", "demo"], ["run", "-k"]):
-        with pytest.raises(InputError, match=r"unknown option .*\n.*behind `--`"):
+def test_options_of_snakemake_stand_behind_two_dashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[RunOptions] = []
+    monkeypatch.setattr(command, "run_workflow", asked.append)
+    call(["run", "a.csv", "-n", "--gpus", "0", "--", "--keep-going", "-n", "--cores", "3"])
+    assert (asked[0].targets, asked[0].dry_run, asked[0].cores, asked[0].gpus) == (("a.csv",), True, None, 0)
+    assert asked[0].more == ("--keep-going", "-n", "--cores", "3")
+    for words in (["run", "--datset", "demo"], ["run", "-k"], ["run", "--tracker", "neptune"]):
+        with pytest.raises(SystemExit) as end:
             call(words)
+        assert end.value.code == 2 and "Hint: `mml run --help`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], [], *([name, "--help"] for name in ("run", "start", "cost", "flow"))])
@@ -239,7 +254,7 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
 def test_the_workflow_for_people(
     finished: Checkout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing to do, then one job, then one that fails, with what it would be in between."""
+    """Nothing to do, then a job that fails."""
     monkeypatch.chdir(finished.root)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     call(["run"])
@@ -250,15 +265,12 @@ def test_the_workflow_for_people(
 
     table = finished.root / "results/tiny/tables/two/ensemble_table.csv"
     table.unlink()
-    call(["run", "--dry-run", "--cores", "1", str(table.relative_to(finished.root))])
-    said = capfd.readouterr().out
-    assert "  table ensemble_table (about 6 s)\n1 jobs, about 6 s on 1 core(s)" in said and not table.exists()
-
     script = finished.root / "workflow/scripts/ensemble_table.py"
     script.write_text("raise SystemExit('a fault of ours')\n")
     with pytest.raises(SystemExit) as end:
         call(["run", str(table.relative_to(finished.root)), "--", "--rerun-triggers", "mtime"])
     told = capfd.readouterr()
     assert end.value.code == 1 and "the same command goes on" in told.err
+    assert "1 jobs, about 6 s on " in told.out and not table.exists()
     assert "FAILED: table ensemble_table; the end of its log, logs/tiny/tables/two/ensemble_table.log:" in told.err
     assert "  | a fault of ours" in told.err and "Traceback" not in told.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def made(counts: dict[str, int], split: str = "train", *, path: str = "{label}/{
         for number in range(count)
     ]
     return Annotations(tuple(counts), Path("videos"), tuple(videos))
+
+
+def with_held_out(counts: dict[str, int], held_out: int = 100) -> Annotations:
+    """Annotations with so many training videos of each class, and more for validation of the first one."""
+    training, validation = made(counts), made({next(iter(counts)): held_out}, "validation", path="v/{number}.mp4")
+    return replace(training, videos=training.videos + validation.videos)
 
 
 def test_folders_of_classes(tmp_path: Path) -> None:
@@ -187,19 +194,22 @@ def test_a_limit_is_a_key_of_the_data_set(tmp_path: Path) -> None:
 
 
 def test_what_is_odd_about_classes() -> None:
-    assert oddities(made({"a": 20, "b": 20}), []) == []
-    told = oddities(made({"a": 200, "b": 12, "c": 3, "d": 2, "e": 1, "f": 1}), [])
+    assert oddities(with_held_out({"a": 20, "b": 20}), []) == []
+    told = oddities(with_held_out({"a": 200, "b": 12, "c": 3, "d": 2, "e": 1, "f": 1}), [])
     assert told[0] == "4 classes have fewer than 10 training videos: 'c' (3), 'd' (2), 'e' (1) and 1 more."
     assert "200 training videos, the smallest 1" in told[1] and len(told) == 2
-    assert "one class only ('a')" in oddities(made({"a": 20}), [])[0]
-    both = Annotations(("x", "y"), Path(), made({"A": 20, "a": 20}).videos, passed_over="3 .txt")
+    assert "one class only ('a')" in oddities(with_held_out({"a": 20}), [])[0]
+    both = replace(with_held_out({"A": 20, "a": 20}), passed_over="3 .txt")
+    assert oddities(made({"a": 20, "b": 20}), []) == ["No video is held out to tell how good a network is."]
+    few = with_held_out({"a": 20, "b": 20}, 49)
+    assert "49 videos are held out (validation)" in oddities(few, [])[0] and "up to 14 points" in oddities(few, [])[0]
     told = oddities(both, [])
     assert "capitals only" in told[0] and "'A/0.mp4' and 'a/0.mp4'" in told[0] and "3 .txt" in told[1]
 
 
 def test_what_is_odd_about_videos() -> None:
     usual = [Look(f"{n}.mp4", "", 2.0, 50.0, 320, 240) for n in range(5)]
-    classes = made({"a": 20, "b": 20})
+    classes = with_held_out({"a": 20, "b": 20})
     assert oddities(classes, usual) == []
     assert oddities(classes, [*usual, Look("no.mp4")]) == [], "a container that says nothing is no fault"
     (told,) = oddities(classes, [*usual, Look("bad.mp4", "empty file")])
@@ -275,7 +285,7 @@ def test_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_counts_are_a_table() -> None:
     told = counts_text("d", made({"a|b": 2, "c": 1}))
-    assert "Data set d: 3 videos, 2 classes." in told and "| a\\|b | 2     |" in told
+    assert "Data set d: 3 videos, 2 classes." in told and "| a\\|b  | 2     |" in told
     assert "the 30 largest are listed" in counts_text("d", made({f"c{n}": n + 1 for n in range(40)}))
 
 

@@ -8,11 +8,10 @@ from cyclopts import Parameter
 
 from mml_core.commands.types import Count, Device, Index
 from mml_core.config.project import TrackerName
-from mml_core.errors import InputError
 
 
 def run(
-    *targets: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *targets: str,
     dataset: str | None = None,
     recipe: list[str] | None = None,
     cores: Count | None = None,
@@ -28,7 +27,7 @@ def run(
 
     mml run --dataset NAME
 
-    Words behind `--` are handed to snakemake: mml run --dataset NAME -- --keep-going
+    Options behind `--` are handed to snakemake: mml run --dataset NAME -- --keep-going
 
     Args:
         targets: files of results to make; default: results/ensemble_table.csv, results/data_quality.csv and
@@ -44,12 +43,6 @@ def run(
     """
     from mml_core.run_command.command import RunOptions, run_workflow
 
-    end = targets.index("--") if "--" in targets else len(targets)
-    if unknown := [word for word in targets[:end] if word.startswith("-")]:
-        raise InputError(
-            f"unknown option {unknown[0]}",
-            hint="`mml run --help` lists those that there are; options of snakemake stand behind `--`",
-        )
-    run_workflow(
-        RunOptions(targets[:end], dataset, recipe or (), device, tracker, cores, gpus, dry_run, targets[end + 1 :])
-    )
+    # only behind `--` can there be words that begin like options
+    end = next((index for index, word in enumerate(targets) if word.startswith("-")), len(targets))
+    run_workflow(RunOptions(targets[:end], dataset, recipe or (), device, tracker, cores, gpus, dry_run, targets[end:]))

@@ -17,7 +17,7 @@ from mml_core.run_command.choice import CONFIG, checkout, chosen
 from mml_core.run_command.events import Announced, Failed, Finished, Job, Message, Noise, read_events
 from mml_core.run_command.expected import Costs, expected, run_costs
 from mml_core.run_command.progress import Progress
-from mml_core.run_command.text import log_tail, name_of, span
+from mml_core.run_command.text import ending, log_tail, name_of, span
 from mml_core.training.trackers import check_tracker
 
 #: What a run is about where the command line names nothing, and what is shown of it in the end.
@@ -59,7 +59,7 @@ def run_workflow(options: RunOptions) -> None:
     plan = plan_run(project.model_dump(mode="json"), Path(), check_files=True, shipped=root)
     words = _words(options, project, root, machine.cores, len(machine.gpus))
     print(f"Data set {project.dataset}, recipe {', '.join(project.recipe)}: looking at what is there.", flush=True)
-    planned = _planned(words, root)
+    planned = _planned(words, root, quiet=not options.dry_run)
     if not planned:
         print("Nothing to do: everything is there.")
     else:
@@ -80,10 +80,15 @@ def _words(options: RunOptions, project: ProjectConfig, root: Path, cores: int, 
     return [*words, "--config", *given, *options.more, "--", *options.targets]
 
 
-def _planned(words: Sequence[str], root: Path) -> list[Job]:
+def _planned(words: Sequence[str], root: Path, *, quiet: bool) -> list[Job]:
     """Return the jobs that a run has, in an order that they can run in."""
     jobs: list[Job] = []
-    _follow(["--dry-run", *words], root, lambda event: jobs.append(event.job) if isinstance(event, Announced) else None)
+
+    def take(event: Announced | Finished) -> None:
+        if isinstance(event, Announced):
+            jobs.append(event.job)
+
+    _follow(["--dry-run", *words], root, take, quiet=quiet)
     return jobs
 
 
@@ -127,26 +132,33 @@ def _percent(share: float) -> str:
     return f"{min(int(100 * share), 99) if share < 1 else 100:3d} %"
 
 
-def _follow(words: Sequence[str], root: Path, tell: Callable[[Announced | Finished], None]) -> None:
-    """Run Snakemake to its end and tell of jobs; faults and what is odd are printed as they come.
+def _follow(
+    words: Sequence[str], root: Path, tell: Callable[[Announced | Finished], None], *, quiet: bool = False
+) -> None:
+    """Run Snakemake to its end and tell of jobs; failed ones, and what is odd unless `quiet`, are printed as they come.
 
     Raises SystemExit where it failed or was stopped.
     """
-    noise: list[str] = []
-    told = False
+    jobs: dict[int, Job] = {}
+    errors, noise, any_failed = [""], [""], False
     with running(words, root) as run:
         for event in read_events(run.lines):
             match event:
-                case Announced() | Finished():
+                case Announced(number, job):
+                    jobs[number] = job
                     tell(event)
-                case Failed(job):
-                    told = True
-                    if run.stopped_by is None:
-                        print(f"FAILED: {name_of(job)}; {log_tail(job.logs)}", file=sys.stderr, flush=True)
-                case Message(text, is_error):
-                    told |= is_error
-                    if run.stopped_by is None:
-                        print(text.strip(), file=sys.stderr, flush=True)
+                case Finished():
+                    tell(event)
+                case Failed(number) if number in jobs and run.stopped_by is None:
+                    any_failed = True
+                    job = jobs[number]
+                    print(
+                        f"FAILED: {name_of(job)}{ending(errors[-1])}; {log_tail(job.logs)}", file=sys.stderr, flush=True
+                    )
+                case Message(text, is_error=True):
+                    errors.append(text.strip())
+                case Message(text) if not quiet:
+                    print(text.strip(), file=sys.stderr, flush=True)
                 case Noise(text):
                     noise = [*noise, text][-_NOISE_LINES:]
         status = run.status()
@@ -154,8 +166,8 @@ def _follow(words: Sequence[str], root: Path, tell: Callable[[Announced | Finish
         print("Stopped. The same command goes on where this one was.", file=sys.stderr, flush=True)
         raise SystemExit(128 + run.stopped_by)
     if status:
-        if not told:
-            print("\n".join(noise), file=sys.stderr)
+        if not any_failed:
+            print("\n".join(errors[1:] or noise[1:]), file=sys.stderr)
         print("The run failed. Once that is mended, the same command goes on where this one was.", file=sys.stderr)
         raise SystemExit(status)
 

@@ -37,9 +37,9 @@ class Finished(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A job ended with an error."""
+    """The job of this number ended with an error."""
 
-    job: Job
+    number: int
 
 
 class Message(NamedTuple):
@@ -74,7 +74,7 @@ def _event(told: Mapping[str, Any]) -> Event | None:
         case "job_finished":
             return Finished(told["job_id"])
         case "job_error":
-            return Failed(_job(told))
+            return Failed(told["jobid"])
         case "error":
             return Message(told["text"], is_error=True)
         case None if told["level"] in ("WARNING", "ERROR"):

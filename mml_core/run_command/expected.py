@@ -65,11 +65,11 @@ def expected(costs: Costs, job: Job) -> Expected:
     match job.rule:
         case "train_stage":
             found = costs.jobs.stages.get(wildcards["stage"])
-            return Expected("train", costs.machine.seconds(found.total) if found else _SMALL_SEC)
+            return Expected("network", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
         case "score_stage":
             file = ScoreFile(wildcards["dataset"], wildcards["stage"], wildcards["split"], wildcards["protocol"])
             found = costs.jobs.scores.get(file)
-            return Expected("score", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
+            return Expected("network", _SMALL_SEC + costs.machine.seconds(found.total) if found else _SMALL_SEC)
         case "make_rgb_shard" | "make_derived_shard":
             modality = wildcards["modality"].rpartition("-")[0]
             data = costs.plan.all_data[wildcards["dataset"]]
@@ -91,7 +91,9 @@ def whole_sec(costs: Costs) -> dict[str, float]:
             found["decoding and making modalities"] += sum(
                 _shard_sec(costs, data, modality, shard) for shard in data.shards
             )
-    found["training"] = sum(machine.seconds(hours.total) for hours in costs.jobs.stages.values()) / machine.jobs
+    found["training"] = (
+        sum(_SMALL_SEC + machine.seconds(hours.total) for hours in costs.jobs.stages.values()) / machine.jobs
+    )
     found["scoring and tables"] = (
         sum(_SMALL_SEC + machine.seconds(hours.total) for hours in costs.jobs.scores.values()) / machine.jobs
         + _PAGES * _SMALL_SEC

@@ -23,7 +23,7 @@ class Progress:
     """The jobs of a run with what they took so far; times are of a clock that goes forward, in seconds.
 
     Of a kind of which jobs have finished, the others take the expected seconds times the factor by which those were
-    wrong; of another kind, times the factor of all that finished.
+    wrong.
 
     Args:
         expected: by `Job.key`, of all jobs that the run has.
@@ -33,6 +33,7 @@ class Progress:
     def __init__(self, expected: Mapping[tuple, Expected], began: float) -> None:
         self.began = began
         self._expected = dict(expected)
+        self._shown = 0.0
         self._running: dict[tuple, float] = {}
         self._took: dict[tuple, float] = {}
 
@@ -61,10 +62,11 @@ class Progress:
         return self._work_left(now) / self._at_a_time(now)
 
     def share(self, now: float) -> float:
-        """Return which share of the whole is done, 0 to 1."""
+        """Return which share of the whole is done, 0 to 1; never less than before, whatever has come to light."""
         done = sum(self._took.values()) + sum(now - start for start in self._running.values())
         left = self._work_left(now)
-        return done / (done + left) if done + left else 1.0
+        self._shown = max(self._shown, done / (done + left)) if left else 1.0
+        return self._shown
 
     def _work_left(self, now: float) -> float:
         factors = self._factors()
@@ -86,7 +88,4 @@ class Progress:
         for key, seconds in self._took.items():
             took[self._expected[key].kind] += seconds
             expected[self._expected[key].kind] += self._expected[key].seconds
-        overall = sum(took.values()) / sum(expected.values()) if sum(expected.values()) else 1.0
-        factors: dict[str, float] = defaultdict(lambda: overall)
-        factors.update({kind: took[kind] / expected[kind] for kind in took if expected[kind]})
-        return factors
+        return defaultdict(lambda: 1.0, {kind: took[kind] / expected[kind] for kind in took if expected[kind]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def span(seconds: float) -> str:
         return f"{seconds / 60:.0f} min"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min" if hours < 10 else f"{seconds / 3600:.0f} h"
+
+
+def ending(error: str) -> str:
+    """Return how a job's command ended where Snakemake's `error` says that a signal ended it; nothing otherwise."""
+    found = re.search(r"died with <Signals\.(\w+): \d+>|non-zero exit status 1(?:29|3\d)\b", error)
+    if found is None:
+        return ""
+    told = found[1] or "a signal"
+    return f" (ended by {told}: too little memory?)" if told == "SIGKILL" else f" (ended by {told})"
 
 
 def log_tail(logs: Iterable[str]) -> str:

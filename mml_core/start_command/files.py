@@ -15,11 +15,10 @@ from mml_core.io.files import write_text
 def as_yaml(document: Mapping[str, Any], words: Sequence[str]) -> str:
     """Return `document` as YAML behind comments of these words; letters of all languages stay as they are."""
     comments = "".join(f"# {line}\n" for line in words)
-    readable, escaped = (
-        yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=as_is) for as_is in (True, False)
-    )
-    # PyYAML writes a few characters, as U+0085, such that it reads other ones
-    return comments + (readable if yaml.safe_load(readable) == document else escaped)
+    text = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) != document:  # PyYAML writes a few characters, as U+0085, such that it reads other ones
+        text = yaml.safe_dump(dict(document), sort_keys=False)
+    return comments + text
 
 
 def check_free(files: Mapping[Path, str], *, force: bool) -> None:

@@ -14,6 +14,8 @@ from mml_core.start_command.looks import Look
 FEW_VIDEOS = 10
 #: Classes whose numbers of videos, and videos whose lengths or areas, differ by more are told.
 MUCH = 10
+#: Accuracy from fewer videos is not worth a digit.
+FEW_HELD_OUT = 100
 #: Frames of a clip; shorter videos repeat their last one.
 CLIP_FRAMES = 8
 LONG_SEC = 60
@@ -22,7 +24,13 @@ _SHOWN = 3
 
 def oddities(annotations: Annotations, looks: Sequence[Look]) -> list[str]:
     """Return what is odd, a sentence each."""
-    return [*_of_classes(annotations), *_of_files(annotations, looks), *_of_lengths(looks), *_of_sizes(looks)]
+    return [
+        *_of_classes(annotations),
+        *_of_splits(annotations),
+        *_of_files(annotations, looks),
+        *_of_lengths(looks),
+        *_of_sizes(looks),
+    ]
 
 
 def _of_classes(annotations: Annotations) -> Iterator[str]:
@@ -37,6 +45,19 @@ def _of_classes(annotations: Annotations) -> Iterator[str]:
     most, least = max(counts.values()), min(counts[label] for label in range(len(names)))
     if most > MUCH * least:
         yield f"The largest class has {most} training videos, the smallest {least}: the class mean tells more."
+
+
+def _of_splits(annotations: Annotations) -> Iterator[str]:
+    counts = Counter(video.split for video in annotations.videos if video.labels)
+    split = "test" if counts["test"] else "validation"
+    if not counts[split]:
+        yield "No video is held out to tell how good a network is."
+    elif counts[split] < FEW_HELD_OUT:
+        points = 98 / math.sqrt(counts[split])  # 95 % of a share of one half, by the normal distribution
+        yield (
+            f"{counts[split]} videos are held out ({split}): an accuracy from so few is uncertain by up to "
+            f"{min(points, 100):.0f} points either way."
+        )
 
 
 def _of_files(annotations: Annotations, looks: Sequence[Look]) -> Iterator[str]:
