@@ -62,7 +62,7 @@ def exported(graph: BundleGraph, inputs: Sequence[GraphInput]) -> ExportedProgra
 def write_torch(program: ExportedProgram, folder: Path) -> Path:
     """Write what `torch.export.load` reads, and return its path."""
     path = folder / TORCH_FILE
-    with replaced_on_success(path) as temporary, temporary.open("wb") as file:
+    with replaced_on_success(path) as temporary, temporary.open("wb") as file, _quiet():
         torch.export.save(program, file)
     return path
 

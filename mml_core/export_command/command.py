@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,17 @@ from mml_core.bundles.format import BundleDocument
 from mml_core.bundles.read import read_document
 from mml_core.errors import InputError
 from mml_core.export.describe import CARD, PREPROCESSING, card, preprocessing
-from mml_core.export.formats import PROBABILITIES, exported, require_onnx, run_onnx, run_torch, write_onnx, write_torch
+from mml_core.export.formats import (
+    ONNX_FILE,
+    PROBABILITIES,
+    TORCH_FILE,
+    exported,
+    require_onnx,
+    run_onnx,
+    run_torch,
+    write_onnx,
+    write_torch,
+)
 from mml_core.export.graph import BundleGraph
 from mml_core.export.inputs import GraphInput, graph_inputs
 from mml_core.export.refused import why_refused
@@ -29,6 +38,10 @@ from mml_core.runtime.compute import prepare_compute
 
 if TYPE_CHECKING:
     from mml_core.inference.model import Model
+
+
+#: What an export may consist of; the last one makes a folder one.
+FILES = (TORCH_FILE, ONNX_FILE, f"{ONNX_FILE}.data", CARD, EXAMPLE, RUNNER, PREPROCESSING)
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,10 @@ def _describe(
 
 
 def _put(made: Path, folder: Path) -> None:
-    """Have `folder` be what is in `made`: an export that is there is replaced as a whole."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    shutil.copytree(made, folder)
+    """Move the files of `made` to `folder`, in place of an older export's; what is no part of an export stays."""
+    folder.mkdir(exist_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    for name in FILES:
+        if (made / name).exists():
+            (made / name).replace(folder / name)
