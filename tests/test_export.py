@@ -22,6 +22,7 @@ from video_files import shifted_frames, write_video
 import mml_core
 from mml_core.bundles.read import read_document
 from mml_core.clips.positions import evaluation_starts
+from mml_core.commands.program import call
 from mml_core.config.clips import ClipConfig
 from mml_core.config.networks import NetworkConfig
 from mml_core.config.protocols import ProtocolConfig
@@ -120,7 +121,7 @@ def test_draws_are_refused_beforehand(tmp_path: Path, capsys: pytest.CaptureFixt
     assert reason is not None and "a.net draws its choices" in reason
     shutil.rmtree(bundle / "weights")  # nothing of it is read
     with pytest.raises(InputError, match="cannot be exported"):
-        export_bundle(ExportOptions(bundle, None, "torch", (), 1))
+        call(["export", str(bundle), "--format", "torch"])
     assert not (tmp_path / "b-export").exists() and capsys.readouterr().out == ""
 
 

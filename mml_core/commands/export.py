@@ -24,7 +24,7 @@ def export(
 
     mml export bundles/mml_single-mml.rgb --video video.mp4
 
-    Any number of videos goes through it in a call. It is checked against the bundle on all clips of the videos that are
+    Any number of videos goes through it in a call. It is checked against the bundle on clips of the videos that are
     named, and the largest differences are printed; where they are no roundings, nothing is written. Beside it are what
     its inputs are (preprocessing.json, README.md), clips to try (example.npz: pictures of the first video), and a
     script that runs ONNX without this project (run_onnx.py).

@@ -45,7 +45,7 @@ class Differences(NamedTuple):
 
 
 def real_case(model: Model, inputs: Sequence[GraphInput], video: Path) -> Case:
-    """Return the views of `video`, and what the model says of them.
+    """Return the views of `video`, or of its first window, and what the model says of them.
 
     Where their number is free, they are at most as many as go through a network together.
     """

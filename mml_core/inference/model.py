@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -240,9 +241,13 @@ class Model:
             events.close()
 
     def views(self, video: Path | str) -> list[PreparedViews]:
-        """Return all views of a whole video for each of `viewers`; raises InputError where it cannot be used."""
-        stores = video_stores(Path(video), self._rules, self._read)
-        return [self._view(one, stores) for one in self.viewers]
+        """Return all views of a video, or of the first of its `windows()`, for each of `viewers`.
+
+        Raises InputError where it cannot be used.
+        """
+        path = Path(video)
+        with faults_told(path), closing(self._windows(0, path, self.windows())) as windows:
+            return next(windows).views
 
     def say(self, views: Sequence[PreparedViews]) -> WindowPrediction:
         """Return what the model says of a video's `views`, for each of `viewers`; times are not known."""
