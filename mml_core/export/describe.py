@@ -1,8 +1,8 @@
-"""What is beside an exported model: how videos become its inputs, for programs (JSON) and for people (Markdown)."""
+"""How videos become the inputs of an exported model, as data for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mml_core.bundles.format import BundleDocument
@@ -11,11 +11,9 @@ from mml_core.config.dataset import RgbModality
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.export.formats import free_number, output_names
 from mml_core.export.inputs import GraphInput
-from mml_core.export.runner import EXAMPLE, RUNNER, why_arrays
-from mml_core.export.verify import Differences
 from mml_core.kinds import kind_of
 
-PREPROCESSING, CARD = "preprocessing.json", "README.md"
+PREPROCESSING = "preprocessing.json"
 
 
 def preprocessing(document: BundleDocument, inputs: Sequence[GraphInput]) -> dict[str, Any]:
@@ -50,8 +48,9 @@ def _input(document: BundleDocument, one: GraphInput) -> dict[str, Any]:
         "name": one.name,
         "modality": one.modality,
         "kind": one.kind,
+        "what": meaning_of(one),
         "dtype": one.dtype,
-        "shape": _axes(one),
+        "shape": axes_of(one),
         "clip": one.clip.model_dump(mode="json"),
         "normalised_in_the_graph": {scale: kind_of(one.kind).scales[scale] for scale in sorted(scales)},
     }
@@ -89,86 +88,15 @@ def views_of(clip: ClipConfig, protocol: ProtocolConfig) -> list[dict[str, Any]]
     ]
 
 
-def card(
-    document: BundleDocument,
-    inputs: Sequence[GraphInput],
-    found: Mapping[str, Differences],
-    videos: int,
-    example: Sequence[tuple[str, float]],
-) -> str:
-    """Return the page for people.
-
-    found: differences by name of the file. videos: how many they were measured on; 0: on random levels. example: the
-    likeliest classes of `example.npz`.
-    """
-    rows = [f"| `{one.name}` | {one.dtype} | {_shape(one)} | {_meaning(one)} |" for one in inputs]
-    outputs = output_names([member.reference for member in document.members])
-    measured = f"clips of {videos} video(s)" if videos else "random levels: no video was named"
-    checks = [
-        f"- `{name}`: logits {one.logits:.2g} (the largest logit is {one.largest_logit:.2g}), "
-        f"probabilities {one.probabilities:.2g}"
-        for name, one in found.items()
-    ]
-    arrays = why_arrays(document, inputs)
-    script = (
-        "runs `model.onnx` on videos" if arrays is None else f"runs `model.onnx` on arrays like `{EXAMPLE}` ({arrays})"
-    )
-    best = ", ".join(f"{label} {probability:.4f}" for label, probability in example)
-    masked = [name for name, one in document.networks.items() if one.config.architecture == "adamml"]
-    lines = [
-        f"# {document.name}, as a graph",
-        "",
-        f"{len(document.classes)} classes. Made by `mml export`; `{PREPROCESSING}` says the same for programs.",
-        "",
-        "## Inputs",
-        "",
-        "| name | type | shape | what |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        f"{_free(inputs)} Values are levels as pictures have them, 0 to 255: the graph normalises them. Views of "
-        f"a video are its clips, each in its crops, as `{PREPROCESSING}` lists them.",
-        "",
-        "## Outputs",
-        "",
-        *(f"- `{name}` (videos, views, {len(document.classes)}), float32" for name in outputs[:-1]),
-        f"- `{outputs[-1]}` (videos, {len(document.classes)}), float32, at temperature "
-        f"{document.calibration.temperature:.4g}: of the {document.protocol.views} over views, {document.fusion} fused",
-        "",
-        "## Checked",
-        "",
-        f"Largest absolute differences from the original, on {measured}:",
-        "",
-        *checks,
-        "",
-        f"`{EXAMPLE}` has the clips of the first, and the probabilities: {best}. `{RUNNER}` {script}.",
-        *(
-            ["", f"{', '.join(masked)}: all streams are computed in all segments and masked; nothing is saved."]
-            * bool(masked)
-        ),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _axes(one: GraphInput) -> list[str | int]:
+def axes_of(one: GraphInput) -> list[str | int]:
+    """Return the axes of an input: numbers, and the name of the one that is free."""
     axis, name = free_number(one)
     axes: list[str | int] = [1, one.views or 1, *one.shape]
     axes[axis] = name
     return axes
 
 
-def _shape(one: GraphInput) -> str:
-    return f"({', '.join(map(str, _axes(one)))})"
-
-
-def _free(inputs: Sequence[GraphInput]) -> str:
-    """Return which number is free, in words."""
-    if inputs[0].views is None:
-        return "A call is about one video, with any number of views."
-    return f"A call is about any number of videos, with {inputs[0].views} view(s) each."
-
-
-def _meaning(one: GraphInput) -> str:
+def meaning_of(one: GraphInput) -> str:
     """Return what an input shows, in words."""
     match one.kind:
         case "audio":

@@ -14,7 +14,8 @@ import numpy as np
 from mml_core.bundles.format import BundleDocument
 from mml_core.bundles.read import read_document
 from mml_core.errors import InputError
-from mml_core.export.describe import CARD, PREPROCESSING, card, preprocessing
+from mml_core.export.card import CARD, card
+from mml_core.export.describe import PREPROCESSING, preprocessing
 from mml_core.export.formats import (
     ONNX_FILE,
     PROBABILITIES,
