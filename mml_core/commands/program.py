@@ -32,6 +32,8 @@ COMMANDS = {
     "run": "From videos to trained networks, a table and a report: the workflow, a line a job.",
     "bundle": "A row of a table as one folder: a model that is used without the project.",
     "predict": "Say what is in videos, with a bundle.",
+    "features": "What the networks of a bundle see in videos, for other programs.",
+    "export": "A bundle as a graph that other programs run: ONNX, torch.export.",
     "cost": "What the tables of a recipe take, before anything is trained.",
     "flow": "Optical flow of a video: as colours, HDF5 or .flo files.",
     "split": "Record the drawn split of a data set, so that it is kept.",

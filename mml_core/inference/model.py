@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -105,7 +107,7 @@ class Member:
         stores = self._stores(Path(video))
         clips = self.viewers.clips(stores, self._classes)
         levels = clips[0].inputs
-        taken = normalised_inputs(levels, {self.loaded.name: self.loaded.inputs}, self.viewers.zeros(clips))
+        taken = normalised_inputs(levels, {self.loaded.name: self.loaded.inputs}, self.viewers.zeros(clips.side))
         return taken[self.loaded.name]
 
 
@@ -138,7 +140,7 @@ class Model:
         self, folder: Path, document: BundleDocument, device: torch.device, threads: int, engine: Tvl1Engine
     ) -> None:
         self.folder, self.document, self.device, self.threads = folder, document, device, threads
-        self._viewers = load_networks(folder, document, device)
+        self.viewers = load_networks(folder, document, device)
         video = document.video
         limits = Limits(min_frames=video.min_frames, max_frames=_MOST_FRAMES, decode_timeout_sec=_TIMEOUT_SEC)
         self._rules = VideoRules(
@@ -152,8 +154,8 @@ class Model:
             threads,
             engine,
         )
-        self._read = list(dict.fromkeys(name for one in self._viewers for name in one.read))
-        loaded = {name: (viewers, one) for viewers in self._viewers for name, one in viewers.networks.items()}
+        self._read = list(dict.fromkeys(name for one in self.viewers for name in one.read))
+        loaded = {name: (viewers, one) for viewers in self.viewers for name, one in viewers.networks.items()}
         self.members = {
             member.reference: Member(
                 member.reference,
@@ -238,6 +240,19 @@ class Model:
         finally:
             events.close()
 
+    def views(self, video: Path | str) -> list[PreparedViews]:
+        """Return all views of a video, or of the first of its `windows()`, for each of `viewers`.
+
+        Raises InputError where it cannot be used.
+        """
+        path = Path(video)
+        with faults_told(path), closing(self._windows(0, path, self.windows())) as windows:
+            return next(windows).views
+
+    def say(self, views: Sequence[PreparedViews]) -> WindowPrediction:
+        """Return what the model says of a video's `views`, for each of `viewers`; times are not known."""
+        return self._say([_Window(0, 0.0, math.nan, list(views))])[0]
+
     def _prepare(self, number: int, path: Path, windows: Windows) -> Generator[_Window | _Ended]:
         """Yield the windows of a video with their views, then that it ended, and why, where it is at fault."""
         try:
@@ -260,7 +275,7 @@ class Model:
             for span, needed in spans(windows, rate, counts, self._rules.limits.min_frames):
                 if span is not None:
                     stores = video.stores(*span)
-                    views = [self._view(one, stores) for one in self._viewers]
+                    views = [self._view(one, stores) for one in self.viewers]
                     yield _Window(number, span.first / rate, span.stop / rate, views)
                 video.forget(needed)
         finally:
@@ -269,13 +284,13 @@ class Model:
 
     def _view(self, viewers: Viewers, stores: Mapping[str, object]) -> PreparedViews:
         clips = viewers.clips(stores, len(self.classes))
-        return PreparedViews(clips[0], viewers.zeros(clips))
+        return PreparedViews(clips[0], viewers.zeros(clips.side))
 
     def _say(self, windows: Sequence[_Window]) -> list[WindowPrediction]:
         """Return what the model says of some windows."""
         logits: dict[str, np.ndarray] = {}
         counts: dict[str, np.ndarray] = {}
-        for number, viewers in enumerate(self._viewers):
+        for number, viewers in enumerate(self.viewers):
             views = [window.views[number] for window in windows]
             said = viewers.say(views, self.device)
             for member in self.members.values():

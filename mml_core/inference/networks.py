@@ -64,11 +64,11 @@ class Viewers:
             absent=self.absent,
         )
 
-    def zeros(self, clips: EvaluationClips) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of a view of what is absent, as `normalised_inputs` takes them."""
+    def zeros(self, side: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of a view of what is absent, as `normalised_inputs` takes them; `side` of crops."""
         segments = self.protocol.segments_of(self.clip)
         return {
-            name: view_shape(kind, self.clip, segments, clips.side, self.rates_hz.get(name))
+            name: view_shape(kind, self.clip, segments, side, self.rates_hz.get(name))
             for name, kind in self.absent.items()
         }
 

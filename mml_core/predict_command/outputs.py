@@ -35,7 +35,7 @@ def heading(form: Form) -> str:
 
 def as_data(prediction: VideoPrediction, count: int) -> dict[str, Any]:
     """Return a prediction as plain data: an object of JSON a video."""
-    data: dict[str, Any] = {"video": _name(prediction.path)}
+    data: dict[str, Any] = {"video": printable(prediction.path)}
     if prediction.windows:
         data["top"] = _top(prediction.classes, prediction.probabilities, count)
         data["windows"] = [
@@ -56,7 +56,7 @@ def _top(classes: Sequence[str], probabilities: np.ndarray, count: int) -> list[
 
 
 def _text(prediction: VideoPrediction, count: int) -> str:
-    name = _name(prediction.path)
+    name = printable(prediction.path)
     lines = []
     if len(prediction.windows) == 1:
         lines.append(f"{name}: {_shares(prediction.top(count))}")
@@ -85,7 +85,7 @@ def _time(seconds: float) -> str:
 def _csv(prediction: VideoPrediction, count: int) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    name = _name(prediction.path)
+    name = printable(prediction.path)
     for window in prediction.windows:
         best = best_classes(prediction.classes, window.probabilities, count)
         for rank, (label, probability) in enumerate(best, start=1):
@@ -96,6 +96,6 @@ def _csv(prediction: VideoPrediction, count: int) -> str:
     return text.getvalue()
 
 
-def _name(path: Path) -> str:
+def printable(path: Path) -> str:
     """Return a path as text that can be printed: names of files may hold bytes that are no text."""
     return str(path).encode("utf-8", "backslashreplace").decode()

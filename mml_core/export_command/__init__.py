@@ -1,0 +1,1 @@
+"""The command `mml export`: a bundle as a graph that other programs run."""

@@ -1,0 +1,1 @@
+"""The command `mml features`: what networks see in videos, for other programs."""
