@@ -7,8 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import adaptive_avg_pool2d
+from numpy.typing import NDArray
 
 from mml_core.doubles.motion import SIDE, changes, picture_numbers, strength
 from mml_core.doubles.seen import Seen
@@ -44,14 +43,22 @@ def _look_at_shard(path: Path) -> dict[str, Seen]:
         for video_id, entry in shard.videos.items():
             numbers = picture_numbers(entry.count, entry.frame_rate)
             parts = [numbers[first : first + _AT_A_TIME] for first in range(0, len(numbers), _AT_A_TIME)]
-            pictures = np.concatenate([_small(shard.read(entry, part, 1).float()) for part in parts])
+            pictures = np.concatenate([small(shard.read(entry, part, 1)) for part in parts])
             power = strength(changes(pictures))
             change = float(power.mean()) if len(power) else 0.0
             found[video_id] = Seen(entry.count, entry.frame_rate, entry.width, entry.height, change, pictures)
     return found
 
 
-def _small(frames: torch.Tensor) -> np.ndarray:
-    """Return frames (T, 3, H, W) as small grey pictures (T, SIDE, SIDE), uint8."""
-    grey = frames.mean(dim=1, keepdim=True)
-    return adaptive_avg_pool2d(grey, SIDE)[:, 0].round().byte().numpy()
+def small(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return frames (T, 3, H, W) as small grey pictures (T, SIDE, SIDE): means over fields that lie side by side."""
+    grey = frames.mean(axis=1, dtype=np.float32)
+    rows, columns = (_fields(count) for count in grey.shape[1:])
+    return np.rint(rows @ grey @ columns.T).astype(np.uint8)
+
+
+def _fields(count: int) -> NDArray[np.float32]:
+    """Return the matrix (SIDE, count) of means over floor(i count / SIDE) … ceil((i + 1) count / SIDE) - 1."""
+    edges, places = np.arange(SIDE + 1) * count, np.arange(count)
+    first, behind = edges[:-1, None] // SIDE, -(-edges[1:, None] // SIDE)
+    return ((places >= first) & (places < behind)) / np.float32(behind - first)
