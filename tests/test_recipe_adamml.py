@@ -156,3 +156,41 @@ def test_published_rows_are_the_networks_that_they_name(recipe: str) -> None:
     for name, value in stated.items():
         printed = pairs[name][0].worse.about["points_behind_adamml"]
         assert value == (float(printed) if printed else None), "claims and table say the same"
+
+
+GRID = ROOT / "config/recipes/adamml_grid.yaml"
+GRID_STAGES = plan_stages(synthetic_data(), load_recipe(GRID), GRID)
+#: Frames on which nothing is learnt but a classifier; what the policy alone learns.
+GRID_FROZEN = {"weighted": (), "warm": ("policy",), "alternate": (), "finetune": ("policy",)}
+
+
+def test_grid_starts_from_files_of_imagenet_weights() -> None:
+    inits = {name: stage.document.inits for name, stage in GRID_STAGES.items()}
+    files = {(name, part): one.file for name, of in inits.items() for part, one in of[min(of)].items() if one.file}
+    assert files == {
+        ("rgb", ""): "data/weights/resnet18_imagenet.safetensors",
+        ("audio", ""): "data/weights/mobilenet_v2_imagenet.pth",
+        ("warm", "policy.looks.rgb"): "data/weights/mobilenet_v2_imagenet.pth",
+    }
+    names = {one.key: name for name, one in GRID_STAGES.items()}
+    taken = {part: names[one.stage] for part, one in inits["warm"]["net"].items() if one.stage}
+    assert taken == {"streams.rgb": "rgb", "streams.audio": "audio", "policy.looks.audio": "audio"}
+    for name, before in (("alternate", "warm"), ("finetune", "alternate")):
+        assert [names[one.stage] for one in inits[name]["net"].values()] == [before]
+
+
+@pytest.mark.parametrize("name", GRID_FROZEN)
+def test_grid_keeps_the_frames_network_and_gives_all_fusions_as_many_updates(name: str) -> None:
+    config = GRID_STAGES[name].document.config
+    network = config.networks["net"]
+    assert network.streams == ("rgb", "audio") and network.frozen_parts == (*GRID_FROZEN[name], "streams.rgb")
+    assert (network.stream_backbone("rgb"), network.stream_backbone("audio")) == ("resnet18", "mobilenet_v2")
+    phases = [GRID_STAGES[phase].document.config.epochs for phase in ("warm", "alternate", "finetune")]
+    assert GRID_STAGES["weighted"].document.config.epochs == phases[0] + phases[1] // 2 + phases[2]
+
+
+def test_grid_hears_the_word_in_the_first_of_two_segments() -> None:
+    clip = GRID_STAGES["audio"].document.config.clip
+    assert (clip.segments, clip.aligned, clip.sound_sec) == (2, True, 0.64)
+    read = {name for stage in GRID_STAGES.values() for name in stage.document.modalities}
+    assert read == {*load_dataset(ROOT / "config/datasets/grid.yaml").modalities}
