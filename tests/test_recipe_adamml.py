@@ -160,8 +160,13 @@ def test_published_rows_are_the_networks_that_they_name(recipe: str) -> None:
 
 GRID = ROOT / "config/recipes/adamml_grid.yaml"
 GRID_STAGES = plan_stages(synthetic_data(), load_recipe(GRID), GRID)
-#: Frames on which nothing is learnt but a classifier; what the policy alone learns.
-GRID_FROZEN = {"weighted": (), "warm": ("policy",), "alternate": (), "finetune": ("policy",)}
+#: What is kept as it is, by stage: streams as they have learnt by themselves, and the policy but where it learns.
+GRID_FROZEN = {
+    "weighted": ("streams",),
+    "warm": ("policy", "streams"),
+    "alternate": ("streams",),
+    "finetune": ("policy", "streams"),
+}
 
 
 def test_grid_starts_from_files_of_imagenet_weights() -> None:
@@ -180,13 +185,14 @@ def test_grid_starts_from_files_of_imagenet_weights() -> None:
 
 
 @pytest.mark.parametrize("name", GRID_FROZEN)
-def test_grid_keeps_the_frames_network_and_gives_all_fusions_as_many_updates(name: str) -> None:
+def test_grid_keeps_streams_and_gives_both_fusions_as_many_updates(name: str) -> None:
     config = GRID_STAGES[name].document.config
     network = config.networks["net"]
-    assert network.streams == ("rgb", "audio") and network.frozen_parts == (*GRID_FROZEN[name], "streams.rgb")
+    assert network.streams == ("rgb", "audio") and network.frozen_parts == GRID_FROZEN[name]
     assert (network.stream_backbone("rgb"), network.stream_backbone("audio")) == ("resnet18", "mobilenet_v2")
     phases = [GRID_STAGES[phase].document.config.epochs for phase in ("warm", "alternate", "finetune")]
     assert GRID_STAGES["weighted"].document.config.epochs == phases[0] + phases[1] // 2 + phases[2]
+    assert [turn.parts for turn in config.turns] == ([("net.fusion",), ("net.policy",)] if name == "alternate" else [])
 
 
 def test_grid_hears_the_word_in_the_first_of_two_segments() -> None:
