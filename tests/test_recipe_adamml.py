@@ -156,3 +156,42 @@ def test_published_rows_are_the_networks_that_they_name(recipe: str) -> None:
     for name, value in stated.items():
         printed = pairs[name][0].worse.about["points_behind_adamml"]
         assert value == (float(printed) if printed else None), "claims and table say the same"
+
+
+GRID = ROOT / "config/recipes/adamml_grid.yaml"
+GRID_STAGES = plan_stages(synthetic_data(), load_recipe(GRID), GRID)
+
+
+def test_grid_starts_from_files_of_imagenet_weights() -> None:
+    inits = {name: stage.document.inits for name, stage in GRID_STAGES.items()}
+    files = {(name, part): one.file for name, of in inits.items() for part, one in of[min(of)].items() if one.file}
+    assert files == {
+        ("rgb", ""): "data/weights/resnet18_imagenet.safetensors",
+        ("audio", ""): "data/weights/mobilenet_v2_imagenet.pth",
+        ("adamml", "policy.looks.rgb"): "data/weights/mobilenet_v2_imagenet.pth",
+    }
+    names = {one.key: name for name, one in GRID_STAGES.items()}
+    taken = {part: names[one.stage] for part, one in inits["adamml"]["net"].items() if one.stage}
+    assert taken == {"streams.rgb": "rgb", "streams.audio": "audio", "policy.looks.audio": "audio"}
+    assert {part: names[one.stage] for part, one in inits["weighted"]["net"].items()} == {
+        "streams.rgb": "rgb",
+        "streams.audio": "audio",
+    }
+
+
+def test_grid_keeps_streams_and_looks_and_lets_both_fusions_learn_alike() -> None:
+    weighted, chosen = (GRID_STAGES[name].document.config for name in ("weighted", "adamml"))
+    for config in (weighted, chosen):
+        network = config.networks["net"]
+        assert network.streams == ("rgb", "audio") and "streams" in network.frozen_parts
+        assert (network.stream_backbone("rgb"), network.stream_backbone("audio")) == ("resnet18", "mobilenet_v2")
+    assert chosen.networks["net"].frozen_parts[1:] == ("policy.looks.rgb", "policy.looks.audio")
+    assert [turn.parts for turn in chosen.turns] == [("net.fusion",), ("net.policy",)]
+    assert weighted.epochs == chosen.epochs // 2 and weighted.optimizer == chosen.optimizer
+
+
+def test_grid_hears_the_word_in_the_first_of_two_segments() -> None:
+    clip = GRID_STAGES["audio"].document.config.clip
+    assert (clip.segments, clip.aligned, clip.sound_sec) == (2, True, 0.64)
+    read = {name for stage in GRID_STAGES.values() for name in stage.document.modalities}
+    assert read == {*load_dataset(ROOT / "config/datasets/grid.yaml").modalities}
