@@ -14,9 +14,9 @@ from mml_core.annotations import Annotations, load_annotations
 from mml_core.annotations.draw import balanced_splits, hashed_split, joined, kept_split
 from mml_core.annotations.record import Recorded, record_splits
 from mml_core.annotations.recorded import read_splits
-from mml_core.config.annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.own_annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.errors import InputError
 
 NAMES = st.lists(st.text("abcdef 0123[]'", min_size=1, max_size=6), unique=True, min_size=1, max_size=30)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mml_core.annotations import Annotations, Video, load_annotations, video_sizes
-from mml_core.config.annotations import FolderAnnotations
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.own_annotations import FolderAnnotations
 from mml_core.errors import InputError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mml_core.annotations import Video, load_annotations
-from mml_core.config.annotations import ManifestAnnotations
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.own_annotations import ManifestAnnotations
 from mml_core.errors import InputError
 
 GOOD = "path,label,split\na/1.mp4,up,train\na/2.mp4,down,train\nb/3.mp4,up,validation\n"

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 from mml_core.annotations.kinetics import NO_FILE
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.annotations import VIDEO_ENDINGS, ActivityNetAnnotations
+from mml_core.config.annotations import ActivityNetAnnotations
+from mml_core.config.own_annotations import VIDEO_ENDINGS
 from mml_core.errors import InputError
 
 _HINT = "is it the file as distributed? See config/datasets/activitynet.yaml"

@@ -15,7 +15,7 @@ from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place
 from mml_core.annotations.recorded import drawn
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.annotations import FolderAnnotations, PathGroup
+from mml_core.config.own_annotations import FolderAnnotations, PathGroup
 from mml_core.errors import InputError
 
 #: Folders within folders that are looked into: more are a link to one of those above.

@@ -24,10 +24,8 @@ from mml_core.config.annotations import (
     ActivityNetAnnotations,
     CharadesAnnotations,
     EmbeddedAnnotations,
-    FolderAnnotations,
     Hmdb51Annotations,
     KineticsAnnotations,
-    ManifestAnnotations,
     NtuRgbdAnnotations,
     SomethingSomethingAnnotations,
     SomethingSomethingV1Annotations,
@@ -35,6 +33,7 @@ from mml_core.config.annotations import (
 )
 from mml_core.config.base import Strict
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.own_annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.errors import InputError
 from mml_core.io.spelling import other_spelling
 

@@ -11,7 +11,7 @@ from mml_core.annotations.paths import UnsafePathError, plain_path
 from mml_core.annotations.problems import Kind, Place, Problems
 from mml_core.annotations.recorded import drawn
 from mml_core.annotations.types import Listing, Row
-from mml_core.config.annotations import ManifestAnnotations
+from mml_core.config.own_annotations import ManifestAnnotations
 from mml_core.errors import InputError
 
 Fields = Mapping[str, str]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mml_core.annotations import folders, manifest
 from mml_core.annotations.doubles import read_pairs
 from mml_core.annotations.recorded import new_splits, read_splits, splits_text
-from mml_core.config.annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.config.dataset import DatasetConfig
+from mml_core.config.own_annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
 

@@ -12,14 +12,13 @@ from mml_core.config.annotations import (
     ActivityNetAnnotations,
     AnnotationsConfig,
     CharadesAnnotations,
-    FolderAnnotations,
-    ManifestAnnotations,
     SomethingSomethingV1Annotations,
 )
 from mml_core.config.audio import AudioModality
 from mml_core.config.base import NAME_PATTERN, FilePath, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
 from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
+from mml_core.config.own_annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

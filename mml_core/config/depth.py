@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mml_core.config.annotations import VIDEO_ENDINGS
 from mml_core.config.base import Strict
 from mml_core.config.beside import BesidePattern
+from mml_core.config.own_annotations import VIDEO_ENDINGS
 
 Millimetres = Annotated[float, Field(gt=0, le=1e6)]
 #: Colour maps, by which networks see the levels of depth as three channels.

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mml_core.config.annotations import Split
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
 from mml_core.config.networks import NetworkBase
+from mml_core.config.own_annotations import Split
 from mml_core.config.references import NetworkRef
 from mml_core.config.tables import Members, split_members
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from mml_core.config.annotations import Split
 from mml_core.config.base import Strict
 from mml_core.config.dataset import Name
+from mml_core.config.own_annotations import Split
 from mml_core.config.references import NetworkRef
 from mml_core.config.tables import EnsembleConfig
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from mml_core.config.annotations import Split
 from mml_core.config.base import Strict, added
 from mml_core.config.dataset import Name
+from mml_core.config.own_annotations import Split
 from mml_core.config.references import REFERENCE_PATTERN, NetworkRef
 
 _REFERENCE = REFERENCE_PATTERN.strip("^$")

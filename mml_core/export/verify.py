@@ -12,8 +12,9 @@ import torch
 from mml_core.clips import Clip
 from mml_core.errors import InputError
 from mml_core.export.inputs import GraphInput, crop_side
-from mml_core.inference.model import Model, WindowPrediction
+from mml_core.inference.model import Model
 from mml_core.inference.networks import PreparedViews
+from mml_core.inference.predictions import WindowPrediction
 from mml_core.networks.predict import VIEWS_PER_BATCH
 
 #: Largest difference of logits, in shares of the largest logit, and of probabilities.

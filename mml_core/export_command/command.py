@@ -32,7 +32,8 @@ from mml_core.export.inputs import GraphInput, graph_inputs
 from mml_core.export.refused import why_refused
 from mml_core.export.runner import EXAMPLE, RUNNER, runner
 from mml_core.export.verify import Case, Differences, compare, random_case, real_case, require_small
-from mml_core.inference.model import best_classes, load
+from mml_core.inference.model import load
+from mml_core.inference.predictions import best_classes
 from mml_core.io.files import disk_faults_told
 from mml_core.io.npz import write_npz
 from mml_core.runtime.compute import prepare_compute

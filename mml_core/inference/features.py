@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mml_core.inference.model import Member, Model, VideoPrediction
+from mml_core.inference.member import Member
+from mml_core.inference.model import Model
+from mml_core.inference.predictions import VideoPrediction
 from mml_core.inference.windows import Windows
 from mml_core.networks import Prediction
 from mml_core.networks.predict import VIEWS_PER_BATCH

@@ -6,7 +6,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mml_core.bundles.format import BundleDocument
 from mml_core.bundles.read import read_document
@@ -23,12 +21,12 @@ from mml_core.config.flow import Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.evaluation.calibration import at_temperature, fused_probabilities
 from mml_core.evaluation.fusion import video_logits
-from mml_core.inference.networks import LoadedNetwork, PreparedViews, Viewers, load_networks
+from mml_core.inference.member import Member
+from mml_core.inference.networks import PreparedViews, Viewers, load_networks
+from mml_core.inference.predictions import VideoPrediction, WindowPrediction
 from mml_core.inference.prefetch import side_by_side
 from mml_core.inference.stores import OpenVideo, VideoRules, faults_told, video_stores
 from mml_core.inference.windows import USUAL_RATE, Windows, spans
-from mml_core.networks import VideoNetwork
-from mml_core.networks.inputs import normalised_inputs
 from mml_core.networks.predict import VIEWS_PER_BATCH
 from mml_core.runtime.compute import available_cores
 from mml_core.video.sources import VideoError
@@ -42,73 +40,6 @@ _MOST_FRAMES = 1 << 40
 _TIMEOUT_SEC = 24 * 3600.0
 #: Windows that wait for the networks, a video.
 _AHEAD = 8
-
-
-@dataclass(frozen=True)
-class WindowPrediction:
-    """What a model says of a window of a video, or of all of it."""
-
-    start_sec: float
-    end_sec: float
-    probabilities: np.ndarray  # (N,) float64
-    logits: Mapping[str, np.ndarray]  # (V, N) float32, of each view, by member
-
-
-@dataclass
-class VideoPrediction:
-    """What a model says of a video; `error` is why there is nothing, or nothing more."""
-
-    path: Path
-    classes: tuple[str, ...]
-    windows: list[WindowPrediction] = field(default_factory=list)
-    error: str | None = None
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Probabilities (N,) of the whole video: the mean over its windows."""
-        return np.mean([window.probabilities for window in self.windows], axis=0)
-
-    @property
-    def label(self) -> str:
-        """The likeliest class."""
-        return self.classes[int(self.probabilities.argmax())]
-
-    @property
-    def probability(self) -> float:
-        """The probability of the likeliest class."""
-        return float(self.probabilities.max())
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """Return the `count` likeliest classes with their probabilities."""
-        return best_classes(self.classes, self.probabilities, count)
-
-
-@dataclass(frozen=True)
-class Member:
-    """A member of the row: a network, or a part of one."""
-
-    reference: str  # `stage.network` or `stage.network.part`
-    weight: float
-    viewers: Viewers
-    loaded: LoadedNetwork
-    _stores: Callable[[Path], Mapping[str, object]] = field(repr=False)
-    _classes: int = field(repr=False)
-
-    @property
-    def network(self) -> VideoNetwork:
-        """The network in testing, on the model's device: `forward` takes what `clips` returns."""
-        return self.loaded.network
-
-    def clips(self, video: Path | str) -> tuple[Tensor, ...]:
-        """Return all views of a whole video as the network takes them: float32 (V, S * T, C, H, W), one an input.
-
-        Of sound (V, S, 1, 1, W). On the CPU. Raises InputError where the video cannot be used.
-        """
-        stores = self._stores(Path(video))
-        clips = self.viewers.clips(stores, self._classes)
-        levels = clips[0].inputs
-        taken = normalised_inputs(levels, {self.loaded.name: self.loaded.inputs}, self.viewers.zeros(clips.side))
-        return taken[self.loaded.name]
 
 
 class _Window(NamedTuple):
@@ -310,12 +241,6 @@ class Model:
             )
             for index, window in enumerate(windows)
         ]
-
-
-def best_classes(classes: Sequence[str], probabilities: np.ndarray, count: int) -> list[tuple[str, float]]:
-    """Return the `count` likeliest classes with their probabilities; among equal ones the first class comes first."""
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return [(classes[index], float(probabilities[index])) for index in order]
 
 
 def load(

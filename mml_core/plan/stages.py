@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mml_core.annotations import Annotations, Video, assign_shards, swap_direction_labels
-from mml_core.config.annotations import Split
 from mml_core.config.base import Strict, added, canonical_json, digest
 from mml_core.config.dataset import DatasetConfig
 from mml_core.config.networks import DOWNLOADED, NetworkBase
+from mml_core.config.own_annotations import Split
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.recipe import RecipeConfig, seeded
 from mml_core.config.references import is_reference, split_reference

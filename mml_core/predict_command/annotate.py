@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mml_core.config.dataset import Limits
 from mml_core.errors import InputError
-from mml_core.inference.model import VideoPrediction, WindowPrediction, best_classes
+from mml_core.inference.predictions import VideoPrediction, WindowPrediction, best_classes
 from mml_core.inference.stores import faults_told
 from mml_core.inference.windows import USUAL_RATE
 from mml_core.video.decode import DecodedVideo

@@ -19,7 +19,8 @@ from mml_core.predict_command.inputs import videos_of
 from mml_core.runtime.compute import prepare_compute
 
 if TYPE_CHECKING:
-    from mml_core.inference.model import Model, VideoPrediction
+    from mml_core.inference.model import Model
+    from mml_core.inference.predictions import VideoPrediction
     from mml_core.inference.windows import Windows
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mml_core.config.annotations import VIDEO_ENDINGS
+from mml_core.config.own_annotations import VIDEO_ENDINGS
 from mml_core.errors import InputError
 
 _PATTERN = re.compile(r"[*?[]")

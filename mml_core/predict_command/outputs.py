@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mml_core.inference.model import VideoPrediction, best_classes
+from mml_core.inference.predictions import VideoPrediction, best_classes
 
 Form = Literal["text", "json", "csv"]
 CSV_COLUMNS = ("video", "start_sec", "end_sec", "rank", "label", "probability", "error")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mml_core.config.annotations import VIDEO_ENDINGS, Split
+from mml_core.config.own_annotations import VIDEO_ENDINGS, Split
 from mml_core.errors import InputError
 
 #: What people call splits, in lower case.
