@@ -38,6 +38,7 @@ from mml_core.export.twins import graph_twin
 from mml_core.export_command.command import ExportOptions, export_bundle
 from mml_core.inference.model import Model
 
+pytestmark = pytest.mark.long
 TINY = {"init": "random", "backbone": "resnet_tiny"}
 RGB = bundled.RGB
 SEGMENTS = {"segments": 2, "sampling": "uniform", "sound_sec": 0.3}
