@@ -70,6 +70,10 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gated_fusion": (streams("gated_fusion", "rgb", "flow"), {"frames": 3, **SEGMENTS}),
     "tsn_pool": ({**TINY, "architecture": "tsn_pool", "modality": "audio"}, SEGMENTS),
     "mobilenet_v2": ({"architecture": "mobilenet_v2", "modality": "rgb", "init": "random"}, SEGMENTS),
+    "resnet3d": ({"architecture": "resnet3d", "depth": 18, "modality": "rgb", "init": "random"}, {"frames": 4}),
+    "r2plus1d": ({"architecture": "r2plus1d_18", "modality": "rgb", "init": "random"}, {"frames": 4}),
+    "swin3d": ({"architecture": "swin3d_t", "modality": "rgb", "init": "random"}, {"frames": 4}),
+    "mvit": ({"architecture": "mvit_v2_s", "modality": "rgb", "init": "random"}, {"frames": 4}),
 }
 
 
