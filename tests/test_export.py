@@ -79,7 +79,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def model_of(folder: Path, networks: dict[str, Any], clip: dict[str, Any], **more: Any) -> Model:
     bundle = bundled.write_random(folder / "bundle", networks, clips=dict.fromkeys(networks, clip), **more)
-    assert why_refused(read_document(bundle)) is None
+    assert why_refused(read_document(bundle), onnx=False) is None
     return mml_core.load(bundle, device="cpu", threads=1)
 
 
@@ -122,12 +122,20 @@ def test_no_family_is_forgotten(tmp_path: Path) -> None:
 
 def test_draws_are_refused_beforehand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = bundled.write_random(tmp_path / "b", {"a.net": {**ADAMML, "samples": True}}, clips={"a.net": SEGMENTS})
-    reason = why_refused(read_document(bundle))
+    reason = why_refused(read_document(bundle), onnx=False)
     assert reason is not None and "a.net draws its choices" in reason
     shutil.rmtree(bundle / "weights")  # nothing of it is read
     with pytest.raises(InputError, match="cannot be exported"):
         call(["export", str(bundle), "--format", "torch"])
     assert not (tmp_path / "b-export").exists() and capsys.readouterr().out == ""
+
+
+def test_networks_that_onnx_does_not_take_are_refused_beforehand(tmp_path: Path) -> None:
+    block, clip = FAMILIES["mvit"]
+    bundle = bundled.write_random(tmp_path / "b", {"a.net": block}, clips={"a.net": clip})
+    shutil.rmtree(bundle / "weights")
+    with pytest.raises(InputError, match=r"a\.net is an mvit_v2_s.*--format torch"):
+        call(["export", str(bundle)])
 
 
 def test_twins_leave_the_network_as_it_is(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from checkouts import read_rows
+from checkouts import read_rows, settings_of
+from job_server import folder_of_python
 from video_files import write_video
 
 from mml_core.commands.program import call
+from mml_core.run_command import child
 
 pytestmark = pytest.mark.workflow
 
@@ -23,7 +25,7 @@ CLASSES = ("to the [left]", 'it\'s "right", 100 %')
 CLIPS = 20
 #: Laid over what `mml start` writes, which would take minutes: a network and pictures that take seconds.
 TINY = {
-    "defaults": {"network": {"backbone": "resnet_tiny", "dropout": 0}, "stage": {"epochs": 8, "clip": {"crop_px": 48}}},
+    "defaults": {"network": {"backbone": "resnet_tiny", "dropout": 0}, "stage": {"epochs": 5, "clip": {"crop_px": 48}}},
     "stages": {"rgb": {"networks": {"rgb": {"init": "random"}}, "optimizer": {"learning_rate": 0.05}}},
 }
 
@@ -46,9 +48,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label, name in enumerate(CLASSES):
         for number in range(CLIPS):
             moving(folder / "my videos" / name / f"{'lr'[label]} ({number}) [x] 'y'.mp4", label, number)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(child, "SNAKEMAKE", "snakemake")  # whose jobs are forks of one process here, for their imports
+        patch.setenv("PATH", f"{folder_of_python()}:{settings_of({})['PATH']}")
         call(["start", "my videos", "--weights", "random", "--cores", "2"])
         splits = read_rows(Path("config/datasets/my_videos.splits.csv"))
         held_out = [row["group"] for row in splits if row["split"] == "validation"]
@@ -63,8 +66,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe.write_text(yaml.safe_dump({"extends": ["rgb_flow_small.yaml"], **TINY}))
         call(["run", "--cores", "2"])
         call(["bundle", "rgb.rgb", "--out", "model"])
-    finally:
-        os.chdir(before)
     return folder
 
 

@@ -64,7 +64,7 @@ def export_bundle(options: ExportOptions) -> None:
     in the folder; then where a video cannot be used, or a file does not say the same: nothing is written then.
     """
     document = read_document(options.bundle)
-    if reason := why_refused(document):
+    if reason := why_refused(document, onnx=options.form != "torch"):
         raise InputError(f"cannot be exported: {reason}", file=options.bundle, hint="`mml predict` uses it")
     if options.form != "torch":
         require_onnx()

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+#: The program that is started: Snakemake with this interpreter for its jobs.
+SNAKEMAKE = "mml_core.runtime.command"
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -42,7 +44,7 @@ def running(words: Sequence[str], root: Path) -> Iterator[Run]:
     Requests to stop that this process gets while the block lasts are passed on. It is a process group of its own, so
     that Ctrl-C at a terminal reaches it once, from here.
     """
-    command = [sys.executable, "-m", "mml_core.runtime.command", *words]
+    command = [sys.executable, "-m", SNAKEMAKE, *words]
     before = {number: signal.getsignal(number) for number in _PASSED_ON}
     process = None
     try:
