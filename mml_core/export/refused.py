@@ -15,8 +15,8 @@ def why_refused(document: BundleDocument, *, onnx: bool) -> str | None:
     for name, network in document.networks.items():
         if onnx and isinstance(network.config, MvitNetwork):
             return (
-                f"{name} is an mvit_v2_s, with which torch's exporter to ONNX does not come to an end (tried for minutes, "
-                "torch 2.15); --format torch writes the other kind of graph"
+                f"{name} is an mvit_v2_s, with which torch's exporter to ONNX does not come to an end (torch 2.15, "
+                "tried for minutes); --format torch writes the other kind of graph"
             )
         if isinstance(network.config, AdaMmlNetwork) and network.config.samples:
             return (
