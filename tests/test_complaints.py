@@ -85,6 +85,14 @@ def test_patterns_are_told_in_words() -> None:
     assert "1 fault(s)" in str(caught.value)  # and not as well that the list is empty without it
 
 
+def test_what_decides_about_a_block_is_told_once_and_not_at_length(tmp_path: Path) -> None:
+    """The key of optimizers was called `_kind()`, in every stage, with thousands of characters of its value."""
+    path = overlay(tmp_path, "defaults: {stage: {optimizer: {kind: " + "x" * 9000 + "}}}")
+    with pytest.raises(InputError, match=r"1 fault\(s\)") as caught:
+        load_recipe(path)
+    assert "defaults.stage.optimizer.kind: 'xxxxx" in str(caught.value) and len(str(caught.value)) < 1000
+
+
 @pytest.mark.parametrize("model", [DatasetConfig, RecipeConfig, ProjectConfig])
 def test_there_are_words_for_every_pattern(model: type[DatasetConfig | RecipeConfig | ProjectConfig]) -> None:
     assert set(patterns(model.model_json_schema())) - {*IN_WORDS} == set()

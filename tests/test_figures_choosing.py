@@ -216,7 +216,7 @@ def test_rates_that_make_no_sense_are_refused(change: dict[str, Any], complaint:
             r"figures\.rate\.labels: no published row is 'AdaMML'.*'ActivityNet / AdaMML'",
         ),
         ({"published": "cma_table_1"}, r"cma_table_1\.csv: has no rates: it lacks the column 'videos_per_s'"),
-        ({"published": "none"}, r"none\.csv: cannot be read"),
+        ({"published": "none"}, r"none\.csv: no such file"),
     ],
 )
 def test_published_rates_that_do_not_fit_are_told_before_anything_runs(change: dict[str, Any], complaint: str) -> None:

@@ -373,7 +373,7 @@ def test_damaged_published_data_are_told(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=r"header and rows"):
         read_published(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_published(published_file(tmp_path, "missing"))
 
 

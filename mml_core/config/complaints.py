@@ -45,10 +45,10 @@ def explain(
     """
     keys, message = _keys(item, document, frozenset(_found(schema, "propertyName"))), str(item["msg"])
     if item["type"].startswith("union_tag"):  # the value that decides which keys a block has is not there, or unknown
-        keys.append(item["ctx"]["discriminator"].strip("'"))
+        keys.append(item["ctx"]["discriminator"].strip("'_()"))  # a key, or a function that is called after it
         tag = item["ctx"].get("tag")
         return f"{written(keys)}: " + (
-            f"{tag!r} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
+            f"{tag!r:.60} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
         )
     key = written(keys) or "(top)"
     if item["type"] == "extra_forbidden":

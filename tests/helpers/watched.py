@@ -47,7 +47,7 @@ class Watched:
                 watched.trainers.append(self)
                 watched.weights.append(state_of(self))
 
-        def record(_: object, rows: Sequence[Mapping[str, Any]]) -> None:
+        def record(_: object, __: object, rows: Sequence[Mapping[str, Any]]) -> None:
             watched.rows += map(dict, rows)
             watched.weights.append(state_of(watched.trainers[-1]))
 

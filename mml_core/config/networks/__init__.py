@@ -36,7 +36,7 @@ _FAMILIES = {
 }
 
 
-def _family(value: Any) -> str:
+def _architecture(value: Any) -> str:
     named = value.get("architecture", "tsm") if isinstance(value, Mapping) else getattr(value, "architecture", "tsm")
     return _FAMILIES.get(str(named), str(named))
 
@@ -61,5 +61,5 @@ NetworkConfig = Annotated[
     | Annotated[GatedFusionNetwork, Tag("gated_fusion")]
     | Annotated[TsnPoolNetwork, Tag("tsn_pool")]
     | Annotated[MobileNetNetwork, Tag("mobilenet_v2")],
-    Discriminator(_family),
+    Discriminator(_architecture),
 ]
