@@ -81,12 +81,12 @@ rule doubles:
         code=code("doubles"),
     shell:
         """
-        python {params.script:q} \
+        exec python {params.script:q} \
             --plan {input.plan:q} \
             --shards {params.shards:q} \
             --threads {threads} \
             --doubles {output.doubles:q} \
-            --videos {output.videos:q} 2>{log:q} | tee -a {log:q} >&2
+            --videos {output.videos:q} 2>{log:q}
         """
 
 

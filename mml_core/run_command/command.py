@@ -25,6 +25,8 @@ TABLE, REPORT = Path("results/ensemble_table.md"), Path("results/report.html")
 #: Jobs that take at least this long are told when they start, too.
 _TOLD_SEC = 60.0
 _NOISE_LINES = 30
+#: How a line of a job begins that people are to see.
+_WARNING = "warning: "
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,8 @@ def _follow(
                     print(text.strip(), file=sys.stderr, flush=True)
                 case Noise(text):
                     noise = [*noise, text][-_NOISE_LINES:]
+                    if text.startswith(_WARNING) and not quiet:
+                        print(text, file=sys.stderr, flush=True)
         status = run.status()
     if run.stopped_by is not None:
         print("Stopped. The same command goes on where this one was.", file=sys.stderr, flush=True)

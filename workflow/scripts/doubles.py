@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from mml_core.doubles.look import look
@@ -24,7 +25,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Write the tables that the command line names, and print what is to be said about doubles."""
+    """Write the tables that the command line names; what is to be said about doubles goes to terminal and log."""
     arguments = _arguments()
     plan = read_data_plan(arguments.plan)
     frames = arguments.shards / plan.config.modality_key(plan.config.rgb_name)
@@ -33,7 +34,8 @@ def main() -> None:
     write_text(arguments.videos, table_text(SeenVideo._fields, seen_videos(plan.annotations, seen)))
     write_text(arguments.doubles, table_text(Double._fields, doubles))
     for line in warnings(plan.config.name, doubles):
-        print(line)
+        print(line, flush=True)
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":
