@@ -53,7 +53,8 @@ def features(
     """
     if not videos:
         raise InputError("no video is named", hint="`mml features --help` says how")
-    from mml_core.features_command.command import FeatureOptions, write_features
+    from mml_core.features_command.command import write_features
+    from mml_core.predict_command.shown import ShownOptions
 
     cores = threads or available_cores()
-    write_features(FeatureOptions(bundle, list(videos), out, window, stride, whole, device, cores, batch, engine))
+    write_features(ShownOptions(bundle, list(videos), window, stride, whole, device, cores, batch, engine), out)

@@ -65,21 +65,9 @@ def predict(
     if json and csv:
         raise InputError("--json and --csv are two forms", hint="choose one")
     from mml_core.predict_command.command import PredictOptions, predict_videos
+    from mml_core.predict_command.shown import ShownOptions
 
     form = "json" if json else "csv" if csv else "text"
-    predict_videos(
-        PredictOptions(
-            bundle,
-            list(videos),
-            window,
-            stride,
-            whole,
-            top,
-            form,
-            annotate,
-            device,
-            threads or available_cores(),
-            batch,
-            engine,
-        )
-    )
+    cores = threads or available_cores()
+    shown = ShownOptions(bundle, list(videos), window, stride, whole, device, cores, batch, engine)
+    predict_videos(PredictOptions(shown, top, form, annotate))

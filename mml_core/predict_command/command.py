@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from tqdm import tqdm
 
 from mml_core.bundles.format import BundleDocument
-from mml_core.bundles.read import read_document
-from mml_core.config.flow import Tvl1Engine
 from mml_core.errors import InputError
-from mml_core.predict_command.inputs import videos_of
-from mml_core.runtime.compute import prepare_compute
+from mml_core.predict_command.shown import ShownOptions, listed, ready, require_all
 
 if TYPE_CHECKING:
     from mml_core.inference.model import Model
@@ -28,18 +24,10 @@ if TYPE_CHECKING:
 class PredictOptions:
     """What is asked of which videos, and in which form it is said."""
 
-    bundle: Path
-    videos: list[str]
-    window: float | None  # seconds; None: as `Model.windows` has it
-    stride: float | None
-    whole: bool
+    shown: ShownOptions
     top: int
     form: Literal["text", "json", "csv"]
     annotate: Path | None
-    device: Literal["auto", "cpu", "cuda"]
-    threads: int
-    batch: int
-    engine: Tvl1Engine
 
 
 def predict_videos(options: PredictOptions) -> None:
@@ -48,31 +36,20 @@ def predict_videos(options: PredictOptions) -> None:
     Raises InputError before anything is decoded where bundle or options cannot be used; in the end, where a video could
     not be, which ends no other.
     """
-    document = read_document(options.bundle)
-    videos = videos_of(options.videos, frame_folders=document.video.folder_frames_per_sec is not None)
-    if options.whole and (options.window or options.stride):
-        raise InputError("--whole takes videos as they are", hint="leave out --window and --stride")
+    document, videos = listed(options.shown)
     outputs = _outputs(options, videos)
-    results = sys.stdout
-    # standard output is for results alone: what devices and engines say goes where the progress is
-    with contextlib.redirect_stdout(sys.stderr), prepare_compute(options.threads, options.device) as compute:
-        from mml_core.inference.model import load
-        from mml_core.inference.windows import Windows
+    results, bad = sys.stdout, 0
+    with ready(options.shown) as (model, windows):
         from mml_core.predict_command.outputs import heading, said_of
 
-        kind = "cuda" if compute.device.type == "cuda" else "cpu"
-        model = load(options.bundle, device=kind, threads=options.threads, engine=options.engine)
-        windows = Windows() if options.whole else model.windows(options.window, options.stride)
         results.write(heading(options.form))
-        bad = 0
-        for prediction in _predictions(model, videos, windows, options.batch):
+        for prediction in _predictions(model, videos, windows, options.shown.batch):
             results.write(said_of(prediction, options.form, options.top))
             results.flush()
             bad += prediction.error is not None
             if prediction.windows and prediction.error is None and prediction.path in outputs:
                 _annotate(prediction, outputs[prediction.path], document)
-    if bad:
-        raise InputError(f"{bad} of {len(videos)} videos could not be used", hint="the reasons are told above")
+    require_all(len(videos), bad)
 
 
 def _outputs(options: PredictOptions, videos: list[Path]) -> dict[Path, Path]:
