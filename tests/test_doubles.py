@@ -28,9 +28,10 @@ from mml_core.doubles.motion import (
     picture_numbers,
     places,
 )
-from mml_core.doubles.rows import Double, read_rows, table_text, warnings
+from mml_core.doubles.rows import Double, warnings
 from mml_core.doubles.table import find_doubles, seen_videos
 from mml_core.errors import InputError
+from mml_core.io.tables import read_rows, table_text
 from mml_core.modalities.rgb import make_rgb_shard
 
 RATE, SIZE = 24, (96, 128)

@@ -10,9 +10,10 @@ import pytest
 from frame_shards import shard_of_videos
 
 from mml_core.data.quality import Quarantined, join_quality_tables
-from mml_core.doubles.rows import Double, SeenVideo, read_rows, table_text
+from mml_core.doubles.rows import Double, SeenVideo
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.scores import UNKNOWN
+from mml_core.io.tables import read_rows, table_text
 from mml_core.quality.content import LISTED, QualityFiles, class_grid, dataset_part, make_quality_page
 from mml_core.quality.histogram import BARS, histogram
 from mml_core.quality.labels import LabelIssue, label_issues

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from mml_core.annotations.draw import balanced_splits, joined, kept_split, with_
 from mml_core.annotations.problems import Problems
 from mml_core.annotations.types import Row
 from mml_core.errors import InputError, summarise
+from mml_core.io.tables import table_text
 
 _COLUMNS = ("group", "split")
 _HINT = "it is a CSV file with the columns group and split, as `mml split` writes it"
@@ -40,10 +39,7 @@ def drawn(
             file=table,
             hint="`mml split` with the name of the data set draws theirs and appends them; what is there stays",
         )
-    groups = joined(names, [row.video_id for row in rows], pairs)
-    members: dict[str, set[str]] = defaultdict(set)
-    for group, name in zip(groups, names, strict=True):
-        members[group].add(name)
+    groups, members = _together(rows, names, pairs)
     return with_splits(rows, groups, {group: kept_split(own, known, share) for group, own in members.items()})
 
 
@@ -55,13 +51,21 @@ def new_splits(
     pairs: Iterable[tuple[str, str]],
 ) -> dict[str, str]:
     """Return the balanced splits of those groups that are not `known`; arguments as of `drawn`."""
+    groups, members = _together(rows, names, pairs)
+    fixed = {group: kept_split(own, known, share) for group, own in members.items() if not own.isdisjoint(known)}
+    splits = balanced_splits(groups, [row.labels for row in rows], fixed, share)
+    return {name: splits[group] for group in sorted(members) for name in sorted(members[group]) if name not in known}
+
+
+def _together(
+    rows: Sequence[Row], names: Sequence[str], pairs: Iterable[tuple[str, str]]
+) -> tuple[list[str], dict[str, set[str]]]:
+    """Return what each of `rows` is drawn with, groups and pairs that hang together being one, and the groups in it."""
     groups = joined(names, [row.video_id for row in rows], pairs)
     members: dict[str, set[str]] = defaultdict(set)
     for group, name in zip(groups, names, strict=True):
         members[group].add(name)
-    fixed = {group: kept_split(own, known, share) for group, own in members.items() if not own.isdisjoint(known)}
-    splits = balanced_splits(groups, [row.labels for row in rows], fixed, share)
-    return {name: splits[group] for group in sorted(members) for name in sorted(members[group]) if name not in known}
+    return groups, members
 
 
 def read_splits(table: Path) -> dict[str, str]:
@@ -79,8 +83,4 @@ def read_splits(table: Path) -> dict[str, str]:
 
 def splits_text(splits: Mapping[str, str]) -> str:
     """Return the table of `splits`, CSV, in their order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(splits.items())
-    return text.getvalue()
+    return table_text(_COLUMNS, splits.items())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mml_core.annotations import Video
-from mml_core.doubles.rows import Double, read_rows
+from mml_core.doubles.rows import Double
 from mml_core.errors import InputError, summarise
 from mml_core.io.files import write_text
+from mml_core.io.tables import read_rows, table_text
 from mml_core.plan.stages import DataPlan
 from mml_core.shards.reader import ShardReader
 
@@ -79,11 +79,7 @@ def _faulty_doubles(dataset: str, table: Path) -> Iterator[Quarantined]:
 
 
 def _write(rows: Iterable[Quarantined], output: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Quarantined._fields)
-    writer.writerows(sorted(rows))
-    write_text(output, text.getvalue())
+    write_text(output, table_text(Quarantined._fields, sorted(rows)))
 
 
 def _quarantined(plan: DataPlan, shards: Path, modality: str, splits: Sequence[str]) -> list[Quarantined]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mml_core.annotations.doubles import Pair, read_pairs
-from mml_core.doubles.rows import Double, read_rows, table_text
+from mml_core.doubles.rows import Double
 from mml_core.errors import InputError
 from mml_core.io.files import write_text
+from mml_core.io.tables import read_rows, table_text
 
 
 def keep_doubles(found: Path, table: Path) -> tuple[int, int]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-from mml_core.errors import InputError
+from collections.abc import Sequence
+from typing import NamedTuple
 
 #: What parts the labels of a video in a table.
 JOINT = "; "
 ACROSS, DIFFERENT = "in two splits", "with other labels"
-Table = TypeVar("Table", bound=NamedTuple)
 
 
 class Double(NamedTuple):
@@ -44,24 +38,6 @@ class SeenVideo(NamedTuple):
     height: str
     change: str  # grey levels, see `Seen.change`
     still: str  # whether nearly nothing moves: yes, or nothing
-
-
-def table_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return `rows` as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def read_rows(path: Path, kind: type[Table]) -> list[Table]:
-    """Return the rows of a table that the workflow made; raises InputError where it is none."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [kind(**row) for row in csv.DictReader(file)]
-    except (OSError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot be read as a table ({error})", file=path, hint="run snakemake again") from error
 
 
 def warnings(dataset: str, rows: Sequence[Double]) -> list[str]:

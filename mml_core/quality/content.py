@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mml_core.data.quality import Quarantined
-from mml_core.doubles.rows import Double, SeenVideo, read_rows
+from mml_core.doubles.rows import Double, SeenVideo
+from mml_core.io.tables import read_rows
 from mml_core.quality.histogram import Histogram, histogram
 from mml_core.report.page import Grid, text_grid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mml_core.doubles.rows import read_rows
+from mml_core.io.tables import read_rows
 from mml_core.quality.content import listed
 from mml_core.quality.labels import LabelIssue
 from mml_core.quality.page import Doubtful, LabelPage

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from mml_core.doubles.look import look
-from mml_core.doubles.rows import Double, SeenVideo, table_text, warnings
+from mml_core.doubles.rows import Double, SeenVideo, warnings
 from mml_core.doubles.table import find_doubles, seen_videos
 from mml_core.io.files import write_text
+from mml_core.io.tables import table_text
 from mml_core.plan.data_file import read_data_plan
 from mml_core.runtime.cli import run
 

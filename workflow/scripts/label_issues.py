@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from mml_core.config.protocols import ProtocolConfig
-from mml_core.doubles.rows import table_text
 from mml_core.io.files import write_text
+from mml_core.io.tables import table_text
 from mml_core.quality.labels import LabelIssue, issues_of_table
 from mml_core.runtime.cli import named_file, run
 

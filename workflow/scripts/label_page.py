@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mml_core.doubles.rows import read_rows, table_text
 from mml_core.io.files import write_text
+from mml_core.io.tables import read_rows, table_text
 from mml_core.quality.labels import LabelIssue
 from mml_core.quality.labels_job import make_label_page
 from mml_core.quality.page import render
