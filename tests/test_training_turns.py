@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from watched import StopAt, Watched, below, changed
 import mml_core.training.engine as engine
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
+from mml_core.plan.stages import Stage
 from mml_core.runtime.cli import Stopped
 from mml_core.shards import ModalityStore
+from mml_core.training.job import StageFiles
 
 ADAM = {"kind": "adam", "learning_rate": 0.01}
 STREAMS = ("net/rgb", "net/flow")
@@ -135,21 +138,25 @@ def test_killed_in_the_middle_of_an_epoch_of_either_turn_it_goes_on_with_the_sam
     stage = two_stream_stage(dataset[0], **ALTERNATELY)
     undisturbed = trained(stage, dataset, tmp_path / "whole")
     where = toy.stage_files(tmp_path / "killed", dataset[1])
-    if (child := os.fork()) == 0:
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(steps - 1))
-                with pytest.raises(Stopped):
-                    train(stage, dataset[0], where)
-                patch.setattr(engine, "stop_on_signals", lambda **_: Kill())
-                train(stage, dataset[0], where)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    # no fork: once another test has computed gradients in threads, autograd refuses to work in forked children
+    child = multiprocessing.get_context("spawn").Process(
+        target=_stopped_and_killed, args=(stage, dataset[0], where, steps)
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert not where.weights.exists()
     train(stage, dataset[0], where)
     assert same(undisturbed.weights, where.weights)
+
+
+def _stopped_and_killed(stage: Stage, dataset: DatasetConfig, where: StageFiles, steps: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(steps - 1))
+        with pytest.raises(Stopped):
+            train(stage, dataset, where)
+        patch.setattr(engine, "stop_on_signals", lambda **_: Kill())
+        train(stage, dataset, where)
 
 
 class Kill(StopAt):
