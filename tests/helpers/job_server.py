@@ -148,6 +148,7 @@ def _run(python: str, folder: str, words: list[str], environment: dict[str, str]
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        tempfile.tempdir = None  # which the libraries looked up in the server's environment
         sys.argv, sys.executable = words, python
         sys.path[0] = str(Path(words[0]).resolve().parent)
         sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
