@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 WORKS = """
 import torch, torchvision
 boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
@@ -22,9 +24,12 @@ def run(program: str, path: str = "") -> None:
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": path})
 
 
-def test_networks_are_imported_without_the_compiler_which_is_there_when_it_is_asked_for(project: Path) -> None:
-    absent = "assert not [name for name in sys.modules if name.startswith('torch._dynamo')]"
-    run(f"import sys, mml_core.networks\n{absent}\n{WORKS}", str(project))
+@pytest.mark.parametrize("module", ["networks", "training.job", "evaluation.job"])
+def test_networks_are_imported_without_the_compiler_which_is_there_when_it_is_asked_for(
+    project: Path, module: str
+) -> None:
+    absent = "assert not [name for name in sys.modules if name.startswith('torch._dynamo') or name == 'triton']"
+    run(f"import sys, mml_core.{module}\n{absent}\n{WORKS}", str(project))
 
 
 def test_a_torchvision_that_asks_for_more_of_the_compiler_gets_it(project: Path, tmp_path: Path) -> None:

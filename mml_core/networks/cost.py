@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mml_core.networks.interface import VideoNetwork
 
@@ -53,6 +52,8 @@ def gflops_per_clip(network: nn.Module, *inputs: tuple[int, int, int, int]) -> f
 
 def _gflops_by_module(shadow: nn.Module, inputs: Sequence[tuple[int, int, int, int]]) -> dict[str, float]:
     """Return the GFLOPs of `shadow`, on the meta device, over one clip, by what the counter calls its modules."""
+    from torch.utils.flop_counter import FlopCounterMode  # only now: it brings Triton in, where that is installed
+
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(*(torch.empty((1, *shape), device="meta") for shape in inputs))
     # The counter counts a multiply-accumulate as two operations.

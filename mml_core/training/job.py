@@ -7,11 +7,11 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from mml_core import __version__
 from mml_core.annotations import swap_direction_labels
@@ -140,7 +140,7 @@ def _write_outputs(
         "networks": {name: _about(name, document, data, handed_over) for name in document.config.networks},
         # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
         "device": {"type": trainer.device.type, "float16": trainer.mixed, "processes": trainer.processes.count},
-        "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
+        "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": version("torchvision")},
         "first_weights": dict(origins),
     }
     if trainer.diverged:
