@@ -62,6 +62,11 @@ def stage_gpus(wildcards):
     return gpus(STAGE_BY_KEY[wildcards.stage].document.config.gpus)
 
 
+def stage_threads(wildcards):
+    """Return the threads of a training on each machine: those that load clips grow with the GPUs that want them."""
+    return 8 * ((stage_gpus(wildcards) or 1) // stage_nodes(wildcards))
+
+
 def stage_processes(wildcards, resources):
     """Return the number of processes that train a stage together: one on each of its GPUs, or one on the processor."""
     return resources.get("gpu") or 1

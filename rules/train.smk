@@ -62,7 +62,7 @@ rule train_stage:
         stage=alternatives(STAGE_BY_KEY),
     conda:
         "../envs/mml.yaml"
-    threads: 8
+    threads: stage_threads
     resources:
         mem_mb=stage_memory,
         # the next attempt goes on where this one was, so it needs no longer

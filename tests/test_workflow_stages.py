@@ -159,6 +159,14 @@ def test_jobs_ask_for_gpus_only_where_they_may_compute_on_them(finished: Checkou
     assert finished.planned() == []
 
 
+def test_a_stage_asks_for_threads_by_the_gpu(finished: Checkout) -> None:
+    """Four GPUs got fewer processes that load clips than one: eight threads of a stage were shared by all of them."""
+    stages = RECIPES["one"]["stages"]
+    finished.recipe("one", {**RECIPES["one"], "stages": {**stages, "last": {**stages["last"], "gpus": 4, "nodes": 2}}})
+    said = finished.run("-n", "-p", "--forceall", "--cores", "64")
+    assert sorted(re.findall(r"--threads (\d+) +--processes (\d)", said)) == [("16", "4"), *[("8", "1")] * 2]
+
+
 def test_two_gpu_stages_at_once_get_two_gpus(_finished: Checkout, tmp_path: Path, two_gpus: dict[str, str]) -> None:
     checkout = _finished.copy(tmp_path / "gpus")
     stage = {**STAGE, "epochs": 10}

@@ -18,6 +18,7 @@ from mml_core.run_command.events import Announced, Failed, Finished, Job, Messag
 from mml_core.run_command.expected import Costs, expected, run_costs
 from mml_core.run_command.progress import Progress
 from mml_core.run_command.text import ending, log_tail, name_of, span
+from mml_core.run_command.threads import TRAIN, threads_by_rule
 from mml_core.training.trackers import check_tracker
 
 #: What a run is about where the command line names nothing, and what is shown of it in the end.
@@ -25,6 +26,7 @@ TABLE, REPORT = Path("results/ensemble_table.md"), Path("results/report.html")
 #: Jobs that take at least this long are told when they start, too.
 _TOLD_SEC = 60.0
 _NOISE_LINES = 30
+_SET_THREADS = "--set-threads"
 #: How a line of a job begins that people are to see.
 _WARNING = "warning: "
 
@@ -68,7 +70,7 @@ def run_workflow(options: RunOptions) -> None:
         costs = run_costs(plan, machine, root)
         _tell_plan(planned, costs, each=options.dry_run)
         if not options.dry_run:
-            _run(words, root, planned, costs)
+            _run([*_threads(options, planned, costs), *words], root, planned, costs)
     if not options.dry_run and not options.targets:
         _tell_results()
 
@@ -80,6 +82,16 @@ def _words(options: RunOptions, project: ProjectConfig, root: Path, cores: int, 
     files = [] if CONFIG.exists() else ["--configfile", str(root / CONFIG)]
     words = ["--snakefile", str(root / "Snakefile"), "--cores", str(cores), *resources, *files, "--logger", "mml"]
     return [*words, "--config", *given, *options.more, "--", *options.targets]
+
+
+def _threads(options: RunOptions, planned: Sequence[Job], costs: Costs) -> list[str]:
+    """Return the words by which jobs on a processor share it; on GPUs, and where the user says it, none."""
+    if costs.machine.gpus or _SET_THREADS in options.more:
+        return []
+    stages = {stage.key: stage for runs in costs.plan.runs.values() for run in runs for stage in run.values()}
+    seconds = {dict(job.wildcards)["stage"]: expected(costs, job).seconds for job in planned if job.rule == TRAIN}
+    shared = threads_by_rule(planned, stages, seconds, costs.machine.cores)
+    return [_SET_THREADS, *(f"{rule}={count}" for rule, count in shared.items())] if shared else []
 
 
 def _planned(words: Sequence[str], root: Path, *, quiet: bool) -> list[Job]:
