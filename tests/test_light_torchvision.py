@@ -36,7 +36,7 @@ def test_a_torchvision_that_asks_for_more_of_the_compiler_gets_it(project: Path,
     (tmp_path / "torchvision").mkdir()
     asked = "from torch._dynamo.utils import counters, is_compile_supported\n"
     (tmp_path / "torchvision" / "__init__.py").write_text(asked)
-    shutil.copy(project / "mml_core" / "networks" / "light_torchvision.py", tmp_path / "light.py")
+    shutil.copy(project / "mml_core" / "runtime" / "light_torchvision.py", tmp_path / "light.py")
     program = (
         "import sys, light, torchvision; assert torchvision.counters is sys.modules['torch._dynamo.utils'].counters"
     )

@@ -10,6 +10,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from mml_core.runtime import light_torchvision  # noqa: F401 - before torchvision is imported as it is
+
+# isort: split
 from torchvision.utils import flow_to_image
 
 #: Lengths looked at to choose a scale: enough for a percentile, few enough to sort.

@@ -1,6 +1,6 @@
 """Networks over clips: building them, handing weights over between them, their parameter groups and their cost."""
 
-from mml_core.networks import light_torchvision  # noqa: F401 - before a module here imports torchvision as it is
+from mml_core.runtime import light_torchvision  # noqa: F401 - before a module here imports torchvision as it is
 
 # isort: split
 from mml_core.networks.build import build_network
