@@ -86,9 +86,9 @@ def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int) ->
 @pytest.mark.parametrize(
     "settings",
     [
-        Tvl1(scales=2, warps=2, stop_px=0.1, inner_iterations=7),
-        Tvl1(scales=3, warps=1, stop_px=0.05, inner_iterations=10, outer_iterations=2, median_px=3),
-        Tvl1(variant="opencv-cuda", scales=2, warps=1, stop_px=0.05, inner_iterations=10),
+        Tvl1(scales=2, warps=2, stop_px=0.15, inner_iterations=3),
+        Tvl1(scales=2, warps=1, stop_px=0.05, inner_iterations=5, outer_iterations=2, median_px=3),
+        Tvl1(variant="opencv-cuda", scales=2, warps=1, stop_px=0.05, inner_iterations=6),
     ],
     ids=["opencv", "opencv, median 3", "opencv-cuda"],
 )
@@ -106,7 +106,7 @@ def test_it_starts_from_a_given_flow() -> None:
 
 
 def test_a_pair_does_not_depend_on_its_batch() -> None:
-    settings = Tvl1(scales=1, warps=2, stop_px=0.08, inner_iterations=6, outer_iterations=2)
+    settings = Tvl1(scales=1, warps=2, stop_px=0.15, inner_iterations=4, outer_iterations=2)
     engine = TritonTvl1(settings, CPU, TUNING)
     frames = scene(4, 20, 22)
     together = engine.solve(frames, torch.tensor([[0, 3], [2, 2], [1, 2]]))
