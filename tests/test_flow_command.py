@@ -351,7 +351,7 @@ def _damage_the_end(video: Path) -> None:
         (["missing.mp4", "--out", "a.mp4"], r"missing\.mp4: no such file"),
         (["audio.mp4", "--out", "a.mp4"], "no video stream"),
         (["one.mp4", "--out", "a.mp4"], "too short: 1 frames"),
-        (["corrupt.mp4", "--out", "a.mp4", "--out", "a.h5", "--out", "a"], "decoding failed after 4 frames"),
+        (["corrupt.mp4", "--out", "a.mp4", "--out", "a.h5", "--out", "a"], "decoding failed after [34] frames"),
         (["text.mp4", "--out", "a.mp4"], "text.mp4: "),
         (["in.mp4", "--out", "a.avi"], "unknown ending '.avi'"),
         (["in.mp4", "--out", "a.flo"], "name a folder"),

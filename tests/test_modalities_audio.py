@@ -20,6 +20,7 @@ from mml_core.errors import InputError
 from mml_core.modalities.audio import make_audio_shard
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards import ModalityStore
+from mml_core.video.track_messages import TrackMessages
 
 RATE = 24_000
 WINDOW = 30_720  # 1.28 s
@@ -74,7 +75,7 @@ def check(stores: tuple[ModalityStore, ModalityStore], video: str, spans: dict[i
         ("25", "a.mkv", "flac"),
         ("30000/1001", "a.mov", "pcm_s16le"),
         ("24000/1001", "a.avi", "pcm_s16le"),
-        ("10", "a.nut", "flac"),
+        ("10", "a.nut", "pcm_s16le"),
         ("50", "a.mp4", "alac"),
         ("30", "a.ts", "mp2"),
         ("30", "a.mpg", "mp2"),
@@ -89,6 +90,21 @@ def test_flashes_and_beeps_coincide(tmp_path: Path, rate: str, name: str, codec:
     path = write_sounding(tmp_path / name, flashes(frames, lit), wave, rate=rate, codec=codec, picture=options)
     slack = 2.0 if codec == "mp2" else 1.0  # which smears what is sudden
     check(made(tmp_path, path), name, dict.fromkeys(lit, float(shown * RATE)), slack)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[mpegts @ 0x5629879cca40] [verbose] Correcting start time by -40",
+        "[verbose] Correcting start time of Input #0 by -40 us.",
+    ],
+    ids=["5.1", "later"],
+)
+def test_where_times_count_from_is_read_of_any_ffmpeg(line: str) -> None:
+    """Of ffmpeg 5.1 it was not: sound of transport streams lay up to the time between two tracks too early."""
+    messages = TrackMessages()
+    messages.take(line)
+    assert messages.shift_us == -40
 
 
 def test_items_are_the_samples_of_each_frame_and_together_all_of_them(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ class TrackMessages:
     _SOUND = re.compile(r"\[info\] +Stream #0:.*: Audio: ")
     _OUTPUT = re.compile(r"\[info\] Output #0")
     # streamed containers: times count from the first one of the tracks that are read, and not of all
-    _CORRECTED = re.compile(r"\[verbose\] Correcting start time of Input #0 by (-?\d+) us")
+    _CORRECTED = re.compile(
+        r"(?:\[\w+ @ 0x[0-9a-f]+\] )?\[verbose\] Correcting start time (?:of Input #0 )?by (-?\d+)"  # first part: 5.1
+    )
 
     def __init__(self) -> None:
         self._open = False
