@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from mml_core.evaluation.groups import sum_groups
 from mml_core.evaluation.metrics import mean_average_precision
@@ -86,7 +86,7 @@ def video_part(values: np.ndarray, groups: np.ndarray | None) -> Part:
 
 def half_width(parts: Sequence[Part], level: float = 1 - CONFIDENCE) -> float | np.ndarray:
     """Return half of the width of the interval that misses the true mean with a probability of `level` at most."""
-    return np.sqrt(sum(stats.t.isf(level / 2, freedom) ** 2 * variance for variance, freedom in parts))
+    return np.sqrt(sum(stdtrit(freedom, level / 2) ** 2 * variance for variance, freedom in parts))
 
 
 def p_value(value: float, parts: Sequence[Part]) -> float:
