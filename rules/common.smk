@@ -70,6 +70,7 @@ from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import STAGE_SPLITS
+from mml_core.runtime.garbage import made_to_stay
 
 # Snakemake takes what stands in braces for a wildcard, also in the paths of environments (conda:), which lie in the
 # checkout.
@@ -92,7 +93,10 @@ shell.prefix(
 
 try:
     # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
-    PLAN = plan_run(config, Path(), shipped=ROOT, check_files=workflow.is_main_process)
+    with made_to_stay():
+        PLAN = plan_run(
+            config, Path(), shipped=ROOT, check_files=workflow.is_main_process
+        )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -46,8 +46,14 @@ def shard_video_sizes(wildcards):
     data = DATASETS[wildcards.dataset]
     if data.annotations.root.as_posix() in EMBEDDED:
         return "rendered"
-    sizes = video_bytes(wildcards.dataset)
-    return digest([sizes[video.video_id] for video in data.shards[wildcards.shard]])
+    videos = data.shards[wildcards.shard]
+    # a job of a cluster parses this file for its own shard: of the others it looks nothing up
+    sizes = (
+        video_bytes(wildcards.dataset)
+        if workflow.is_main_process
+        else video_sizes(data.annotations, videos)
+    )
+    return digest([sizes[video.video_id] for video in videos])
 
 
 def shard_limits(wildcards):

@@ -197,3 +197,5 @@ def test_video_sizes(tmp_path: Path) -> None:
     (tmp_path / "up/2.mp4").write_bytes(b"longer video")
     (tmp_path / "down/3.mp4").unlink()
     assert video_sizes(annotations) == {"up/1.mp4": 5, "up/2.mp4": 12, "down/3.mp4": 0}
+    last = [video for video in annotations.videos if video.video_id != "up/1.mp4"]
+    assert video_sizes(annotations, last) == {"up/2.mp4": 12, "down/3.mp4": 0}

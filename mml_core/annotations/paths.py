@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from mml_core.annotations.problems import Kind, Problems
-from mml_core.annotations.types import Annotations, Row
+from mml_core.annotations.types import Annotations, Row, Video
 from mml_core.io.spelling import Spellings, told
 
 Item = TypeVar("Item")
@@ -84,15 +84,16 @@ def _check_linked(entry: os.DirEntry[str], row: Row, first: dict[tuple[int, int]
         problems.add(Kind.LINKED, row.place, f"{row.path!r} ({both}) is the file {other.path!r}, at {other.place}")
 
 
-def video_sizes(annotations: Annotations) -> dict[str, int]:
-    """Return the size in bytes of every video, by id; 0 where it is missing. Scans each folder once.
+def video_sizes(annotations: Annotations, videos: Sequence[Video] | None = None) -> dict[str, int]:
+    """Return the size in bytes of `videos`, by default of all, by id; 0 where one is missing. Scans each folder once.
 
     That of a folder of frames is the number of its entries: the bytes of millions of frames would take too long.
     """
+    asked = annotations.videos if videos is None else videos
     if annotations.frame_folders:
-        return {video.video_id: len(_scan(annotations.root / video.path)) for video in annotations.videos}
+        return {video.video_id: len(_scan(annotations.root / video.path)) for video in asked}
     sizes = {}
-    for folder, members in _by_folder(annotations.videos, lambda video: video.path):
+    for folder, members in _by_folder(asked, lambda video: video.path):
         entries = _scan(annotations.root / folder)
         sizes.update({video.video_id: _size(entries.get(name)) for name, video in members})
     return sizes

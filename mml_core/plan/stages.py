@@ -100,7 +100,14 @@ class DataPlan:
 
     def videos(self, split: str) -> list[Video]:
         """Videos of `split`, sorted by id."""
-        return [video for video in self.annotations.videos if video.split == split]
+        return list(self._by_split[split])
+
+    @cached_property
+    def _by_split(self) -> dict[str, list[Video]]:
+        found: dict[str, list[Video]] = {split: [] for split in get_args(Split)}
+        for video in self.annotations.videos:
+            found[video.split].append(video)
+        return found
 
     @cached_property
     def shards(self) -> dict[str, tuple[Video, ...]]:
