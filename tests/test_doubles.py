@@ -15,6 +15,7 @@ from video_files import ffmpeg, texture, write_video
 from mml_core.annotations import Annotations, Video
 from mml_core.annotations.doubles import read_pairs
 from mml_core.config.dataset import Limits, RgbModality
+from mml_core.doubles import near
 from mml_core.doubles.keep import keep_doubles
 from mml_core.doubles.look import look
 from mml_core.doubles.match import alike, compare, matches
@@ -276,6 +277,14 @@ def test_what_is_passed_over_by_low_frequencies_is_no_double(seed: int, part: fl
     signs = MIRROR if turned else np.ones_like(MIRROR)
     if compare(a, b, turned, -max(cut, 0)) is not None:
         assert may_be_same(*sketches[:3], 0, 1, signs, -max(cut, 0))
+
+
+def test_more_candidates_than_there_is_room_for_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    sketches = sketch([small(clip(1))] * 4)
+    whole = near_pairs(sketches, index(sketches), 0, 1)
+    assert len(np.unique(whole[:, :2], axis=0)) == 6
+    monkeypatch.setattr(near, "_ROOM", 1)
+    assert np.array_equal(near_pairs(sketches, index(sketches), 0, 1), whole)
 
 
 def test_nothing_is_found_where_nothing_moves() -> None:

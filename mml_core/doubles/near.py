@@ -21,6 +21,8 @@ NEAR = 0.7
 LEAF, GROUP = 64, 16
 #: Coordinates that are looked at first, and all, a multiple of four: those beyond a place's are 0.
 _FIRST, _SIZE = 8, -(-len(MIRROR_PLACES) // 4) * 4
+#: Candidates of a part for which there is room at first; where there are more, it is searched again.
+_ROOM = 1 << 12
 #: A coordinate that is far from all moments: of places that no moment takes. Its square is finite.
 _FAR = np.float32(1e6)
 _NEAR_SQUARED, _NONE = np.float32(NEAR**2), np.float32(0)
@@ -81,7 +83,7 @@ def near_pairs(sketches: Sketches, moments: Index, first: int, step: int) -> np.
     They are those of the leaves first, first + step, … with themselves and later ones, which may show the same at the
     shift or next to it; sorted, each once.
     """
-    room = 1 << 12
+    room = _ROOM
     while True:
         found = np.empty((room, 4), np.int64)
         count = _search(*moments, *sketches, _TURNS, first, step, found)
