@@ -7,28 +7,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.fft import dctn
 from video_files import ffmpeg, texture, write_video
 
 from mml_core.annotations import Annotations, Video
 from mml_core.annotations.doubles import read_pairs
 from mml_core.config.dataset import Limits, RgbModality
-from mml_core.doubles import match as matching
+from mml_core.doubles import near
 from mml_core.doubles.keep import keep_doubles
 from mml_core.doubles.look import look
-from mml_core.doubles.match import alike, candidates, compare, matches
+from mml_core.doubles.match import alike, compare, matches
 from mml_core.doubles.motion import (
+    MIRROR,
+    MIRROR_PLACES,
     MOST_PICTURES,
     RATE_HZ,
     SIDE,
     changes,
-    mirrored_places,
+    low_frequencies,
     moments,
     picture_numbers,
     places,
 )
+from mml_core.doubles.near import NEAR, index, near_pairs
+from mml_core.doubles.needs import needs_text, picture_counts
 from mml_core.doubles.rows import Double, warnings
+from mml_core.doubles.sketch import may_be_same, sketch
 from mml_core.doubles.table import find_doubles, seen_videos
 from mml_core.errors import InputError
 from mml_core.io.tables import read_rows, table_text
@@ -160,8 +166,15 @@ def test_a_mirrored_moment_lies_where_the_index_says() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (12, SIDE, SIDE), dtype=np.uint8)
     turned = pictures[:, :, ::-1]
     at = np.arange(10)
-    expected = places(turned, changes(turned), at)
-    assert mirrored_places(places(pictures, changes(pictures), at)) == pytest.approx(expected, abs=1e-5)
+    found, expected = (places(low_frequencies(one), at) for one in (pictures, turned))
+    assert found * MIRROR_PLACES == pytest.approx(expected, abs=1e-5)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(5**0.5)
+
+
+def test_low_frequencies_are_those_of_the_cosine_transform() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
+    expected = dctn(pictures.astype(float), axes=(1, 2), norm="ortho")[:, :4, :4].reshape(3, 16)
+    assert low_frequencies(pictures) == pytest.approx(expected, abs=1e-2)
 
 
 def test_moments_of_a_part_are_those_of_the_whole() -> None:
@@ -193,18 +206,97 @@ def test_the_same_done_in_one_session_is_no_double() -> None:
     assert matches([a, other]) == []
 
 
-def test_few_of_many_pairs_are_compared() -> None:
-    videos = [small(clip(seed, background=texture(*SIZE, seed=seed // 4))) for seed in range(32)]
-    assert len({found[:2] for found in candidates(videos)}) < 32 * 31 / 2 / 10
-    assert candidates([]) == [] and matches([np.zeros((40, SIDE, SIDE), np.uint8)] * 2) == []
+def by_all_pairs(videos: list[np.ndarray]) -> set[tuple[int, int]]:
+    """Return the pairs of videos that show the same by comparing all that have near moments, in float64."""
+    where, at = [], []
+    for number, pictures in enumerate(videos):
+        times = moments(changes(pictures))
+        where += [(number, int(time)) for time in times]
+        at.append(places(low_frequencies(pictures).astype(float), times))
+    found, pairs = np.concatenate(at), set()
+    for turned, other in enumerate((found, found * MIRROR_PLACES)):
+        for one, two in np.argwhere(np.linalg.norm(found[:, None] - other, axis=2) <= NEAR):
+            (a, time), (b, other_time) = where[one], where[two]
+            if a < b and compare(videos[a], videos[b], bool(turned), other_time - time):
+                pairs.add((a, b))
+    return pairs
 
 
-def test_moments_are_looked_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    videos = [small(clip(seed)) for seed in (1, 2, 1)]
-    whole = candidates(videos)
-    monkeypatch.setattr(matching, "_AT_A_TIME", 3)
-    assert candidates(videos) == whole
-    assert [found[:3] for found in matches(videos)] == [(0, 2, "same")]
+def blocks(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return small pictures (count, SIDE, SIDE) of a patch that wanders before one of three backgrounds."""
+    middles = np.arange(SIDE) + 0.5
+    background = np.random.default_rng(rng.integers(3)).uniform(60, 200, (SIDE, SIDE))
+    speeds, phases = rng.uniform(1, 5, (2, 1)), rng.uniform(0, 7, (2, 1))
+    at = SIDE * (0.5 + 0.5 * np.sin(speeds * np.arange(count) / RATE_HZ + phases))  # (2, T)
+    down, across = np.exp(-((at[..., None] - middles) ** 2) / 6)
+    patch = down[:, :, None] * across[:, None, :]
+    return (background + patch * (230 - background)).astype(np.uint8)
+
+
+def changed(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
+    """Return pictures with noise, mirrored or not, cut or not."""
+    noisy = np.clip(pictures + rng.normal(0, rng.choice([0.5, 3, 8]), pictures.shape), 0, 255).astype(np.uint8)
+    noisy = noisy[:, :, ::-1] if rng.integers(2) else noisy
+    first = rng.integers(min(12, len(noisy)))
+    return noisy[first : max(first + 1, len(noisy) - rng.integers(12))]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(0, 6), st.integers(1, 3))
+@settings(max_examples=30)
+def test_the_search_finds_what_all_pairs_give(seed: int, originals: int, versions: int, threads: int) -> None:
+    rng = np.random.default_rng(seed)
+    videos = [blocks(rng, int(rng.integers(3, 60))) for _ in range(originals)]
+    videos += [changed(rng, videos[rng.integers(originals)]) for _ in range(versions)]
+    assert {found[:2] for found in matches(videos, threads)} == by_all_pairs(videos)
+
+
+def test_the_search_finds_what_all_pairs_give_in_several_groups_of_leaves() -> None:
+    rng = np.random.default_rng(0)
+    videos = [blocks(rng, 40) for _ in range(240)]
+    videos += [changed(rng, videos[number]) for number in range(0, 240, 8)]
+    sketches = sketch(videos)
+    moments_of_all = index(sketches)
+    assert len(moments_of_all.low) > 1
+    whole = near_pairs(sketches, moments_of_all, 0, 1)
+    parts = np.concatenate([near_pairs(sketches, moments_of_all, first, 7) for first in range(7)])
+    assert np.array_equal(np.unique(parts, axis=0), whole)
+    found = {pair[:2] for pair in matches(videos)}
+    assert found == by_all_pairs(videos)
+    assert len(found) > 20 and len(np.unique(whole[:, :2], axis=0)) < len(videos) ** 2 / 20
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.booleans(), st.integers(-8, 8))
+@settings(max_examples=60)
+def test_what_is_passed_over_by_low_frequencies_is_no_double(seed: int, part: float, turned: bool, cut: int) -> None:
+    rng = np.random.default_rng(seed)
+    a = blocks(rng, 40)
+    other = part * a + (1 - part) * blocks(rng, 40) if rng.integers(2) else a + rng.normal(0, 40 * part, a.shape)
+    b = np.clip(other * rng.uniform(0.5, 1.2) + rng.uniform(-30, 30), 0, 255).astype(np.uint8)[max(cut, 0) :]
+    b = b[:, :, ::-1] if turned else b
+    sketches = sketch([a, b])
+    signs = MIRROR if turned else np.ones_like(MIRROR)
+    if compare(a, b, turned, -max(cut, 0)) is not None:
+        assert may_be_same(*sketches[:3], 0, 1, signs, -max(cut, 0))
+
+
+def test_more_candidates_than_there_is_room_for_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    sketches = sketch([small(clip(1))] * 4)
+    whole = near_pairs(sketches, index(sketches), 0, 1)
+    assert len(np.unique(whole[:, :2], axis=0)) == 6
+    monkeypatch.setattr(near, "_ROOM", 1)
+    assert np.array_equal(near_pairs(sketches, index(sketches), 0, 1), whole)
+
+
+def test_nothing_is_found_where_nothing_moves() -> None:
+    assert matches([]) == [] and matches([np.zeros((40, SIDE, SIDE), np.uint8)] * 2) == []
+    assert matches([small(clip(1))[:2], small(clip(1))[:1]]) == [], "no picture has one on either side"
+
+
+def test_what_is_needed_is_told_beforehand(shard: Path) -> None:
+    counts = picture_counts([shard])
+    assert counts == [len(one.pictures) for one in look([shard], 1).values()]
+    assert needs_text(counts, 1).endswith("comparing takes about 1 min once they are read")
+    assert "220000 videos, 10560000 small pictures: about 3.8 GiB of memory" in needs_text([48] * 220_000, 1)
 
 
 def row(a: str, b: str, kind: str = "same") -> Double:

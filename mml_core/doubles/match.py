@@ -1,4 +1,4 @@
-"""Which videos show the same: an index of moments for candidates, and a comparison of two videos. Pure functions.
+"""Which videos show the same: candidates by moments that lie near each other, and a comparison of two videos.
 
 Two videos show the same where, at one shift in time, what moves in them is alike and what is left of one picture when
 the other is taken from it, brightness and contrast fitted, is less than what moves. The second tells clips of one
@@ -8,28 +8,20 @@ docs/know_your_data.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from mml_core.doubles.motion import changes, mirrored_places, moments, places
+from mml_core.doubles.motion import changes
+from mml_core.doubles.near import index, near_pairs
+from mml_core.doubles.sketch import ABOUT, LARGEST_REST, LEAST_PICTURES, LEAST_SHARE, LEAST_SIMILARITY, sketch
+from mml_core.runtime.parallel import in_order, progress
 
-#: Distance of two moments in the index below which their videos are compared.
-NEAR = 0.7
-#: Least correlation of what moves in doubles.
-LEAST_SIMILARITY = 0.7
-#: Largest power of the difference of pictures of doubles, in powers of what moves.
-LARGEST_REST = 0.9
-#: Part of the shorter video that has to lie in the longer one, and how many pictures, at least (0.8 s).
-LEAST_SHARE, LEAST_PICTURES = 0.6, 10
 #: Part of the longer video from which on a double is the whole of it.
 WHOLE = 0.9
-#: Shifts that are tried about that of two moments, since cut videos begin between pictures.
-ABOUT = (-1, 0, 1)
-#: Moments that are looked up together, which bounds memory, and in how many of their directions.
-_AT_A_TIME, _DIRECTIONS = 1024, 8
+#: In how many parts moments are looked up, at most.
+_MOST_PARTS = 400
 
 
 class Alike(NamedTuple):
@@ -53,15 +45,6 @@ class Match(NamedTuple):
     kind: str  # same, mirrored, or cut (which may be mirrored too)
     similarity: float
     share: float
-
-
-class Candidate(NamedTuple):
-    """Two videos, by their numbers, with a moment each that look alike."""
-
-    a: int
-    b: int
-    turned: bool  # whether one of them is mirrored
-    shift: int  # number of that picture in b less that in a
 
 
 def alike(a: np.ndarray, b: np.ndarray, shift: int) -> Alike | None:
@@ -93,50 +76,27 @@ def compare(a: np.ndarray, b: np.ndarray, turned: bool, shift: int) -> Alike | N
     return max(found, default=None)
 
 
-def candidates(videos: Sequence[np.ndarray]) -> list[Candidate]:
-    """Return pairs (a < b), sorted, of videos, pictures (T, SIDE, SIDE), that have moments which are near.
+def matches(videos: Sequence[np.ndarray], threads: int = 1) -> list[Match]:
+    """Return the pairs of videos, each given by its pictures (T, SIDE, SIDE) uint8, that show the same, in order.
 
-    Videos in which too little moves have no moments, and are in no pair.
+    `threads` have no influence on what is found.
     """
-    moved = (changes(pictures) for pictures in videos)
-    at = [(one, moments(one)) for one in moved]
-    owners = np.repeat(np.arange(len(videos)), [len(times) for _, times in at])
-    times = np.concatenate([own for _, own in at]) if at else owners
-    if not len(owners):
-        return []
-    found = np.concatenate([places(p, one, own) for p, (one, own) in zip(videos, at, strict=True)])
-    seen: set[Candidate] = set()
-    for turned, other in ((False, found), (True, mirrored_places(found))):
-        for i, j in _near(found, other):
-            if owners[i] < owners[j]:
-                seen.add(Candidate(int(owners[i]), int(owners[j]), turned, int(times[j] - times[i])))
-    return sorted(seen)
+    sketches = sketch(videos)
+    moments = index(sketches)
+    parts = min(_MOST_PARTS, len(moments.places))
 
+    def found_in(part: int) -> list[tuple[int, int, Alike, bool]]:
+        pairs = near_pairs(sketches, moments, part, parts).tolist()
+        compared = ((a, b, compare(videos[a], videos[b], turned, shift), turned) for a, b, turned, shift in pairs)
+        return [(a, b, found, bool(turned)) for a, b, found, turned in compared if found is not None]
 
-def _near(found: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield numbers of rows of two arrays of places that are near each other.
-
-    They are looked up in the few directions in which places differ most, where they are no farther apart than they are.
-    """
-    axes = np.linalg.eigh(found.T @ found + other.T @ other)[1][:, -_DIRECTIONS:]
-    tree = KDTree(other @ axes)
-    for first in range(0, len(found), _AT_A_TIME):
-        part = found[first : first + _AT_A_TIME]
-        near = tree.query_ball_point(part @ axes, NEAR)
-        i = np.repeat(np.arange(len(part)), [len(one) for one in near])
-        j = np.concatenate([*near, []]).astype(int)
-        kept = np.linalg.norm(part[i] - other[j], axis=1) <= NEAR
-        yield from zip((first + i[kept]).tolist(), j[kept].tolist(), strict=True)
-
-
-def matches(videos: Sequence[np.ndarray]) -> list[Match]:
-    """Return the pairs of videos, each given by its pictures (T, SIDE, SIDE) uint8, that show the same."""
     best: dict[tuple[int, int], tuple[Alike, bool]] = {}
-    for a, b, turned, shift in candidates(videos):
-        found = compare(videos[a], videos[b], turned, shift)
-        if found is not None:
-            best[a, b] = max(best.get((a, b), (found, turned)), (found, turned))
-    return [_match(a, b, found, turned) for (a, b), (found, turned) in best.items()]
+    with progress(parts, "compare", "parts") as bar:
+        for some in in_order(found_in, range(parts), threads):
+            for a, b, found, turned in some:
+                best[a, b] = max(best.get((a, b), (found, turned)), (found, turned))
+            bar.update()
+    return [_match(a, b, found, turned) for (a, b), (found, turned) in sorted(best.items())]
 
 
 def _match(a: int, b: int, found: Alike, turned: bool) -> Match:

@@ -8,7 +8,7 @@ adds noise, and cutting leaves the rest of the differences as they were.
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import dctn
+from scipy.fft import idctn
 
 #: Side of the small pictures in pixels.
 SIDE = 16
@@ -64,25 +64,38 @@ def moments(moved: np.ndarray) -> np.ndarray:
     return np.sort(peaks[np.argsort(-power[peaks], kind="stable")[:most]])
 
 
-def places(pictures: np.ndarray, moved: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return the place in the index, (N, 2 * (FREQUENCIES² - 1)), of each of the moments `at` (N,) of a video.
+def low_frequencies(pictures: np.ndarray) -> np.ndarray:
+    """Return the lowest `FREQUENCIES`² frequencies (T, 16) float32 of pictures (T, SIDE, SIDE), brightness first.
 
-    Low frequencies of the change, made of length 1, and of the picture in its middle, of length `PICTURE_WEIGHT`.
+    They are coordinates along orthonormal pictures, row by row of frequencies down.
     """
-    change = _low(moved[at].reshape(-1, SIDE, SIDE))
-    return np.hstack([change, PICTURE_WEIGHT * _low(pictures[at + 1].astype(np.float32))])
+    return pictures.reshape(len(pictures), -1).astype(np.float32) @ _WAVES
 
 
-def _low(planes: np.ndarray) -> np.ndarray:
-    """Return low frequencies of planes (N, SIDE, SIDE), without the mean, of length 1."""
-    if not len(planes):
-        return np.zeros((0, FREQUENCIES**2 - 1))
-    low = dctn(planes, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
-    flat = low.reshape(len(planes), -1)[:, 1:]
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+def places(low: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the place in the index, (N, 2 * (FREQUENCIES² - 1)) float32, of each of the moments `at` (N,) of a video.
+
+    Low frequencies of the change, made of length 1, and of the picture in its middle, of length `PICTURE_WEIGHT`; of
+    the frequencies (T, 16) of the video's pictures.
+    """
+    return np.hstack([_direction(low[at + 2] - low[at]), np.float32(PICTURE_WEIGHT) * _direction(low[at + 1])])
 
 
-def mirrored_places(found: np.ndarray) -> np.ndarray:
-    """Return the places of mirrored moments: odd frequencies across have the other sign."""
-    signs = np.where(np.arange(FREQUENCIES**2) % FREQUENCIES % 2, -1.0, 1.0)[1:]
-    return found * np.tile(signs, 2)
+def _direction(low: np.ndarray) -> np.ndarray:
+    """Return low frequencies (N, 16) without the brightness, of length 1."""
+    return low[:, 1:] / np.maximum(np.linalg.norm(low[:, 1:], axis=1, keepdims=True), np.float32(1e-6))
+
+
+def _waves() -> np.ndarray:
+    """Return the orthonormal pictures (P, 16) of the low frequencies."""
+    ones = np.eye(FREQUENCIES**2).reshape(-1, FREQUENCIES, FREQUENCIES)
+    rest = SIDE - FREQUENCIES
+    planes = idctn(np.pad(ones, ((0, 0), (0, rest), (0, rest))), axes=(1, 2), norm="ortho")
+    return np.ascontiguousarray(planes.reshape(len(ones), -1).T, np.float32)
+
+
+_WAVES = _waves()
+#: What mirroring multiplies low frequencies with: odd ones across get the other sign.
+MIRROR = np.where(np.arange(FREQUENCIES**2) % FREQUENCIES % 2, np.float32(-1), np.float32(1))
+#: And places.
+MIRROR_PLACES = np.tile(MIRROR[1:], 2)

@@ -10,10 +10,13 @@ from mml_core.doubles.rows import ACROSS, DIFFERENT, JOINT, Double, SeenVideo
 from mml_core.doubles.seen import Seen
 
 
-def find_doubles(annotations: Annotations, seen: Mapping[str, Seen]) -> list[Double]:
-    """Return the pairs of videos that show the same: those in two splits first, then those with other labels."""
+def find_doubles(annotations: Annotations, seen: Mapping[str, Seen], threads: int = 1) -> list[Double]:
+    """Return the pairs of videos that show the same: those in two splits first, then those with other labels.
+
+    Videos are compared by `threads` threads.
+    """
     videos = [video for video in annotations.videos if video.video_id in seen]
-    found = matches([seen[video.video_id].pictures for video in videos])
+    found = matches([seen[video.video_id].pictures for video in videos], threads)
     rows = [
         _double(annotations, match.kind, match.similarity, match.share, videos[match.a], videos[match.b])
         for match in found

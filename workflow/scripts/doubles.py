@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mml_core.doubles.look import look
+from mml_core.doubles.needs import needs_text, picture_counts
 from mml_core.doubles.rows import Double, SeenVideo, warnings
 from mml_core.doubles.table import find_doubles, seen_videos
 from mml_core.io.files import write_text
@@ -19,7 +20,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, required=True, help="plan of the data set, results/DATASET/plan.json")
     parser.add_argument("--shards", type=Path, required=True, help="folder with a folder of shards per modality")
-    parser.add_argument("--threads", type=int, default=1, help="shards at a time")
+    parser.add_argument("--threads", type=int, default=1, help="shards, and videos compared, at a time")
     parser.add_argument("--doubles", type=Path, required=True, help="table of doubles, CSV")
     parser.add_argument("--videos", type=Path, required=True, help="table of videos, CSV")
     return parser.parse_args()
@@ -30,8 +31,10 @@ def main() -> None:
     arguments = _arguments()
     plan = read_data_plan(arguments.plan)
     frames = arguments.shards / plan.config.modality_key(plan.config.rgb_name)
-    seen = look([frames / f"{name}.h5" for name in plan.shards], arguments.threads)
-    doubles = find_doubles(plan.annotations, seen)
+    shards = [frames / f"{name}.h5" for name in plan.shards]
+    print(needs_text(picture_counts(shards), arguments.threads), file=sys.stderr)
+    seen = look(shards, arguments.threads)
+    doubles = find_doubles(plan.annotations, seen, arguments.threads)
     write_text(arguments.videos, table_text(SeenVideo._fields, seen_videos(plan.annotations, seen)))
     write_text(arguments.doubles, table_text(Double._fields, doubles))
     for line in warnings(plan.config.name, doubles):
