@@ -131,7 +131,7 @@ def test_script_writes_the_page(files: OverviewFiles, project: Path) -> None:
     command = [sys.executable, script, "--table", files.table, "--recommendation", files.recommendation]
     command += ["--clips", files.clips, "--clips-index", files.clips_index, "--pages", *files.pages]
     command += ["--history", *(f"{name}={path}" for name, path in files.histories.items())]
-    command += ["--few-classes", "toy", "--output", files.output]
+    command += ["--few-classes", "toy", "--results", files.results, "--output", files.output]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert files.output.read_text(encoding="utf-8") == rendered(files)
@@ -181,10 +181,14 @@ def test_reasons_say_what_is_known() -> None:
     assert "3 seeds" in text and "trained once" not in text
 
 
-def test_the_command_names_the_recipe_where_the_row_is_not_enough() -> None:
-    one, other = compared("x y", "1.00", "1.000", level=True), compared("z", "1.00", "1.000", level=True)
-    assert commands(one, [one, other]) == ['mml bundle "x y" --out model', "mml predict model VIDEO"]
-    assert commands(one, [one, other, one])[0] == 'mml bundle "x y" --recipe r --out model'
+def test_the_command_names_data_set_and_recipe_and_results_elsewhere() -> None:
+    """Where these were chosen on the command line, a command without them was about what config/config.yaml says."""
+    row = compared("x y", "1.00", "1.000", level=True)
+    made = ['mml bundle "x y" --dataset d --recipe r --out model', "mml predict model VIDEO"]
+    assert commands(row, "d") == made
+    assert commands(row, "d", "my results/a")[0] == f'{made[0]} --results "my results/a"'
+    odd = compared("--help", "1.00", "1.000", level=True)
+    assert commands(odd, "d")[0] == 'mml bundle --dataset d --recipe r --out model -- "--help"'
 
 
 @pytest.mark.parametrize("name", ["RGB + Flow", "it's", 'say "x"', "$HOME `id`", "a\\b", "wow!"])
