@@ -151,6 +151,7 @@ rule report_clips:
         weights=table_weight_arguments,
         shards=folder_above(2),
         modalities=clip_modalities,
+        in_groups=digest_of_groups([DATASET]) if PLAN.data.groups else "",
         code=clips_code,
     shell:
         """

@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from mml_core.io.files import replaced_on_success
+from mml_core.report.sound_track import Sound, add_track, packets
 
 #: Height of a tile, and what is between two.
 TILE_PX, GAP_PX = 160, 4
@@ -93,8 +94,11 @@ def even(length: float) -> int:
     return max(2, 2 * round(length / 2))
 
 
-def write_player(path: Path, pictures: np.ndarray, rate: float) -> None:
-    """Write pictures (T, H, W, 3), uint8, sides even, `rate` a second, as H.264 in MP4, which all browsers play."""
+def write_player(path: Path, pictures: np.ndarray, rate: float, sound: Sound | None = None) -> None:
+    """Write pictures (T, H, W, 3), uint8, sides even, `rate` a second, with `sound`, as MP4 that all browsers play.
+
+    That is H.264 and AAC.
+    """
     with (
         replaced_on_success(path) as temporary,
         av.open(f"file:{temporary}", "w", format="mp4", options={"movflags": "+faststart"}) as container,
@@ -102,7 +106,10 @@ def write_player(path: Path, pictures: np.ndarray, rate: float) -> None:
         exact = Fraction(max(1, round(rate * 1000)), 1000)
         stream = container.add_stream("libx264", rate=exact, options=_QUALITY)
         stream.pix_fmt, (stream.height, stream.width) = "yuv420p", pictures.shape[1:3]
+        track = add_track(container, sound) if sound else None
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+        if track:
+            container.mux(packets(track, sound))
