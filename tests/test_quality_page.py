@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import looked_at
 from frame_shards import shard_of_videos
 
 from mml_core.data.quality import Quarantined, join_quality_tables
@@ -58,6 +59,51 @@ def test_the_page_shows_everything_and_runs_nothing_of_it(files: QualityFiles) -
     ):
         assert text in page, text
     assert not re.findall(r"""(?:src|href)=["'](?!#|data:|label_issues)""", page), "nothing from elsewhere"
+
+
+#: A name as long as file systems have them, without a place to break it.
+LONG = "v" * 240
+
+#: Everything is opened, so that all of the page counts; what scrolls in a box of its own does not.
+LOOK = """
+for (const details of page.querySelectorAll("details")) details.open = true;
+told.scroll = root.scrollWidth; told.client = root.clientWidth;
+told.wide = [...page.querySelectorAll("body *")].filter(e =>
+  e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".scroll, pre")).map(e => e.outerHTML);
+told.boxes = [...page.querySelectorAll(".scroll")].map(box => box.clientWidth <= root.clientWidth);
+for (const image of page.images) image.loading = "eager";
+for (let i = 0; i < 40 && ![...page.images].every(image => image.complete); i++) await wait(50);
+told.pictures = page.images.length; told.loaded = [...page.images].every(image => image.naturalWidth > 0);
+told.drawings = [...page.querySelectorAll("svg")].every(one => one.getBoundingClientRect().height > 20);
+told.links = [...page.querySelectorAll("a")].map(a => a.getAttribute("href"));
+told.lost = told.links.filter(href => href.startsWith("#") && !page.getElementById(href.slice(1)));
+"""
+
+
+@pytest.mark.parametrize("width", [420, 800, 1400])
+def test_a_browser_shows_both_pages_about_data_at_any_width(files: QualityFiles, tmp_path: Path, width: int) -> None:
+    """The ways between them and to the report lead somewhere."""
+    videos = [seen(0), seen(1, label=LONG), seen(2, "validation", label=HOSTILE, group=LONG)]
+    videos += [seen(3, group=LONG)._replace(video_id=f"{LONG}.mp4", still="yes")]
+    files.videos["mine"].write_text(table_text(SeenVideo._fields, videos))
+    files.doubles["mine"].write_text(
+        table_text(Double._fields, [double(f"{LONG}.mp4", f"{HOSTILE * 3}", "in two splits")])
+    )
+    (tmp_path / "data_quality.html").write_text(render(make_quality_page(files)), encoding="utf-8")
+    frames = np.random.default_rng(0).integers(0, 256, (12, 24, 32, 3), dtype=np.uint8)
+    shard = shard_of_videos(tmp_path / "s.h5", {LONG: frames})
+    issue = LabelIssue("mine", "r", "net " * 40, "validation", LONG, LONG, HOSTILE, "0.010", "0.900")
+    (tmp_path / "i.csv").write_text(table_text(LabelIssue._fields, [issue]))
+    page = render(make_label_page(tmp_path / "i.csv", "rgb", [shard]))
+    (tmp_path / "label_issues.html").write_text(page, encoding="utf-8")
+    for name, pictures in (("data_quality.html", 0), ("label_issues.html", 1)):
+        told, console = looked_at(tmp_path / name, width, LOOK, tmp_path)
+        assert "fault" not in told, told
+        assert console == [] and told["wide"] == [] and told["scroll"] <= told["client"] <= width
+        assert all(told["boxes"]) and told["pictures"] == pictures and told["loaded"] and told["drawings"]
+        assert told["lost"] == [] and told["links"]
+        made = {"data_quality.html", "label_issues.html", "report.html"}
+        assert {href for href in told["links"] if not href.startswith("#")} <= made
 
 
 def test_a_data_set_in_which_all_is_well_says_so(files: QualityFiles) -> None:

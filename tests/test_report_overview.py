@@ -204,8 +204,13 @@ told.scroll = root.scrollWidth; told.client = root.clientWidth;
 told.wide = [...page.querySelectorAll("body *")].filter(e =>
   e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".scroll, pre, .tile")).length;
 told.players = page.querySelectorAll("video").length;
-const video = page.querySelector("video"), [button, place] = page.querySelector(".controls").children;
+const video = page.querySelector("video"), [button, place, sound] = page.querySelector(".controls").children;
+told.sounds = page.querySelectorAll(".controls").length * 2 + 1 == page.querySelectorAll(".controls *").length;
+told.muted = [video.muted, sound.getAttribute("aria-pressed")]; sound.click(); await wait(50);
+told.heard = [!video.muted, sound.getAttribute("aria-pressed")];
 button.click(); for (let i = 0; i < 40 && !video.currentTime; i++) await wait(50);
+for (let i = 0; i < 40 && !video.webkitAudioDecodedByteCount; i++) await wait(50);
+told.audio = video.webkitAudioDecodedByteCount > 0;
 told.moved = video.currentTime > 0; told.wide_px = video.videoWidth; told.label = button.getAttribute("aria-label");
 button.click(); place.value = 900; place.dispatchEvent(new Event("input")); await wait(200);
 told.late = video.currentTime > 0.5 * video.duration && video.paused;
@@ -251,6 +256,8 @@ def test_a_browser_shows_it_at_any_width(files: OverviewFiles, tmp_path: Path, w
     assert told["scroll"] <= told["client"] <= width and told["open"] <= told["client"] and told["wide"] == 0
     assert told["players"] == 3 and told["moved"] and told["wide_px"] > 300 and told["late"]
     assert told["label"].startswith("pause ")
+    assert told["sounds"] and told["audio"], "the first player alone has sound, which the browser decodes"
+    assert told["muted"] == [True, "false"] and told["heard"] == [True, "true"]
     assert told["target"] == "pair-2-0" and -1 <= told["top"] < 900
     assert told["sorted"] == sorted(told["sorted"], reverse=True)
 
