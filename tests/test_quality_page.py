@@ -15,7 +15,7 @@ from mml_core.doubles.rows import Double, SeenVideo
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.scores import UNKNOWN
 from mml_core.io.tables import read_rows, table_text
-from mml_core.quality.content import LISTED, QualityFiles, class_grid, dataset_part, make_quality_page
+from mml_core.quality.content import LISTED, QualityFiles, class_counts, class_grid, dataset_part, make_quality_page
 from mml_core.quality.histogram import BARS, histogram
 from mml_core.quality.labels import LabelIssue, label_issues
 from mml_core.quality.labels_job import SHOWN, make_label_page
@@ -122,13 +122,27 @@ def test_the_page_does_not_grow_with_the_data_set() -> None:
 
 
 def test_classes_with_few_training_videos_stand_first() -> None:
-    grid = class_grid([seen(0), seen(1), seen(2, label="down"), seen(3, "validation", "down"), seen(4, label="left")])
+    videos = [seen(0), seen(1), seen(2, label="down"), seen(3, "validation", "down"), seen(4, label="left")]
+    grid = class_grid(class_counts(videos, multi_label=False))
     assert list(grid.headings) == ["Class", "Train", "Validation"]
     assert [[cell.text for cell in row] for row in grid.rows] == [
         ["down", "1", "1"],
         ["left", "1", "0"],
         ["up", "2", "0"],
     ]
+
+
+def test_of_several_labels_each_is_a_class() -> None:
+    """Each set of labels was counted as a class of its own."""
+    videos = [seen(0, label="up; down"), seen(1, label="up"), seen(2, label="")]
+    assert class_counts(videos, multi_label=True) == {"up": {"train": 2}, "down": {"train": 1}, "": {"train": 1}}
+    assert dict(dataset_part("mine", videos, [], multi_label=True).facts)["Classes"] == "2"
+    assert dict(dataset_part("mine", videos, []).facts)["Classes"] == "2", "one class may be called `up; down`"
+
+
+def test_a_data_set_without_videos_has_a_page(files: QualityFiles) -> None:
+    files.videos["mine"].write_text(table_text(SeenVideo._fields, []))
+    assert "<h2>mine</h2>" in render(make_quality_page(files))
 
 
 def test_groups_that_a_given_split_parts_are_told() -> None:
@@ -160,7 +174,7 @@ def test_doubles_that_are_faults_are_in_the_table_of_data_quality(tmp_path: Path
     ]
 
 
-ROW = {"dataset": "mine", "recipe": "r", "name": "net", "split": "validation", "fusion": ""}
+ROW = {"dataset": "mine", "recipe": "r", "name": "net", "split": "validation", "fusion": "", "weights": "1"}
 
 
 WRONG = [*range(6, 240, 20)]
@@ -194,6 +208,22 @@ def test_wrong_labels_are_found(fusion: str) -> None:
     )
     assert all(float(one.probability_likely) > 0.8 > 0.2 > float(one.probability_given) for one in found)
     assert found[0][:4] == ("mine", "r", "net", "validation")
+
+
+def test_members_that_agree_are_no_surer_of_a_label() -> None:
+    """Scores are sums over members: three that said 0.6 were taken to say 0.77."""
+    scores, labels = scores_and_labels()
+    alone = label_issues(ROW, combined(scores, labels))
+    three = label_issues({**ROW, "fusion": "logits", "weights": "1 + 0.5 + 1.5"}, combined(3 * scores, labels))
+    assert alone == three
+
+
+def test_a_class_of_other_splits_does_not_outweigh_the_others() -> None:
+    """Where a class that no video has was far surer than all others, their probabilities were 0 by 0."""
+    scores, labels = scores_and_labels()
+    there = label_issues(ROW, combined(scores, labels))
+    scores[:, 3] = 2000
+    assert label_issues(ROW, combined(scores, labels)) == there
 
 
 def test_nothing_is_told_where_nothing_can_be() -> None:

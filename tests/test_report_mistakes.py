@@ -152,6 +152,14 @@ def test_tiles_stand_row_by_row_as_large_as_the_first() -> None:
     assert fitted(np.zeros((1, 5, 500, 3), np.uint8), 160, 100).shape == (1, 160, 100, 3)
 
 
+@pytest.mark.parametrize(("height", "width"), [(20, 2000), (2000, 20), (1, 1)])
+def test_a_player_of_a_video_of_any_shape_can_be_encoded(tmp_path: Path, height: int, width: int) -> None:
+    """Three tiles of a video 100 times as wide as high were wider than H.264 can be, and the report failed."""
+    pictures = player_pictures([Tile(str(n), np.zeros((2, height, width, 3), np.uint8)) for n in range(5)])
+    write_player(tmp_path / "a.mp4", pictures, 8.0)
+    assert pictures.shape[2] <= 3 * 640 + 2 * GAP_PX and (tmp_path / "a.mp4").stat().st_size > 500
+
+
 def test_a_player_is_a_video_of_its_pictures_the_same_each_time(tmp_path: Path) -> None:
     pictures = np.repeat(np.linspace(40, 200, 12).astype(np.uint8)[:, None, None, None], 3, axis=3)
     pictures = np.broadcast_to(pictures, (12, 160, 214, 3))

@@ -20,6 +20,7 @@ from mml_core.errors import InputError
 from mml_core.report.advice import commands, quoted, reasons
 from mml_core.report.clips_index import read_index
 from mml_core.report.job import make_page
+from mml_core.report.mistakes_part import mistakes_part
 from mml_core.report.overview import TEMPLATE, OverviewFiles, make_overview
 from mml_core.report.page import render_page, text_grid
 from mml_core.report.recommendation import Compared, Recommendation, read_recommendation
@@ -108,6 +109,24 @@ def test_pictures_that_are_missing_or_none_are_named(files: OverviewFiles) -> No
     (files.clips / "002.jpg").unlink()
     with pytest.raises(InputError, match=r"002\.jpg: cannot be read"):
         make_overview(files)
+
+
+def test_players_that_are_missing_are_named(files: OverviewFiles) -> None:
+    (files.clips / "003.mp4").unlink()
+    with pytest.raises(InputError, match=r"003\.mp4: is not there"):
+        make_overview(files)
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_one_class_and_very_many(files: OverviewFiles, count: int) -> None:
+    index = read_index(files.clips_index)
+    of_class = index.results[1].model_copy(update={"right": 4})
+    results = [of_class.model_copy(update={"label": label}) for label in range(count)]
+    names = tuple(f"{EVIL} {number}" for number in range(count))
+    many = index.model_copy(update={"classes": names, "results": tuple(results), "players": ()})
+    html = render_page(replace(make_overview(files), mistakes=mistakes_part(many, files.clips, "report")), TEMPLATE)
+    assert EVIL not in html and len(html) < 2_000_000
+    assert ("confusion matrix" in html) == (count == 1) and Reader(html).tags.count("video") == 0
 
 
 @pytest.mark.parametrize("file", ["../../etc/passwd", "x.mp4", "001.html"])

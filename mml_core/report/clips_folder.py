@@ -24,7 +24,7 @@ from mml_core.report.clips_index import ClipsIndex, OfClass, Player
 from mml_core.report.heat import Looker, heat_tile, open_lookers
 from mml_core.report.label_mistakes import label_mistakes, label_results
 from mml_core.report.mistakes import Mistake, class_results, mistakes, shown_mistakes
-from mml_core.report.player import TILE_PX, Tile, columns_of, even, moments, player_pictures, write_player
+from mml_core.report.player import TILE_PX, Tile, columns_of, moments, player_pictures, tile_width, write_player
 from mml_core.report.player_sound import sound_of
 from mml_core.report.recommendation import Compared
 from mml_core.report.samples import item_pictures
@@ -115,7 +115,7 @@ def _stores(sources: ClipSources, split: str) -> dict[str, ModalityStore]:
 def _modality_tile(name: str, store: ModalityStore, video: str, frames: Sequence[int]) -> Tile:
     entry = store.videos[video]
     if not kind_of(store.info.kind).spatial:
-        width = even(TILE_PX * entry.width / entry.height)
+        width = tile_width(entry.height, entry.width)
         return Tile(f"{name} (spectrogram)", spectrogram_pictures(store, video, frames, TILE_PX, width))
     pictures, _ = item_pictures(store, video, [min(frame, entry.count - 1) for frame in frames])
     return Tile(name, pictures)

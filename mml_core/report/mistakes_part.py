@@ -57,7 +57,7 @@ class Mistakes:
 def mistakes_part(index: ClipsIndex, folder: Path, address: str) -> Mistakes:
     """Return what the page shows of `index`, that of `folder`, which the page finds at `address`.
 
-    Raises InputError where a picture of a player is missing.
+    Raises InputError where a player or its picture is missing.
     """
     links = {pair: f"#{anchor(*pair)}" for pair in ((one.truth, one.prediction) for one in index.players)}
     return Mistakes(

@@ -84,7 +84,7 @@ def anchor(truth: int, prediction: int) -> str:
 def class_views(index: ClipsIndex, folder: Path, address: str) -> list[ClassView]:
     """Return the classes of which players are in `folder`, which the page finds at `address`, the worst first.
 
-    Raises InputError where a picture of a player is missing.
+    Raises InputError where a player or its picture is missing.
     """
     by_pair: dict[tuple[int, int], list[Player]] = defaultdict(list)
     for player in index.players:
@@ -111,6 +111,8 @@ def class_views(index: ClipsIndex, folder: Path, address: str) -> list[ClassView
 
 
 def _player_view(index: ClipsIndex, player: Player, folder: Path, address: str) -> PlayerView:
+    if not (folder / player.file).is_file():
+        raise InputError("is not there", file=folder / player.file, hint="make the folder anew, or copy all of it")
     rows = -(-len(player.captions) // player.columns)
     captions = [
         Caption(text, 100 * (place % player.columns) / player.columns, 100 * (place // player.columns) / rows)
