@@ -133,7 +133,7 @@ def test_confidences_are_calibrated_as_those_of_a_bundle_are(trained: Trained, t
     assert index.calibration == calibrate(said, said) and index.calibration.videos == 24
     assert {round(one.confidence, 3) for one in index.players} == {0.875}
     told = confidence_told(index.calibration)
-    assert "`mml predict` shows them" in told and "fitted on 24 videos of the validation split" in told
+    assert "mml predict shows them" in told and "fitted on 24 videos of the validation split" in told
     few = confidence_told(calibrate(said, None))
     assert "the networks' own probabilities, not calibrated: there are no scores of the validation split" in few
 

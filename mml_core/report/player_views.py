@@ -70,7 +70,7 @@ def confidence_told(calibration: Calibration) -> str:
         return f"Confidences are the networks' own probabilities, not calibrated: {calibration.reason}.{off}"
     after = "" if calibration.error_after is None else f", {100 * calibration.error_after:.1f} % with it"
     return (
-        "Confidences are calibrated probabilities, as `mml predict` shows them: of answers with 80 %, four in five are "
+        "Confidences are calibrated probabilities, as mml predict shows them: of answers with 80 %, four in five are "
         f"meant to be right. The temperature, {calibration.temperature:.2f}, was fitted on {calibration.videos} videos "
         f"of the {calibration.fitted_on} split; expected calibration error: {error} without it{after}."
     )
