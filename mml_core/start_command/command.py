@@ -16,7 +16,7 @@ from mml_core.annotations import Annotations, load_annotations
 from mml_core.annotations.record import record_splits
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig, load_dataset
-from mml_core.cost.machine import this_machine
+from mml_core.cost.machine import Machine, this_machine
 from mml_core.errors import InputError
 from mml_core.plan.run import plan_run
 from mml_core.run_command.choice import checkout
@@ -82,14 +82,8 @@ def start(options: StartOptions) -> None:
     load_dataset(next(iter(files)))  # what was written can be read
     print("\n" + "\n".join(f"wrote {path}" for path in files | table))
     print(f"\nScale: {scale}, {why}.\n{weights.told}")
-    plan = plan_run({"dataset": name, "recipe": [name]}, Path(), check_files=False, shipped=root)
-    others = {one: plan_at_scale(plan, documents[one], recipes[one], root) for one in SCALES if one != scale}
-    frames = [look.frames for look in looks if not math.isnan(look.frames)]
-    mean = statistics.fmean(frames) if frames else USUAL_FRAMES
-    costs = {one: scale_cost(run_costs(others.get(one, plan), machine, root, mean)) for one in SCALES}
-    where = f"{len(machine.gpus)} GPU(s)" if machine.gpus else f"{machine.cores} core(s)"
-    print(f"Here, on {where}, by rates of {machine.device}:\n\n{costs_text(costs, scale)}")
-    _tell_next(options, name, costs[scale].total_sec, _largest_class(plan.data.annotations))
+    others = {one: (documents[one], recipes[one]) for one in SCALES if one != scale}
+    _tell_costs(options, name, root, machine, looks, others)
 
 
 def _with_table(block: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -137,10 +131,29 @@ def _files(name: str, scale: ScaleName, document: Mapping[str, Any], recipe: Map
     }
 
 
-def _tell_next(options: StartOptions, name: str, total_sec: float, most: int) -> None:
-    """Print the commands to type next, where a run takes `total_sec` and the largest class has `most` videos."""
-    if total_sec > _LONG_SEC and options.limit is None:
-        fewer = max(5, int(most * _FIRST_LOOK_SEC / total_sec))
+def _tell_costs(
+    options: StartOptions,
+    name: str,
+    root: Path,
+    machine: Machine,
+    looks: Sequence[Look],
+    others: Mapping[ScaleName, tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> None:
+    """Print what the run takes here, and the commands to type next.
+
+    others: data set and recipe of the scales that were not written.
+    """
+    written = plan_run({"dataset": name, "recipe": [name]}, Path(), check_files=False, shipped=root)
+    frames = [look.frames for look in looks if not math.isnan(look.frames)]
+    mean = statistics.fmean(frames) if frames else USUAL_FRAMES
+    plans = {one: plan_at_scale(written, *others[one], root) if one in others else written for one in SCALES}
+    costs = {one: scale_cost(run_costs(plan, machine, root, mean)) for one, plan in plans.items()}
+    scale = next(one for one in SCALES if one not in others)
+    where = f"{len(machine.gpus)} GPU(s)" if machine.gpus else f"{machine.cores} core(s)"
+    print(f"Here, on {where}, by rates of {machine.device}:\n\n{costs_text(costs, scale)}")
+    total = costs[scale].total_sec
+    if total > _LONG_SEC and options.limit is None:
+        fewer = max(5, int(_largest_class(written.data.annotations) * _FIRST_LOOK_SEC / total))
         print(f"For a first look, with {fewer} videos of each class, start again with --limit {fewer} --force.")
     print("Another scale is written by --scale NAME --force.")
     print(f"\nNext:\n  mml run --dataset {name}")
