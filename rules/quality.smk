@@ -203,6 +203,9 @@ rule data_quality_page:
         script=script("data_quality_page"),
         doubles=by_data_set("doubles"),
         videos=by_data_set("videos"),
+        multi_label=sorted(
+            name for name, data in DATASETS.items() if data.config.multi_label
+        ),
         code=code("data_quality_page"),
     shell:
         """
@@ -210,5 +213,6 @@ rule data_quality_page:
             --videos {params.videos:q} \
             --doubles {params.doubles:q} \
             --quarantined {input.table:q} \
+            --multi-label {params.multi_label:q} \
             --output {output.page:q} >{log:q} 2>&1
         """

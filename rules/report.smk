@@ -151,6 +151,7 @@ rule report_clips:
         weights=table_weight_arguments,
         shards=folder_above(2),
         modalities=clip_modalities,
+        in_groups=digest_of_groups([DATASET]) if PLAN.data.groups else "",
         code=clips_code,
     shell:
         """
@@ -195,6 +196,7 @@ rule combined_report:
         script=script("combined_report"),
         histories=table_history_arguments,
         few_classes=few_classes,
+        results=RESULTS,
         code=code("combined_report"),
     shell:
         """
@@ -205,6 +207,7 @@ rule combined_report:
             --clips-index {input.clips_index:q} \
             --history {params.histories:q} \
             --few-classes {params.few_classes:q} \
+            --results {params.results:q} \
             --pages {input.pages:q} \
             --output {output.page:q} >{log:q} 2>&1
         """

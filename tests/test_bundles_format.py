@@ -12,12 +12,19 @@ import bundled
 import numpy as np
 import pytest
 import torch
+import toy
+from synthetic import synthetic_data
 
 import mml_core
 from mml_core.bundles.card import model_card
-from mml_core.bundles.format import VERSION, BundleDocument, Calibration
+from mml_core.bundles.format import VERSION, BundleDocument
 from mml_core.bundles.read import read_document
+from mml_core.bundles.rows import find_row
+from mml_core.config.base import merge, validate
+from mml_core.config.recipe import RecipeConfig
 from mml_core.errors import InputError
+from mml_core.evaluation.temperature import Calibration
+from mml_core.plan.stages import plan_stages
 
 VERSION_1 = Path(__file__).parent / "data" / "bundle_v1"
 HALLUCINATION = {"architecture": "multiplier", "privileged": True, "backbone": "resnet_tiny", "init": "random"}
@@ -178,3 +185,16 @@ def test_names_cannot_break_the_card() -> None:
     assert [line for line in card.splitlines() if line.startswith("# ")] == ["# x --- a \\| b # heading &lt;script>"]
     row = next(line for line in card.splitlines() if "heading" in line and line.startswith("|"))
     assert row.startswith("| a \\| b # heading &lt;script> | 0 |")
+
+
+def test_a_row_is_that_of_the_ensemble_table_which_the_report_is_about() -> None:
+    """Whatever the order of tables; and a name that is like no other is told without a traceback."""
+    stage = merge(toy.STAGE, {"networks": {"rgb": toy.RGB}})
+    tables = {"static": {"protocol": "one_view"}, "ensemble_table": {"protocol": "one_view"}}
+    recipe = validate(RecipeConfig, {"name": "r", "stages": {"s": stage}, "tables": tables}, Path("r.yaml"))
+    stages = plan_stages(synthetic_data(), recipe, Path("r.yaml"))
+    assert find_row({"r": recipe}, {"r": stages}, "s.rgb", None).table == "ensemble_table"
+    assert find_row({"r": recipe}, {"r": stages}, "s.rgb", "static").table == "static"
+    with pytest.raises(InputError, match="no row is called 'zzz'") as caught:
+        find_row({"r": recipe}, {"r": stages}, "zzz", None)
+    assert caught.value.hint == "There are 's.rgb'"

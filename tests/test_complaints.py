@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,25 @@ def test_an_overlay_of_a_misspelt_name_says_so(tmp_path: Path, text: str, key: s
         load_recipe(path)
     assert caught.value.file == path and caught.value.message.startswith(f"{key}: ")
     assert str(caught.value.hint).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first", "meant"),
+    [("mvit", "mvit_v2_s", "mvit_v2_s"), ("I3D", "i3d", "i3d"), ("swin", "swin3d_t", "swin3d_t"), ("zzz", "tsm", None)],
+)
+def test_an_unknown_architecture_lists_the_names_that_may_be_written(
+    tmp_path: Path, architecture: str, first: str, meant: str | None
+) -> None:
+    """It listed families, as `resnets` and `video_resnets`, which no recipe may name."""
+    path = overlay(tmp_path, f"stages: {{first: {{networks: {{rgb: {{architecture: {architecture}}}}}}}}}")
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    told = next(line for line in str(caught.value).splitlines() if "is none of" in line)
+    assert f"{architecture!r} is none of {first!r}, " in told
+    assert ("did you mean" in told) == bool(meant) and (not meant or told.endswith(f"did you mean {meant!r}?"))
+    names = re.findall("'([^']+)'", told.partition("is none of")[2].partition(";")[0])
+    assert {"tsm", "tsn", "i3d", "s3dg", "r2plus1d_18", "swin3d_b", "adamml"} <= set(names)
+    assert not {"resnets", "video_resnets", "swin3d"} & set(names) and len(names) == len(set(names))
 
 
 def test_an_overlay_may_add_and_change(tmp_path: Path) -> None:

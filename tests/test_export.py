@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import bundled
@@ -29,6 +30,7 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.errors import InputError
 from mml_core.evaluation.calibration import at_temperature, fused_probabilities
 from mml_core.export import formats, runner, verify
+from mml_core.export.card import card
 from mml_core.export.describe import views_of
 from mml_core.export.graph import BundleGraph
 from mml_core.export.inputs import GraphInput, graph_inputs
@@ -224,6 +226,28 @@ def test_frames_alone_are_read_by_the_script(tmp_path: Path, video: Path) -> Non
     told = alone(tmp_path / "out", str(video))
     assert told.startswith(str(video)) and told.split(", ")[0].split()[-2] == said.label
     assert abs(float(told.split(", ")[0].split()[-1]) - said.probability) < 0.02
+
+
+@pytest.mark.parametrize("place", ["second member", "second case"])
+def test_a_file_that_says_no_number_is_no_export(place: str) -> None:
+    """Python's max passes over NaN where it is not the first: such a file was called checked."""
+    good, bad = np.ones((1, 2)), np.full((1, 2), np.nan)
+    said = SimpleNamespace(logits={"a": np.ones(2), "b": np.ones(2)}, probabilities=np.ones(2))
+    answers = [[good, good, good], [good, bad if place == "second member" else good, good], [bad, good, good]]
+    run = iter([answers[1]] if place == "second member" else [answers[0], answers[2]])
+    cases = [verify.Case([], said)] * (1 if place == "second member" else 2)
+    found = verify.compare(lambda feeds: next(run), cases, together=False)
+    assert not found.small
+    with pytest.raises(InputError, match="says something else than the model"):
+        verify.require_small(found, Path("model.onnx"))
+
+
+def test_names_cannot_break_the_card(tmp_path: Path) -> None:
+    model = model_of(tmp_path, {"a.rgb": RGB}, {})
+    document = model.document.model_copy(update={"name": "x\n# y <script>`"})
+    inputs = graph_inputs(document, model.viewers)
+    told = card(document, inputs, {}, 1, [("[a](b) | <img>", 0.5)])
+    assert told.startswith("# x # y \\<script\\>\\`, as a graph\n") and "\\[a\\](b) \\| \\<img\\> 0.5000" in told
 
 
 def test_choices_are_the_same_in_onnx(tmp_path: Path) -> None:

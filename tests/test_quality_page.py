@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import looked_at
 from frame_shards import shard_of_videos
 
 from mml_core.data.quality import Quarantined, join_quality_tables
@@ -14,7 +15,7 @@ from mml_core.doubles.rows import Double, SeenVideo
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.scores import UNKNOWN
 from mml_core.io.tables import read_rows, table_text
-from mml_core.quality.content import LISTED, QualityFiles, class_grid, dataset_part, make_quality_page
+from mml_core.quality.content import LISTED, QualityFiles, class_counts, class_grid, dataset_part, make_quality_page
 from mml_core.quality.histogram import BARS, histogram
 from mml_core.quality.labels import LabelIssue, label_issues
 from mml_core.quality.labels_job import SHOWN, make_label_page
@@ -60,6 +61,51 @@ def test_the_page_shows_everything_and_runs_nothing_of_it(files: QualityFiles) -
     assert not re.findall(r"""(?:src|href)=["'](?!#|data:|label_issues)""", page), "nothing from elsewhere"
 
 
+#: A name as long as file systems have them, without a place to break it.
+LONG = "v" * 240
+
+#: Everything is opened, so that all of the page counts; what scrolls in a box of its own does not.
+LOOK = """
+for (const details of page.querySelectorAll("details")) details.open = true;
+told.scroll = root.scrollWidth; told.client = root.clientWidth;
+told.wide = [...page.querySelectorAll("body *")].filter(e =>
+  e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".scroll, pre")).map(e => e.outerHTML);
+told.boxes = [...page.querySelectorAll(".scroll")].map(box => box.clientWidth <= root.clientWidth);
+for (const image of page.images) image.loading = "eager";
+for (let i = 0; i < 40 && ![...page.images].every(image => image.complete); i++) await wait(50);
+told.pictures = page.images.length; told.loaded = [...page.images].every(image => image.naturalWidth > 0);
+told.drawings = [...page.querySelectorAll("svg")].every(one => one.getBoundingClientRect().height > 20);
+told.links = [...page.querySelectorAll("a")].map(a => a.getAttribute("href"));
+told.lost = told.links.filter(href => href.startsWith("#") && !page.getElementById(href.slice(1)));
+"""
+
+
+@pytest.mark.parametrize("width", [420, 800, 1400])
+def test_a_browser_shows_both_pages_about_data_at_any_width(files: QualityFiles, tmp_path: Path, width: int) -> None:
+    """The ways between them and to the report lead somewhere."""
+    videos = [seen(0), seen(1, label=LONG), seen(2, "validation", label=HOSTILE, group=LONG)]
+    videos += [seen(3, group=LONG)._replace(video_id=f"{LONG}.mp4", still="yes")]
+    files.videos["mine"].write_text(table_text(SeenVideo._fields, videos))
+    files.doubles["mine"].write_text(
+        table_text(Double._fields, [double(f"{LONG}.mp4", f"{HOSTILE * 3}", "in two splits")])
+    )
+    (tmp_path / "data_quality.html").write_text(render(make_quality_page(files)), encoding="utf-8")
+    frames = np.random.default_rng(0).integers(0, 256, (12, 24, 32, 3), dtype=np.uint8)
+    shard = shard_of_videos(tmp_path / "s.h5", {LONG: frames})
+    issue = LabelIssue("mine", "r", "net " * 40, "validation", LONG, LONG, HOSTILE, "0.010", "0.900")
+    (tmp_path / "i.csv").write_text(table_text(LabelIssue._fields, [issue]))
+    page = render(make_label_page(tmp_path / "i.csv", "rgb", [shard]))
+    (tmp_path / "label_issues.html").write_text(page, encoding="utf-8")
+    for name, pictures in (("data_quality.html", 0), ("label_issues.html", 1)):
+        told, console = looked_at(tmp_path / name, width, LOOK, tmp_path)
+        assert "fault" not in told, told
+        assert console == [] and told["wide"] == [] and told["scroll"] <= told["client"] <= width
+        assert all(told["boxes"]) and told["pictures"] == pictures and told["loaded"] and told["drawings"]
+        assert told["lost"] == [] and told["links"]
+        made = {"data_quality.html", "label_issues.html", "report.html"}
+        assert {href for href in told["links"] if not href.startswith("#")} <= made
+
+
 def test_a_data_set_in_which_all_is_well_says_so(files: QualityFiles) -> None:
     for table, kind in ((files.doubles["mine"], Double), (files.quarantined, Quarantined)):
         table.write_text(table_text(kind._fields, []))
@@ -76,13 +122,27 @@ def test_the_page_does_not_grow_with_the_data_set() -> None:
 
 
 def test_classes_with_few_training_videos_stand_first() -> None:
-    grid = class_grid([seen(0), seen(1), seen(2, label="down"), seen(3, "validation", "down"), seen(4, label="left")])
+    videos = [seen(0), seen(1), seen(2, label="down"), seen(3, "validation", "down"), seen(4, label="left")]
+    grid = class_grid(class_counts(videos, multi_label=False))
     assert list(grid.headings) == ["Class", "Train", "Validation"]
     assert [[cell.text for cell in row] for row in grid.rows] == [
         ["down", "1", "1"],
         ["left", "1", "0"],
         ["up", "2", "0"],
     ]
+
+
+def test_of_several_labels_each_is_a_class() -> None:
+    """Each set of labels was counted as a class of its own."""
+    videos = [seen(0, label="up; down"), seen(1, label="up"), seen(2, label="")]
+    assert class_counts(videos, multi_label=True) == {"up": {"train": 2}, "down": {"train": 1}, "": {"train": 1}}
+    assert dict(dataset_part("mine", videos, [], multi_label=True).facts)["Classes"] == "2"
+    assert dict(dataset_part("mine", videos, []).facts)["Classes"] == "2", "one class may be called `up; down`"
+
+
+def test_a_data_set_without_videos_has_a_page(files: QualityFiles) -> None:
+    files.videos["mine"].write_text(table_text(SeenVideo._fields, []))
+    assert "<h2>mine</h2>" in render(make_quality_page(files))
 
 
 def test_groups_that_a_given_split_parts_are_told() -> None:
@@ -114,7 +174,7 @@ def test_doubles_that_are_faults_are_in_the_table_of_data_quality(tmp_path: Path
     ]
 
 
-ROW = {"dataset": "mine", "recipe": "r", "name": "net", "split": "validation", "fusion": ""}
+ROW = {"dataset": "mine", "recipe": "r", "name": "net", "split": "validation", "fusion": "", "weights": "1"}
 
 
 WRONG = [*range(6, 240, 20)]
@@ -148,6 +208,22 @@ def test_wrong_labels_are_found(fusion: str) -> None:
     )
     assert all(float(one.probability_likely) > 0.8 > 0.2 > float(one.probability_given) for one in found)
     assert found[0][:4] == ("mine", "r", "net", "validation")
+
+
+def test_members_that_agree_are_no_surer_of_a_label() -> None:
+    """Scores are sums over members: three that said 0.6 were taken to say 0.77."""
+    scores, labels = scores_and_labels()
+    alone = label_issues(ROW, combined(scores, labels))
+    three = label_issues({**ROW, "fusion": "logits", "weights": "1 + 0.5 + 1.5"}, combined(3 * scores, labels))
+    assert alone == three
+
+
+def test_a_class_of_other_splits_does_not_outweigh_the_others() -> None:
+    """Where a class that no video has was far surer than all others, their probabilities were 0 by 0."""
+    scores, labels = scores_and_labels()
+    there = label_issues(ROW, combined(scores, labels))
+    scores[:, 3] = 2000
+    assert label_issues(ROW, combined(scores, labels)) == there
 
 
 def test_nothing_is_told_where_nothing_can_be() -> None:

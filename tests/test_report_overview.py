@@ -20,6 +20,7 @@ from mml_core.errors import InputError
 from mml_core.report.advice import commands, quoted, reasons
 from mml_core.report.clips_index import read_index
 from mml_core.report.job import make_page
+from mml_core.report.mistakes_part import mistakes_part
 from mml_core.report.overview import TEMPLATE, OverviewFiles, make_overview
 from mml_core.report.page import render_page, text_grid
 from mml_core.report.recommendation import Compared, Recommendation, read_recommendation
@@ -75,7 +76,7 @@ def test_mistakes_come_by_class_and_confusions_lead_to_them(files: OverviewFiles
         assert f'id="{pair}"' in html
         assert page.addresses.count(f"#{pair}") >= 2, "from the matrix and from the list of confusions"
     text = words(html)
-    assert "takes 3 of 10 videos for another class" in text and "1 of 4 right" in text and "88 %" in text
+    assert "takes 3 of 10 videos for another class" in text and "1 of 4 right" in text and "87.6 %" in text
     assert text.index("taken for right") < text.index("taken for left"), "the commonest first"
 
 
@@ -110,6 +111,24 @@ def test_pictures_that_are_missing_or_none_are_named(files: OverviewFiles) -> No
         make_overview(files)
 
 
+def test_players_that_are_missing_are_named(files: OverviewFiles) -> None:
+    (files.clips / "003.mp4").unlink()
+    with pytest.raises(InputError, match=r"003\.mp4: is not there"):
+        make_overview(files)
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_one_class_and_very_many(files: OverviewFiles, count: int) -> None:
+    index = read_index(files.clips_index)
+    of_class = index.results[1].model_copy(update={"right": 4})
+    results = [of_class.model_copy(update={"label": label}) for label in range(count)]
+    names = tuple(f"{EVIL} {number}" for number in range(count))
+    many = index.model_copy(update={"classes": names, "results": tuple(results), "players": ()})
+    html = render_page(replace(make_overview(files), mistakes=mistakes_part(many, files.clips, "report")), TEMPLATE)
+    assert EVIL not in html and len(html) < 2_000_000
+    assert ("confusion matrix" in html) == (count == 1) and Reader(html).tags.count("video") == 0
+
+
 @pytest.mark.parametrize("file", ["../../etc/passwd", "x.mp4", "001.html"])
 def test_an_index_cannot_name_files_elsewhere(files: OverviewFiles, file: str) -> None:
     index = json.loads(files.clips_index.read_text())
@@ -131,7 +150,7 @@ def test_script_writes_the_page(files: OverviewFiles, project: Path) -> None:
     command = [sys.executable, script, "--table", files.table, "--recommendation", files.recommendation]
     command += ["--clips", files.clips, "--clips-index", files.clips_index, "--pages", *files.pages]
     command += ["--history", *(f"{name}={path}" for name, path in files.histories.items())]
-    command += ["--few-classes", "toy", "--output", files.output]
+    command += ["--few-classes", "toy", "--results", files.results, "--output", files.output]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert files.output.read_text(encoding="utf-8") == rendered(files)
@@ -181,10 +200,14 @@ def test_reasons_say_what_is_known() -> None:
     assert "3 seeds" in text and "trained once" not in text
 
 
-def test_the_command_names_the_recipe_where_the_row_is_not_enough() -> None:
-    one, other = compared("x y", "1.00", "1.000", level=True), compared("z", "1.00", "1.000", level=True)
-    assert commands(one, [one, other]) == ['mml bundle "x y" --out model', "mml predict model VIDEO"]
-    assert commands(one, [one, other, one])[0] == 'mml bundle "x y" --recipe r --out model'
+def test_the_command_names_data_set_and_recipe_and_results_elsewhere() -> None:
+    """Where these were chosen on the command line, a command without them was about what config/config.yaml says."""
+    row = compared("x y", "1.00", "1.000", level=True)
+    made = ['mml bundle "x y" --dataset d --recipe r --out model', "mml predict model VIDEO"]
+    assert commands(row, "d") == made
+    assert commands(row, "d", "my results/a")[0] == f'{made[0]} --results "my results/a"'
+    odd = compared("--help", "1.00", "1.000", level=True)
+    assert commands(odd, "d")[0] == 'mml bundle --dataset d --recipe r --out model -- "--help"'
 
 
 @pytest.mark.parametrize("name", ["RGB + Flow", "it's", 'say "x"', "$HOME `id`", "a\\b", "wow!"])
@@ -200,8 +223,13 @@ told.scroll = root.scrollWidth; told.client = root.clientWidth;
 told.wide = [...page.querySelectorAll("body *")].filter(e =>
   e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest(".scroll, pre, .tile")).length;
 told.players = page.querySelectorAll("video").length;
-const video = page.querySelector("video"), [button, place] = page.querySelector(".controls").children;
+const video = page.querySelector("video"), [button, place, sound] = page.querySelector(".controls").children;
+told.sounds = page.querySelectorAll(".controls").length * 2 + 1 == page.querySelectorAll(".controls *").length;
+told.muted = [video.muted, sound.getAttribute("aria-pressed")]; sound.click(); await wait(50);
+told.heard = [!video.muted, sound.getAttribute("aria-pressed")];
 button.click(); for (let i = 0; i < 40 && !video.currentTime; i++) await wait(50);
+for (let i = 0; i < 40 && !video.webkitAudioDecodedByteCount; i++) await wait(50);
+told.audio = video.webkitAudioDecodedByteCount > 0;
 told.moved = video.currentTime > 0; told.wide_px = video.videoWidth; told.label = button.getAttribute("aria-label");
 button.click(); place.value = 900; place.dispatchEvent(new Event("input")); await wait(200);
 told.late = video.currentTime > 0.5 * video.duration && video.paused;
@@ -247,6 +275,8 @@ def test_a_browser_shows_it_at_any_width(files: OverviewFiles, tmp_path: Path, w
     assert told["scroll"] <= told["client"] <= width and told["open"] <= told["client"] and told["wide"] == 0
     assert told["players"] == 3 and told["moved"] and told["wide_px"] > 300 and told["late"]
     assert told["label"].startswith("pause ")
+    assert told["sounds"] and told["audio"], "the first player alone has sound, which the browser decodes"
+    assert told["muted"] == [True, "false"] and told["heard"] == [True, "true"]
     assert told["target"] == "pair-2-0" and -1 <= told["top"] < 900
     assert told["sorted"] == sorted(told["sorted"], reverse=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -339,7 +340,7 @@ def test_from_a_folder_to_the_next_command(here: Path, capsys: pytest.CaptureFix
     assert "'walk/empty.mp4' (empty file)" in said and "lie among them: 1 .txt" in said
     assert "wrote config/datasets/my_videos.yaml\nwrote config/recipes/my_videos.yaml" in said
     assert "Scale: small, since there is no GPU." in said and "WARNING: no weights" in said and "--weights FILE" in said
-    assert "Here, on 2 core(s): about " in said and said.endswith("\nNext:\n  mml run --dataset my_videos\n")
+    assert said.endswith("\nNext:\n  mml run --dataset my_videos\n")
     dataset = load_dataset(Path("config/datasets/my_videos.yaml"))
     assert (
         dataset.annotations.videos == here / "my videos"
@@ -348,6 +349,24 @@ def test_from_a_folder_to_the_next_command(here: Path, capsys: pytest.CaptureFix
     assert dataset.limits.max_quarantined_share > 1 / 7, "or the run would stop over the empty one"
     recipe = load_recipe(Path("config/recipes/my_videos.yaml"), PROJECT / "config/recipes")
     assert recipe.stages["rgb"].networks["rgb"].init == "random" and recipe.stages["rgb"].clip.crop_px == 112
+
+
+def test_all_scales_are_priced_and_that_which_is_written_is_marked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It told the hours of one scale alone, so that nobody knew what another one would take."""
+    call(["start", "../my videos"])
+    said = capsys.readouterr().out
+    assert re.search(
+        r"Here, on 2 core\(s\), by rates of [^\n]+:\n\n\| Scale +\| All of a run +\| Memory, GB \|\n", said
+    )
+    rows = re.findall(r"\| (small|medium|paper)( \(written\))? +\| about ([^|]+?) +\| ([0-9.]+) +\|", said)
+    assert [row[:2] for row in rows] == [("small", " (written)"), ("medium", ""), ("paper", "")]
+    assert "min" in rows[0][2] and all(" h" in row[2] for row in rows[2:])
+    memory = [float(row[3]) for row in rows]
+    assert memory == sorted(memory) and memory[0] < 1 < 10 < memory[2]
+    assert re.search(r"\nsmall: decoding and making modalities \d+ s, training ", said)
+    assert [file.name for file in Path("config/recipes").iterdir()] == ["my_videos.yaml"], "nothing else is written"
 
 
 def test_nothing_else_is_written_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

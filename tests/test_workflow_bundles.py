@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +62,18 @@ def test_logits_of_a_split_are_those_of_its_scores_to_the_bit(finished: Checkout
         np.testing.assert_array_equal(logits, scores.networks[reference.partition(".")[2]].logits)
         (alone,) = model.predict(videos[0], Windows()).windows
         np.testing.assert_allclose(alone.logits[reference], logits[:1], rtol=1e-5, atol=1e-6)
+
+
+def test_the_commands_of_the_report_work_as_they_stand(finished: Checkout, mml: Run) -> None:
+    """Also where data set and recipe were chosen on the command line, and config/config.yaml says something else."""
+    page = html.unescape((finished.root / "results/report.html").read_text(encoding="utf-8"))
+    found = re.search(r"<pre[^>]*>(mml bundle [^\n]*)\n(mml predict [^\n]*)\n", page)
+    finished.configure(dataset="demo", recipe=["mml_single_demo"])
+    said, _ = mml(*shlex.split(found[1])[1:])
+    assert "wrote model (" in said
+    words = shlex.split(found[2])[1:]
+    said, _ = mml(*words[:-1], "videos/validation_01.mp4", "--device", "cpu", "--threads", 1)
+    assert re.search(r"validation_01\.mp4: (down|right) \d+\.\d %", said)
 
 
 def test_the_same_row_gives_the_same_bytes_and_no_path(finished: Checkout, mml: Run) -> None:
@@ -152,6 +166,7 @@ def test_annotated_videos(finished: Checkout, mml: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["bundle", "zzz"], "no row is called 'zzz'\n.*Hint: There are '"),
         (["bundle", "botth"], "no row is called 'botth'\n.*did you mean 'both'"),
         (["bundle", "both", "--table", "other"], "no table is called 'other'\n.*there are ensemble_table"),
         (["bundle", "both", "--seed-run", "3"], "recipe 'one' has no run 3"),

@@ -22,6 +22,7 @@ from mml_core.config.dataset import ModalityConfig, Name
 from mml_core.config.networks import NetworkConfig
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.references import WholeNetworkRef
+from mml_core.evaluation.temperature import Calibration, Share
 from mml_core.kinds import KINDS
 
 FORMAT = "mml-bundle"
@@ -31,7 +32,6 @@ DOCUMENT, CARD = "bundle.json", "README.md"
 #: Where weights are within the folder: nothing that leads out of it.
 WeightsFile = Annotated[str, StringConstraints(pattern=r"^weights/[a-z][a-z0-9_-]{0,127}\.safetensors$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BundledNetwork(Strict):
@@ -93,21 +93,6 @@ class Metric(Strict):
     value: Share
     low: Share | None = None
     high: Share | None = None
-
-
-class Calibration(Strict):
-    """How probabilities came to mean what they say.
-
-    Errors are expected calibration errors in 15 bins on the videos of the row's table, before and after.
-    """
-
-    temperature: float = Field(default=1.0, gt=0, le=1000)
-    fitted_on: str | None = None  # split; None: not fitted
-    reason: str = ""  # why it was not
-    videos: int = Field(default=0, ge=0)  # that it was fitted on
-    cross_fitted: bool = False  # whether each video's probability after is by a temperature of other videos
-    error_before: Share | None = None
-    error_after: Share | None = None
 
 
 class DataFacts(Strict):

@@ -5,37 +5,26 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mml_core.bundles.format import Calibration, DataFacts, Metric
+from mml_core.bundles.format import DataFacts, Metric
 from mml_core.bundles.rows import Row
 from mml_core.config.recipe import RecipeConfig
 from mml_core.errors import InputError
-from mml_core.evaluation.calibration import (
-    at_temperature,
-    calibration_error,
-    cross_fitted,
-    fit_temperature,
-    fused_probabilities,
-    log_loss,
-)
 from mml_core.evaluation.diverged import divergence
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.metrics import mean_average_precision, mean_class_accuracy
-from mml_core.evaluation.runs import Run, aligned_logits, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.runs import Run, combine_runs, hits_of_runs, load_runs
+from mml_core.evaluation.temperature import rounded
 from mml_core.evaluation.uncertainty import estimate
 from mml_core.plan.places import score_path, shard_paths
 from mml_core.plan.products import Runs, score_sources
 from mml_core.plan.stages import DataPlan
 from mml_core.shards.reader import ShardReader
 
-#: Digits that numbers in a bundle have behind the point.
-_DIGITS = 6
-#: By fewer videos no temperature is fitted.
-_LEAST_VIDEOS = 20
 #: With fewer classes the five best are no news.
 _CLASSES_FOR_TOP5 = 10
 
@@ -86,38 +75,6 @@ def metrics_of(combined: Combined) -> dict[str, Metric]:
     return {**found, "mean_class_accuracy": _metric(mean_class_accuracy(combined.scores, combined.labels))}
 
 
-def calibrate(row: Row, run: Run, validation: Run | None) -> Calibration:
-    """Return the temperature of a row with its effect on the videos of its table, whose scores `run` has.
-
-    validation: scores of the validation split, `run` itself where the table is of that split; None: there are none.
-    """
-    probabilities, labels = _said(row, run)
-    before = _rounded(calibration_error(probabilities, labels))
-    told = Calibration(error_before=before, error_after=before)
-    if validation is None:
-        reason = "there are no scores of the validation split"
-        return told.model_copy(update={"reason": reason})
-    fitted, truth = (probabilities, labels) if validation is run else _said(row, validation)
-    if len(truth) < _LEAST_VIDEOS:
-        return told.model_copy(update={"reason": f"{len(truth)} validation videos are too few"})
-    temperature = fit_temperature(fitted, truth)
-    groups = next(iter(validation.values())).groups
-    tried = cross_fitted(fitted, truth, groups)
-    if temperature is None or log_loss(tried, truth) >= log_loss(fitted, truth):
-        reason = f"on {len(truth)} validation videos none is better than 1 for videos that it was not fitted on"
-        return told.model_copy(update={"reason": reason})
-    temperature, own = _rounded(temperature), validation is run
-    after = tried if own else at_temperature(probabilities, temperature, multi_label=labels.ndim == 2)
-    return Calibration(
-        temperature=temperature,
-        fitted_on="validation",
-        videos=len(truth),
-        cross_fitted=own,
-        error_before=before,
-        error_after=_rounded(calibration_error(after, labels)),
-    )
-
-
 def facts_of(data: DataPlan, results: Path) -> DataFacts:
     """Return what a person wants to know of the data set that a model was trained on."""
     videos, classes = data.annotations.videos, data.annotations.classes
@@ -137,13 +94,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _said(row: Row, run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Return a row's probabilities (V, N) before a temperature, and the labels of the videos."""
-    logits, labels = aligned_logits(run, list(row.members))
-    weights: Sequence[float] = list(row.members.values())
-    return fused_probabilities(list(logits), weights, row.fusion, multi_label=labels.ndim == 2), labels
-
-
 def _median_sec(data: DataPlan, results: Path) -> float | None:
     """Return the median length of the training videos, from those shards of their frames that are there."""
     folder = data.config.modality_key(data.config.rgb_name)
@@ -159,8 +109,4 @@ def _lengths_sec(shards: Iterable[Path]) -> Iterable[float]:
 
 
 def _metric(value: float, low: float = math.nan, high: float = math.nan) -> Metric:
-    return Metric(value=_rounded(value), **({} if math.isnan(low) else {"low": _rounded(low), "high": _rounded(high)}))
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), _DIGITS)
+    return Metric(value=rounded(value), **({} if math.isnan(low) else {"low": rounded(low), "high": rounded(high)}))

@@ -33,7 +33,7 @@ class Row:
 def find_row(
     recipes: Mapping[str, RecipeConfig], stages: Mapping[str, Mapping[str, Stage]], name: str, table: str | None
 ) -> Row:
-    """Return the row `name` of the first table that has it, or of `table`.
+    """Return the row `name` of `table`, or of the ensemble table, which the report is about, or the first that has it.
 
     name: that of the row, or networks of the recipe joined by ` + `, scored as the rows of the table are.
     stages: by recipe and name. Raises InputError, with the nearest names, where there is none.
@@ -49,13 +49,14 @@ def find_row(
         return found
     names = list(dict.fromkeys(row.name for row in candidates))
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? There are {', '.join(map(repr, names[:20]))}"
-    raise InputError(f"no row is called {name!r}", hint=hint if near else hint.partition("? ")[2])
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    there = f"There are {', '.join(map(repr, names[:20]))}"
+    raise InputError(f"no row is called {name!r}", hint=f"{meant}{there}")
 
 
 def _rows(recipe: RecipeConfig, stages: Mapping[str, Stage]) -> Iterator[Row]:
-    """Yield the rows of the tables of `recipe`."""
-    for name, table in recipe.tables.items():
+    """Yield the rows of the tables of `recipe`, those of its ensemble table first."""
+    for name, table in sorted(recipe.tables.items(), key=lambda one: one[0] != "ensemble_table"):
         for reference in table_networks(table, stages):
             yield Row(reference, recipe.name, name, table.split, table.protocol, {reference: 1.0})
         for label, row in table.ensembles.items():

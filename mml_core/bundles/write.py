@@ -21,7 +21,6 @@ from mml_core.bundles.format import (
     VideoSettings,
 )
 from mml_core.bundles.known import (
-    calibrate,
     combined_of,
     facts_of,
     file_sha256,
@@ -38,6 +37,8 @@ from mml_core.config.flow import FlowFiles
 from mml_core.config.references import split_reference, whole_network
 from mml_core.errors import InputError
 from mml_core.evaluation.loading import TrainedStage, open_stage
+from mml_core.evaluation.runs import Run
+from mml_core.evaluation.temperature import Calibration, calibrate, said_by
 from mml_core.io.files import disk_faults_told
 from mml_core.networks.stage_weights import read_weights, write_weights
 from mml_core.plan.places import stage_folder
@@ -87,7 +88,7 @@ def write_bundle(plan: RunPlan, row: Row, run: int, results: Path, folder: Path)
                 members=tuple(_member(reference, weight) for reference, weight in row.members.items()),
                 fusion=row.fusion,
                 files=digests,
-                calibration=calibrate(row, scored, validation),
+                calibration=_calibration(row, scored, validation),
                 metrics=metrics_of(combined),
                 data=facts_of(data, results),
                 provenance=Provenance(
@@ -154,6 +155,14 @@ def _open(stage: Stage, results: Path, row: Row) -> TrainedStage:
     if trained.diverged:
         raise InputError(f"the training of stage {stage.name!r} diverged: there is no model", hint="take another row")
     return trained
+
+
+def _calibration(row: Row, run: Run, validation: Run | None) -> Calibration:
+    """Return the calibration of the row on the videos of its table, whose scores `run` has, as the validation's may."""
+    said = said_by(run, row.members, row.fusion)
+    if validation is None or validation is run:
+        return calibrate(said, said if validation is run else None)
+    return calibrate(said, said_by(validation, row.members, row.fusion))
 
 
 def _whole_networks(row: Row) -> dict[str, tuple[str, str]]:

@@ -33,7 +33,7 @@ def bundle(
         out: folder of the bundle; a bundle that is there is replaced; default: bundles/RECIPE-ROW
         dataset: a file of config/datasets; default: as in `mml run`
         recipe: a file of config/recipes, once or several times; default: as in `mml run`
-        table: table of the recipe; default: the first that has the row
+        table: table of the recipe; default: ensemble_table, or the first other one that has the row
         seed_run: number of the run, where the recipe has several seeds
         results: folder of the workflow's results
     """

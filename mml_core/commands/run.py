@@ -30,8 +30,8 @@ def run(
     Options behind `--` are handed to snakemake: mml run --dataset NAME -- --keep-going
 
     Args:
-        targets: files of results to make; default: results/ensemble_table.csv, results/data_quality.csv and
-            results/report.html with all that is behind them
+        targets: files of results to make; default: results/ensemble_table.csv, results/report.html, and the table and
+            the pages about the data, with all that is behind them
         dataset: a file of config/datasets; default: the one that `mml start` wrote here, or as config/config.yaml says
         recipe: a file of config/recipes, once or several times; default: the one that `mml start` wrote with the data
             set, or as config/config.yaml says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
@@ -46,10 +47,10 @@ def explain(
     keys, message = _keys(item, document, frozenset(_found(schema, "propertyName"))), str(item["msg"])
     if item["type"].startswith("union_tag"):  # the value that decides which keys a block has is not there, or unknown
         keys.append(item["ctx"]["discriminator"].strip("'_()"))  # a key, or a function that is called after it
-        tag = item["ctx"].get("tag")
-        return f"{written(keys)}: " + (
-            f"{tag!r:.60} is none of {item['ctx']['expected_tags']}" if tag else "Field required"
-        )
+        if not (tag := item["ctx"].get("tag")):
+            return f"{written(keys)}: Field required"
+        tags = re.findall("'([^']*)'", item["ctx"]["expected_tags"])
+        return f"{written(keys)}: {_unknown(tag, _choices(keys[-1], tags, schema))}"
     key = written(keys) or "(top)"
     if item["type"] == "extra_forbidden":
         # a key of another block, by the very name, is no advice
@@ -60,6 +61,34 @@ def explain(
         message = f"expected {IN_WORDS.get(item['ctx']['pattern'], message)}"
     value = repr(item.get("input"))
     return f"{key}: {message}" + (f" (got {value})" if item["type"] != "missing" and len(value) < 60 else "")
+
+
+def _choices(key: str, tags: Sequence[str], schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the values of `key` that may be written where pydantic expects one of `tags`.
+
+    A tag may stand for several: networks that share a family have one block.
+    """
+    blocks = schema.get("$defs", {})
+    unions = [
+        [value for one in union for value in _values(blocks.get(one.get("$ref", "").rpartition("/")[2], {}), key)]
+        for union in _found(schema, "oneOf")
+        if len(union) == len(tags)
+    ]
+    found = max(unions, key=lambda values: len(set(values) & set(tags)), default=[])
+    return found if set(found) & set(tags) else tags
+
+
+def _values(block: Mapping[str, Any], key: str) -> Sequence[str]:
+    """Return what the JSON schema of a block allows for `key`."""
+    allowed = block.get("properties", {}).get(key, {})
+    return [allowed["const"]] if "const" in allowed else allowed.get("enum", [])
+
+
+def _unknown(value: str, names: Sequence[str]) -> str:
+    """Return that `value` is none of `names`, which are told the nearest first."""
+    near = difflib.get_close_matches(value.lower(), names, n=len(names))
+    listed = ", ".join(f"{name!r}" for name in dict.fromkeys([*near, *names]))
+    return f"{value!r:.60} is none of {listed}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _keys(item: Mapping[str, Any], document: Any, deciding: Set[str]) -> list[str]:

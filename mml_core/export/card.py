@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from mml_core.bundles.format import BundleDocument
@@ -88,8 +89,8 @@ def _example(
 
 
 def _line(text: str) -> str:
-    """Return `text` in one line."""
-    return " ".join(text.split())
+    """Return `text` in one line, as literal text of Markdown."""
+    return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", " ".join(text.split()))
 
 
 def _shape(one: GraphInput) -> str:

@@ -109,14 +109,15 @@ def _case(model: Model, inputs: Sequence[GraphInput], views: Sequence[PreparedVi
 
 
 def _largest(found: Sequence[Differences]) -> Differences:
-    return Differences(*(max(values) for values in zip(*found, strict=True)))
+    # NumPy's maximum is NaN where a value is, Python's may pass over it
+    return Differences(*(float(np.max(values)) for values in zip(*found, strict=True)))
 
 
 def _difference(outputs: Sequence[np.ndarray], case: Case) -> Differences:
     *logits, probabilities = outputs
     own = list(case.said.logits.values())
     return Differences(
-        max(float(np.abs(one[0] - other).max()) for one, other in zip(logits, own, strict=True)),
+        float(np.max([np.abs(one[0] - other).max() for one, other in zip(logits, own, strict=True)])),
         float(np.abs(probabilities[0] - case.said.probabilities).max()),
         max(float(np.abs(one).max()) for one in own),
     )

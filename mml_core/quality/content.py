@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mml_core.data.quality import Quarantined
-from mml_core.doubles.rows import Double, SeenVideo
+from mml_core.doubles.rows import JOINT, Double, SeenVideo
 from mml_core.io.tables import read_rows
 from mml_core.quality.histogram import Histogram, histogram
 from mml_core.report.page import Grid, text_grid
@@ -55,41 +55,56 @@ class QualityFiles:
     videos: Mapping[str, Path]
     doubles: Mapping[str, Path]
     quarantined: Path
+    multi_label: Collection[str] = ()  # data sets in which a video may have several labels
 
 
 def make_quality_page(files: QualityFiles) -> QualityPage:
     """Return the content of the page; raises InputError naming the file that is at fault."""
     quarantined = read_rows(files.quarantined, Quarantined)
     parts = [
-        dataset_part(name, read_rows(path, SeenVideo), read_rows(files.doubles[name], Double))
+        dataset_part(
+            name,
+            read_rows(path, SeenVideo),
+            read_rows(files.doubles[name], Double),
+            multi_label=name in files.multi_label,
+        )
         for name, path in files.videos.items()
     ]
     return QualityPage(parts, listed(Quarantined._fields, quarantined, "data_quality.csv"))
 
 
-def dataset_part(name: str, videos: Sequence[SeenVideo], doubles: Sequence[Double]) -> DatasetPart:
-    """Return what the page says of one data set."""
+def dataset_part(
+    name: str, videos: Sequence[SeenVideo], doubles: Sequence[Double], *, multi_label: bool = False
+) -> DatasetPart:
+    """Return what the page says of one data set; `multi_label`: whether a video of it may have several labels."""
     still = [(row.video_id, row.split, row.labels, row.frames, row.change) for row in videos if row.still]
     by_split = Counter(row.split for row in videos)
     facts = [(f"Videos for {split}", str(by_split[split])) for split in SPLITS if by_split[split]]
-    facts += [("Classes", str(len({row.labels for row in videos if row.labels}))), ("Nearly still", str(len(still)))]
+    counts = class_counts(videos, multi_label=multi_label)
+    facts += [("Classes", str(len([name for name in counts if name]))), ("Nearly still", str(len(still)))]
     facts.append(("Pairs of doubles", str(len(doubles))))
     return DatasetPart(
         name,
         facts,
         [*_parted(videos), *_doubled(doubles)],
-        class_grid(videos),
+        class_grid(counts),
         _distributions(videos),
         listed(("Video", "Split", "Labels", "Frames", "Change"), still, f"{name}/videos.csv"),
         listed(Double._fields, doubles, f"{name}/doubles.csv"),
     )
 
 
-def class_grid(videos: Sequence[SeenVideo]) -> Grid:
-    """Return how many videos each class has in each split, those with the fewest for training first."""
+def class_counts(videos: Sequence[SeenVideo], *, multi_label: bool) -> dict[str, Counter[str]]:
+    """Return how many videos each class has, by split; those without a label are under the empty name."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in videos:
-        counts[row.labels][row.split] += 1
+        for label in row.labels.split(JOINT) if multi_label else [row.labels]:  # a class may be called `a; b`
+            counts[label][row.split] += 1
+    return counts
+
+
+def class_grid(counts: Mapping[str, Counter[str]]) -> Grid:
+    """Return how many videos each class has in each split, those with the fewest for training first."""
     splits = [split for split in SPLITS if any(own[split] for own in counts.values())]
     order = sorted(counts, key=lambda label: (counts[label]["train"], label))
     rows = [[label or "(none)", *(str(counts[label][split]) for split in splits)] for label in order]

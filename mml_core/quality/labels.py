@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from cleanlab.filter import find_label_issues
-from scipy.special import softmax
 
 from mml_core.config.protocols import ProtocolConfig
+from mml_core.evaluation.fusion import softmax
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.runs import load_runs
 from mml_core.evaluation.scores import UNKNOWN
-from mml_core.evaluation.table import best_row, read_table, row_scores
+from mml_core.evaluation.table import JOINT, best_row, read_table, row_scores
 from mml_core.plan.data_file import read_data_plan
 
 
@@ -60,8 +60,8 @@ def label_issues(row: Mapping[str, str], combined: Combined) -> list[LabelIssue]
     if len(classes) < 2:
         return []
     # cleanlab counts classes from 0 without gaps
-    probabilities = _probabilities(combined.scores[known], row["fusion"])[:, classes]
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    weights = [float(weight) for weight in row["weights"].split(JOINT)]
+    probabilities = _probabilities(combined.scores[known][:, classes], weights, row["fusion"])
     numbers = np.searchsorted(classes, labels)
     found = find_label_issues(numbers, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1)
     about = (row["dataset"], row["recipe"], row["name"], row["split"])
@@ -71,9 +71,13 @@ def label_issues(row: Mapping[str, str], combined: Combined) -> list[LabelIssue]
     ]
 
 
-def _probabilities(scores: np.ndarray, fusion: str) -> np.ndarray:
-    """Return the probabilities (V, N) of scores, which are logits unless they are means of probabilities already."""
-    shares = np.clip(scores, 1e-12, None) if fusion == "probabilities" else softmax(scores, axis=1)
+def _probabilities(scores: np.ndarray, weights: Sequence[float], fusion: str) -> np.ndarray:
+    """Return the probabilities (V, N), among these classes, of `scores` (V, N), sums of members times `weights`.
+
+    They are of the weighted mean, so that members that agree on 0.6 say 0.6 together.
+    """
+    means = scores / sum(weights)
+    shares = np.clip(means, 1e-12, None) if fusion == "probabilities" else softmax(means)
     return shares / shares.sum(axis=1, keepdims=True)
 
 

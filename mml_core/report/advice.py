@@ -13,6 +13,8 @@ METRICS = {"top1": "Top-1", "map": "mAP"}
 #: How a metric is said in a sentence.
 SAID = {"top1": "of the videos are right", "map": "mean average precision"}
 BEHIND, LEVEL = "Behind the best", "Can be told from the best"
+#: Where results are unless another workflow has put them elsewhere.
+RESULTS = "results"
 #: Characters that a shell replaces also within double quotes.
 _REPLACED = set('"$`\\!')
 
@@ -34,8 +36,8 @@ class Advice:
     left_out: Sequence[tuple[str, str]]  # row and reason
 
 
-def advice_part(recommendation: Recommendation) -> Advice:
-    """Return the advice that `recommendation` is."""
+def advice_part(recommendation: Recommendation, results: str = RESULTS) -> Advice:
+    """Return the advice that `recommendation` is; `results` is the folder of the run's results."""
     row = recommendation.row
     left_out = list(recommendation.left_out.items())
     if row is None:
@@ -51,7 +53,7 @@ def advice_part(recommendation: Recommendation) -> Advice:
         seeds=row.seeds,
         reasons=reasons(recommendation),
         weights=list(recommendation.weights.items()),
-        commands=commands(row, recommendation.rows),
+        commands=commands(row, recommendation.dataset, results),
         compared=_compared_grid(recommendation),
         left_out=left_out,
     )
@@ -76,11 +78,14 @@ def reasons(recommendation: Recommendation) -> list[str]:
     return told
 
 
-def commands(row: Compared, rows: Sequence[Compared]) -> list[str]:
-    """Return what to type to use `row`; its recipe is named where another one of `rows` has the same name."""
-    several = sum(one.name == row.name for one in rows) > 1
-    recipe = f" --recipe {row.recipes[0]}" if several else ""
-    return [f"mml bundle {quoted(row.name)}{recipe} --out model", "mml predict model VIDEO"]
+def commands(row: Compared, dataset: str, results: str = RESULTS) -> list[str]:
+    """Return what to type to use `row`, whatever config/config.yaml says: the page is read later, and elsewhere."""
+    options = f"--dataset {dataset} --recipe {row.recipes[0]} --out model"
+    options += f" --results {quoted(results)}" if results != RESULTS else ""
+    name = quoted(row.name)
+    # a name that begins like an option comes behind all of them
+    bundle = f"mml bundle {options} -- {name}" if row.name.startswith("-") else f"mml bundle {name} {options}"
+    return [bundle, "mml predict model VIDEO"]
 
 
 def quoted(name: str) -> str:

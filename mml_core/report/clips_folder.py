@@ -1,4 +1,4 @@
-"""The folder beside the page: players of the videos that the recommended row takes for another class, and its index."""
+"""The folder beside the page: players of the videos that the recommended row is wrong about, and its index."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from mml_core.config.protocols import ProtocolConfig
 from mml_core.data.stores import open_stores
 from mml_core.evaluation.members import Combined
 from mml_core.evaluation.runs import combine_runs, load_runs
+from mml_core.evaluation.temperature import calibrate, said_by
 from mml_core.io.files import replaced_on_success
 from mml_core.kinds import kind_of
 from mml_core.plan.stages import DataPlan
 from mml_core.report.clips_index import ClipsIndex, OfClass, Player
 from mml_core.report.heat import Looker, heat_tile, open_lookers
-from mml_core.report.mistakes import Mistake, class_results, mistakes, probabilities, shown_mistakes
-from mml_core.report.player import TILE_PX, Tile, columns_of, even, moments, player_pictures, write_player
+from mml_core.report.label_mistakes import label_mistakes, label_results
+from mml_core.report.mistakes import Mistake, class_results, mistakes, shown_mistakes
+from mml_core.report.player import TILE_PX, Tile, columns_of, moments, player_pictures, tile_width, write_player
+from mml_core.report.player_sound import sound_of
 from mml_core.report.recommendation import Compared
 from mml_core.report.samples import item_pictures
 from mml_core.report.sound_pictures import spectrogram_pictures
+from mml_core.report.sound_track import Sound
 from mml_core.shards import ModalityStore
 
 POSTER_QUALITY = 60
@@ -49,14 +53,18 @@ def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device
     Maps are made on `device`. Raises InputError for files that do not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if row is None or sources.plan.config.multi_label:
-        reason = "No row can be recommended." if row is None else "Videos with several labels are not right or wrong."
-        return ClipsIndex(row=row.name if row else "", reason=reason)
-    run = load_runs(sources.scores, references=row.members, protocol=sources.protocol)[0]
-    combined = combine_runs([run], row.members, row.weights, row.fusion or "logits")[0]
-    chances = probabilities(combined.scores, row.weights, row.fusion)
-    wrong = mistakes(combined.scores, combined.labels, chances)
+    if row is None:
+        return ClipsIndex(reason="No row can be recommended.")
+    groups = dict.fromkeys(sources.scores, sources.plan.groups)
+    run = load_runs(sources.scores, groups, references=row.members, protocol=sources.protocol)[0]
+    fusion = row.fusion or "logits"
+    combined = combine_runs([run], row.members, row.weights, fusion)[0]
+    said = said_by(run, dict(zip(row.members, row.weights, strict=True)), fusion)
     split = next(iter(run.values())).split
+    calibration = calibrate(said, said if split == "validation" else None)
+    chances = said.at(calibration.temperature)
+    find, results = (label_mistakes, label_results) if said.multi_label else (mistakes, class_results)
+    wrong = find(combined.scores, combined.labels, chances)
     without, players = {}, []
     if shown := shown_mistakes(wrong):
         stores = _stores(sources, split)
@@ -64,18 +72,22 @@ def write_clips(folder: Path, row: Compared | None, sources: ClipSources, device
             row.members, sources.weights, sources.plan, sources.shards, split, sources.protocol, device
         )
         for number, one in enumerate(shown, start=1):
-            tiles, speed, rate = video_tiles(stores, lookers, combined.video_ids[one.video], one.prediction)
-            written = _write(folder, number, tiles, rate)
+            video = combined.video_ids[one.video]
+            tiles, speed, rate = video_tiles(stores, lookers, video, one.prediction)
+            written = _write(folder, number, tiles, rate, sound_of(stores, video, speed))
             players.append(_player(number, one, combined, chances, tiles, written, speed))
+    right = "In every video all its labels come first." if said.multi_label else "Every video is right."
     return ClipsIndex(
         row=row.name,
+        multi_label=said.multi_label,
+        calibration=calibration,
         classes=combined.classes,
         videos=len(combined.video_ids),
         wrong=len(wrong),
-        results=tuple(OfClass(**one._asdict()) for one in class_results(combined.scores, combined.labels)),
+        results=tuple(OfClass(**one._asdict()) for one in results(combined.scores, combined.labels)),
         players=tuple(players),
         without_maps=without,
-        reason="" if wrong else "Every video is right.",
+        reason="" if wrong else right,
     )
 
 
@@ -103,7 +115,7 @@ def _stores(sources: ClipSources, split: str) -> dict[str, ModalityStore]:
 def _modality_tile(name: str, store: ModalityStore, video: str, frames: Sequence[int]) -> Tile:
     entry = store.videos[video]
     if not kind_of(store.info.kind).spatial:
-        width = even(TILE_PX * entry.width / entry.height)
+        width = tile_width(entry.height, entry.width)
         return Tile(f"{name} (spectrogram)", spectrogram_pictures(store, video, frames, TILE_PX, width))
     pictures, _ = item_pictures(store, video, [min(frame, entry.count - 1) for frame in frames])
     return Tile(name, pictures)
@@ -114,17 +126,18 @@ class _Written(NamedTuple):
 
     height: int
     width: int
+    sound: bool
     digest: str
 
 
-def _write(folder: Path, number: int, tiles: Sequence[Tile], rate: float) -> _Written:
+def _write(folder: Path, number: int, tiles: Sequence[Tile], rate: float, sound: Sound | None) -> _Written:
     pictures = player_pictures(tiles)
-    write_player(folder / f"{number:03d}.mp4", pictures, rate)
+    write_player(folder / f"{number:03d}.mp4", pictures, rate, sound)
     with replaced_on_success(folder / f"{number:03d}.jpg") as temporary:
         middle = np.ascontiguousarray(pictures[len(pictures) // 2])
         imsave(temporary, middle, format="jpg", pil_kwargs={"quality": POSTER_QUALITY})
     content = b"".join((folder / f"{number:03d}.{ending}").read_bytes() for ending in ("mp4", "jpg"))
-    return _Written(*pictures.shape[1:3], hashlib.sha256(content).hexdigest()[:16])
+    return _Written(*pictures.shape[1:3], sound is not None, hashlib.sha256(content).hexdigest()[:16])
 
 
 def _player(
@@ -144,6 +157,9 @@ def _player(
         prediction=one.prediction,
         confidence=one.confidence,
         truth_confidence=float(chances[one.video, one.truth]),
+        labels=tuple(np.flatnonzero(combined.labels[one.video]).tolist()) if combined.labels.ndim == 2 else (),
+        average_precision=one.average_precision,
+        sound=written.sound,
         captions=tuple(tile.caption for tile in tiles),
         columns=columns_of(len(tiles)),
         size=(written.height, written.width),

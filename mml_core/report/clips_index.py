@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from mml_core.config.base import Strict
 from mml_core.errors import InputError
+from mml_core.evaluation.temperature import Calibration
 from mml_core.io.files import write_text
 
 #: A file of the folder.
@@ -25,6 +26,9 @@ class Player(Strict):
     prediction: int
     confidence: float  # 0..1, of the prediction
     truth_confidence: float  # 0..1, of the true class
+    labels: tuple[int, ...] = ()  # all that it has, where it may have several
+    average_precision: float | None = None  # 0..1, of these
+    sound: bool = False  # whether there is a sound track
     captions: tuple[str, ...]  # of its tiles, row by row
     columns: int
     size: tuple[int, int]  # height and width in pixels
@@ -33,18 +37,21 @@ class Player(Strict):
 
 
 class OfClass(Strict):
-    """How the videos of a class fare: other classes with the number of videos that are taken for them."""
+    """How the videos of a class fare, as `mistakes.ClassResult` has it."""
 
     label: int
     videos: int
     right: int
     taken_for: tuple[tuple[int, int], ...]
+    average_precision: float | None = None
 
 
 class ClipsIndex(Strict):
     """What is in the folder, and what it is about; where there is nothing, `reason` says why."""
 
     row: str = ""
+    multi_label: bool = False
+    calibration: Calibration | None = None  # what made confidences of the networks' probabilities
     classes: tuple[str, ...] = ()
     videos: int = 0
     wrong: int = 0

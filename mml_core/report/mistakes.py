@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mml_core.evaluation.fusion import softmax
 from mml_core.evaluation.metrics import predictions
 
 #: Players on a page at most, and how many of one class precede those of better classes at least.
@@ -16,12 +15,17 @@ MOST_CLIPS, OF_ONE_CLASS = 40, 4
 
 
 class Mistake(NamedTuple):
-    """A video that is taken for another class than its own."""
+    """A video that is taken for another class than its own.
+
+    Of several labels, one of whose right ones is behind a wrong one: `truth` is the last of the right, `prediction` the
+    first of the wrong.
+    """
 
     video: int  # its position
     truth: int
     prediction: int
     confidence: float  # 0..1, the probability of `prediction`
+    average_precision: float | None = None  # 0..1, of the video's labels, where it may have several
 
 
 class ClassResult(NamedTuple):
@@ -29,19 +33,9 @@ class ClassResult(NamedTuple):
 
     label: int
     videos: int
-    right: int
+    right: int  # of several labels: in which no wrong label is before this one
     taken_for: tuple[tuple[int, int], ...]  # other class and number of videos, the commonest first
-
-
-def probabilities(
-    scores: np.ndarray, weights: Sequence[float], fusion: Literal["", "logits", "probabilities"]
-) -> np.ndarray:
-    """Return the probabilities (V, N), 0..1, of `scores` (V, N), the sum of members times `weights`.
-
-    Of logits it is the softmax of their weighted mean, of probabilities their weighted mean.
-    """
-    means = scores / sum(weights)
-    return means if fusion == "probabilities" else softmax(means)
+    average_precision: float | None = None  # 0..1, of several labels: of all videos by their scores of this class
 
 
 def class_results(scores: np.ndarray, labels: np.ndarray) -> list[ClassResult]:
@@ -50,19 +44,17 @@ def class_results(scores: np.ndarray, labels: np.ndarray) -> list[ClassResult]:
     results = []
     for label in np.unique(labels).tolist():
         counts = Counter(said[labels == label].tolist())
-        others = sorted(((other, count) for other, count in counts.items() if other != label), key=_commonest)
-        results.append(ClassResult(label, sum(counts.values()), counts[label], tuple(others)))
+        others = Counter({other: count for other, count in counts.items() if other != label})
+        results.append(ClassResult(label, sum(counts.values()), counts[label], commonest(others)))
     return sorted(results, key=lambda one: (one.right / one.videos, one.label))
 
 
 def mistakes(scores: np.ndarray, labels: np.ndarray, chances: np.ndarray) -> list[Mistake]:
     """Return all wrong videos: by class as in `class_results`, then by what they are taken for, the surest first.
 
-    `chances` (V, N) are the `probabilities`.
+    `chances` (V, N) are probabilities, 0..1.
     """
-    said, place = predictions(scores), {}
-    for rank, result in enumerate(class_results(scores, labels)):
-        place |= {(result.label, other): (rank, order) for order, (other, _) in enumerate(result.taken_for)}
+    said, place = predictions(scores), places(class_results(scores, labels))
     wrong = [
         Mistake(video, int(labels[video]), int(said[video]), float(chances[video, said[video]]))
         for video in np.flatnonzero(said != labels).tolist()
@@ -95,5 +87,15 @@ def _pairs_in_turn(wrong: Sequence[Mistake]) -> list[int]:
     return [position for *_, position in sorted(turns)]
 
 
-def _commonest(counted: tuple[int, int]) -> tuple[int, int]:
-    return -counted[1], counted[0]
+def places(results: Sequence[ClassResult]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return where each pair of class and other class comes among `results`."""
+    return {
+        (result.label, other): (rank, order)
+        for rank, result in enumerate(results)
+        for order, (other, _) in enumerate(result.taken_for)
+    }
+
+
+def commonest(counts: Counter[int]) -> tuple[tuple[int, int], ...]:
+    """Return classes with their numbers, the commonest first, of equals the first class."""
+    return tuple(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))

@@ -2,66 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mml_core.errors import InputError
-from mml_core.report.clips_index import ClipsIndex, OfClass, Player
+from mml_core.report.clips_index import ClipsIndex, OfClass
 from mml_core.report.page import Cell, Grid, text_grid
+from mml_core.report.player_views import ClassView, anchor, class_views, confidence_told
 
 #: With more classes there is no matrix, but the list of the commonest confusions alone.
 MATRIX_CLASSES = 15
 LISTED_PAIRS = 30
-JPEG_SIGNATURE = b"\xff\xd8\xff"
-
-
-@dataclass(frozen=True)
-class Caption:
-    """What a tile of a player shows, and where it is in the picture, in percent."""
-
-    text: str
-    left: float
-    top: float
-
-
-@dataclass(frozen=True)
-class PlayerView:
-    """A player."""
-
-    address: str
-    poster_uri: str
-    video_id: str
-    truth: str
-    prediction: str
-    confidence: str
-    truth_confidence: str
-    captions: Sequence[Caption]
-    height: int
-    width: int
-    speed: str
-
-
-@dataclass(frozen=True)
-class PairView:
-    """Videos of a class that are taken for one other class: so many, and players of some."""
-
-    anchor: str
-    prediction: str
-    videos: int
-    players: Sequence[PlayerView]
-
-
-@dataclass(frozen=True)
-class ClassView:
-    """A class with mistakes that players show."""
-
-    name: str
-    videos: int
-    right: int
-    pairs: Sequence[PairView]
 
 
 @dataclass(frozen=True)
@@ -88,6 +39,9 @@ class Mistakes:
     """What is wrong; where there is nothing to show, `reason` says why."""
 
     row: str
+    multi_label: bool
+    confidence: str  # what it means
+    sound: bool  # whether some player has any
     wrong: int
     videos: int
     shown: int
@@ -103,14 +57,14 @@ class Mistakes:
 def mistakes_part(index: ClipsIndex, folder: Path, address: str) -> Mistakes:
     """Return what the page shows of `index`, that of `folder`, which the page finds at `address`.
 
-    Raises InputError where a picture of a player is missing.
+    Raises InputError where a player or its picture is missing.
     """
-    by_pair: dict[tuple[int, int], list[Player]] = defaultdict(list)
-    for player in index.players:
-        by_pair[player.truth, player.prediction].append(player)
-    links = {pair: f"#{_anchor(*pair)}" for pair in by_pair}
+    links = {pair: f"#{anchor(*pair)}" for pair in ((one.truth, one.prediction) for one in index.players)}
     return Mistakes(
         row=index.row,
+        multi_label=index.multi_label,
+        confidence=confidence_told(index.calibration) if index.calibration else "",
+        sound=any(player.sound for player in index.players),
         wrong=index.wrong,
         videos=index.videos,
         shown=len(index.players),
@@ -118,69 +72,14 @@ def mistakes_part(index: ClipsIndex, folder: Path, address: str) -> Mistakes:
         matrix=_matrix(index, links),
         pairs=_pairs_grid(index, links),
         by_class=_class_grid(index, links),
-        classes=_class_views(index, by_pair, folder, address),
+        classes=class_views(index, folder, address),
         without_maps=list(index.without_maps.items()),
         reason=index.reason,
     )
 
 
-def _anchor(truth: int, prediction: int) -> str:
-    return f"pair-{truth}-{prediction}"
-
-
-def _class_views(
-    index: ClipsIndex, by_pair: Mapping[tuple[int, int], Sequence[Player]], folder: Path, address: str
-) -> list[ClassView]:
-    views = []
-    for result in index.results:
-        pairs = [
-            PairView(
-                _anchor(result.label, other),
-                index.classes[other],
-                count,
-                [_player_view(index, one, folder, address) for one in by_pair[result.label, other]],
-            )
-            for other, count in result.taken_for
-            if (result.label, other) in by_pair
-        ]
-        if pairs:
-            views.append(ClassView(index.classes[result.label], result.videos, result.right, pairs))
-    return views
-
-
-def _player_view(index: ClipsIndex, player: Player, folder: Path, address: str) -> PlayerView:
-    rows = -(-len(player.captions) // player.columns)
-    captions = [
-        Caption(text, 100 * (place % player.columns) / player.columns, 100 * (place // player.columns) / rows)
-        for place, text in enumerate(player.captions)
-    ]
-    return PlayerView(
-        address=f"{address}/{player.file}",
-        poster_uri=_jpeg_uri(folder / player.poster),
-        video_id=player.video_id,
-        truth=index.classes[player.truth],
-        prediction=index.classes[player.prediction],
-        confidence=f"{100 * player.confidence:.0f} %",
-        truth_confidence=f"{100 * player.truth_confidence:.0f} %",
-        captions=captions,
-        height=player.size[0],
-        width=player.size[1],
-        speed="" if player.speed < 1.05 else f"{player.speed:.3g} times as fast as the video",
-    )
-
-
-def _jpeg_uri(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read as a picture ({error})", file=path) from error
-    if not content.startswith(JPEG_SIGNATURE):
-        raise InputError("is no JPEG picture", file=path)
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def _matrix(index: ClipsIndex, links: Mapping[tuple[int, int], str]) -> list[MatrixRow]:
-    if not index.results or len(index.classes) > MATRIX_CLASSES:
+    if not index.results or index.multi_label or len(index.classes) > MATRIX_CLASSES:
         return []
     results = {result.label: result for result in index.results}
     return [
@@ -206,7 +105,7 @@ def _pairs_grid(index: ClipsIndex, links: Mapping[tuple[int, int], str]) -> Grid
     if not chosen:
         return None
     plain = text_grid(
-        ("True class", "Taken for", "Videos"),
+        ("Label", "Behind", "Videos") if index.multi_label else ("True class", "Taken for", "Videos"),
         [(index.classes[label], index.classes[other], str(count)) for count, label, other in chosen],
     )
     rows = [
@@ -226,6 +125,9 @@ def _class_grid(index: ClipsIndex, links: Mapping[tuple[int, int], str]) -> Grid
         mistake = (
             Cell("") if other is None else Cell(f"{index.classes[other]} ({count})", href=links.get((one.label, other)))
         )
-        share = f"{100 * one.right / one.videos:.1f}"
+        share = f"{100 * (one.right / one.videos if one.average_precision is None else one.average_precision):.1f}"
         rows.append([Cell(index.classes[one.label]), Cell(str(one.videos)), Cell(share), mistake])
-    return Grid(("Class", "Videos", "Correct, %", "Most often taken for"), (False, True, True, False), rows)
+    what = (
+        ("Average precision, %", "Most often behind") if index.multi_label else ("Correct, %", "Most often taken for")
+    )
+    return Grid(("Class", "Videos", *what), (False, True, True, False), rows)

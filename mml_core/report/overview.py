@@ -11,7 +11,7 @@ from urllib.parse import quote
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
 from mml_core.evaluation.table import read_table
-from mml_core.report.advice import Advice, advice_part
+from mml_core.report.advice import RESULTS, Advice, advice_part
 from mml_core.report.clips_index import read_index
 from mml_core.report.content import read_history, table_grid
 from mml_core.report.mistakes_part import Mistakes, mistakes_part
@@ -35,6 +35,7 @@ class OverviewFiles:
     pages: Sequence[Path]  # of the recipes, called after the folders that they are in
     few_classes: Sequence[str]  # data sets without a top-5
     output: Path
+    results: str = RESULTS  # folder of the run's results, as commands name it
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def make_overview(files: OverviewFiles) -> Overview:
     return Overview(
         title=recommendation.dataset,
         facts=[fact for fact in facts if fact[0] != "Data set"],
-        advice=advice_part(recommendation),
+        advice=advice_part(recommendation, files.results),
         mistakes=mistakes_part(read_index(files.clips_index), files.clips, _address(files.clips, files.output)),
         table=grid,
         notes=NOTES,

@@ -17,9 +17,12 @@ import torch
 from torch.nn.functional import interpolate
 
 from mml_core.io.files import replaced_on_success
+from mml_core.report.sound_track import Sound, add_track, packets
 
 #: Height of a tile, and what is between two.
 TILE_PX, GAP_PX = 160, 4
+#: Widths of a tile: pictures of other shapes are smaller in it. H.264 knows no pictures of more than 16,384 pixels.
+NARROWEST_PX, WIDEST_PX = 64, 640
 #: A longer video is shown faster, within so many seconds.
 MOST_SEC = 10.0
 PICTURES_A_SECOND = 8
@@ -65,7 +68,7 @@ def columns_of(tiles: int) -> int:
 def player_pictures(tiles: Sequence[Tile]) -> np.ndarray:
     """Return the tiles of a player as pictures (T, H, W, 3), uint8: row by row, all as large as the first."""
     height = TILE_PX
-    width = even(tiles[0].pictures.shape[2] * height / tiles[0].pictures.shape[1])
+    width = tile_width(*tiles[0].pictures.shape[1:3])
     columns = columns_of(len(tiles))
     rows = -(-len(tiles) // columns)
     shape = (rows * height + (rows - 1) * GAP_PX, columns * width + (columns - 1) * GAP_PX)
@@ -74,6 +77,11 @@ def player_pictures(tiles: Sequence[Tile]) -> np.ndarray:
         top, left = (place // columns) * (height + GAP_PX), (place % columns) * (width + GAP_PX)
         whole[:, top : top + height, left : left + width] = fitted(tile.pictures, height, width)
     return whole
+
+
+def tile_width(height: int, width: int) -> int:
+    """Return the width of a tile, in pixels, for frames of `height` and `width`."""
+    return even(min(max(TILE_PX * width / height, NARROWEST_PX), WIDEST_PX))
 
 
 def fitted(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -93,8 +101,11 @@ def even(length: float) -> int:
     return max(2, 2 * round(length / 2))
 
 
-def write_player(path: Path, pictures: np.ndarray, rate: float) -> None:
-    """Write pictures (T, H, W, 3), uint8, sides even, `rate` a second, as H.264 in MP4, which all browsers play."""
+def write_player(path: Path, pictures: np.ndarray, rate: float, sound: Sound | None = None) -> None:
+    """Write pictures (T, H, W, 3), uint8, sides even, `rate` a second, with `sound`, as MP4 that all browsers play.
+
+    That is H.264 and AAC.
+    """
     with (
         replaced_on_success(path) as temporary,
         av.open(f"file:{temporary}", "w", format="mp4", options={"movflags": "+faststart"}) as container,
@@ -102,7 +113,10 @@ def write_player(path: Path, pictures: np.ndarray, rate: float) -> None:
         exact = Fraction(max(1, round(rate * 1000)), 1000)
         stream = container.add_stream("libx264", rate=exact, options=_QUALITY)
         stream.pix_fmt, (stream.height, stream.width) = "yuv420p", pictures.shape[1:3]
+        track = add_track(container, sound) if sound else None
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+        if track:
+            container.mux(packets(track, sound))

@@ -20,8 +20,8 @@ from mml_core.cost.machine import Machine, this_machine
 from mml_core.errors import InputError
 from mml_core.plan.run import plan_run
 from mml_core.run_command.choice import checkout
-from mml_core.run_command.expected import USUAL_FRAMES, run_costs, whole_sec
-from mml_core.run_command.text import span
+from mml_core.run_command.expected import USUAL_FRAMES, run_costs
+from mml_core.start_command.costs import costs_text, plan_at_scale, scale_cost
 from mml_core.start_command.files import as_yaml, check_free, write_files
 from mml_core.start_command.layout import annotations_of, data_set_name
 from mml_core.start_command.looks import Look, look_at
@@ -71,15 +71,19 @@ def start(options: StartOptions) -> None:
         scale, why = options.scale, "as asked"
     weights = first_weights(options.weights, SCALES[scale].backbone)
     split = "test" if any(video.split == "test" and video.labels for video in annotations.videos) else "validation"
-    document = {"annotations": block, "horizontal_flip": "never", **SCALES[scale].data, **_quarantine(looks), **limit}
-    recipe = recipe_document(SCALES[scale], weights.init, split)
-    files = _files(name, scale, document, recipe)
+    first, last = {"annotations": block, "horizontal_flip": "never"}, {**_quarantine(looks), **limit}
+    documents = {one: {**first, **SCALES[one].data, **last} for one in SCALES}
+    # other scales start from weights of other networks, which are not looked for here
+    inits = dict.fromkeys(SCALES, "random" if weights.init == "random" else "imagenet") | {scale: weights.init}
+    recipes = {one: recipe_document(SCALES[one], inits[one], split) for one in SCALES}
+    files = _files(name, scale, documents[scale], recipes[scale])
     check_free(files, force=options.force)
     write_files(files | table)
     load_dataset(next(iter(files)))  # what was written can be read
     print("\n" + "\n".join(f"wrote {path}" for path in files | table))
     print(f"\nScale: {scale}, {why}.\n{weights.told}")
-    _tell_costs(options, name, root, machine, looks)
+    others = {one: (documents[one], recipes[one]) for one in SCALES if one != scale}
+    _tell_costs(options, name, root, machine, looks, others)
 
 
 def _with_table(block: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -127,20 +131,31 @@ def _files(name: str, scale: ScaleName, document: Mapping[str, Any], recipe: Map
     }
 
 
-def _tell_costs(options: StartOptions, name: str, root: Path, machine: Machine, looks: Sequence[Look]) -> None:
-    """Print what the run takes here, and the commands to type next."""
-    plan = plan_run({"dataset": name, "recipe": [name]}, Path(), check_files=False, shipped=root)
+def _tell_costs(
+    options: StartOptions,
+    name: str,
+    root: Path,
+    machine: Machine,
+    looks: Sequence[Look],
+    others: Mapping[ScaleName, tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> None:
+    """Print what the run takes here, and the commands to type next.
+
+    others: data set and recipe of the scales that were not written.
+    """
+    written = plan_run({"dataset": name, "recipe": [name]}, Path(), check_files=False, shipped=root)
     frames = [look.frames for look in looks if not math.isnan(look.frames)]
-    costs = run_costs(plan, machine, root, statistics.fmean(frames) if frames else USUAL_FRAMES)
-    parts = whole_sec(costs)
-    total = sum(parts.values())
-    told = ", ".join(f"{what} {span(seconds)}" for what, seconds in parts.items())
+    mean = statistics.fmean(frames) if frames else USUAL_FRAMES
+    plans = {one: plan_at_scale(written, *others[one], root) if one in others else written for one in SCALES}
+    costs = {one: scale_cost(run_costs(plan, machine, root, mean)) for one, plan in plans.items()}
+    scale = next(one for one in SCALES if one not in others)
     where = f"{len(machine.gpus)} GPU(s)" if machine.gpus else f"{machine.cores} core(s)"
-    print(f"Here, on {where}: about {span(total)} ({told}), by rates of {machine.device}.")
+    print(f"Here, on {where}, by rates of {machine.device}:\n\n{costs_text(costs, scale)}")
+    total = costs[scale].total_sec
     if total > _LONG_SEC and options.limit is None:
-        most = _largest_class(plan.data.annotations)
-        fewer = max(5, int(most * _FIRST_LOOK_SEC / total))
+        fewer = max(5, int(_largest_class(written.data.annotations) * _FIRST_LOOK_SEC / total))
         print(f"For a first look, with {fewer} videos of each class, start again with --limit {fewer} --force.")
+    print("Another scale is written by --scale NAME --force.")
     print(f"\nNext:\n  mml run --dataset {name}")
 
 

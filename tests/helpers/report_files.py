@@ -25,6 +25,7 @@ from mml_core.report.job import ReportFiles
 from mml_core.report.overview import OverviewFiles
 from mml_core.report.player import Tile, player_pictures, write_player
 from mml_core.report.recommendation import recommend, write_recommendation
+from mml_core.report.sound_track import Sound
 from mml_core.shards.images import encode_planes, encode_rgb
 from mml_core.shards.schema import ShardInfo
 from mml_core.shards.writer import ShardWriter
@@ -140,7 +141,8 @@ def make_players(folder: Path) -> ClipsIndex:
     for number, (video, prediction) in enumerate([(2, 1), (5, 1), (8, 0)], start=1):
         tiles = [Tile(name, rng.integers(256, size=(8, 24, 32, 3), dtype=np.uint8)) for name in ("rgb", "flow", EVIL)]
         pictures = player_pictures(tiles)
-        write_player(folder / f"{number:03d}.mp4", pictures, 8.0)
+        tone = Sound((9000 * np.sin(np.arange(8000))).astype(np.int16), 8000, 1.0) if number == 1 else None
+        write_player(folder / f"{number:03d}.mp4", pictures, 8.0, tone)
         imsave(folder / f"{number:03d}.jpg", pictures[0], format="jpg")
         players.append(
             Player(
@@ -151,6 +153,7 @@ def make_players(folder: Path) -> ClipsIndex:
                 prediction=prediction,
                 confidence=0.876,
                 truth_confidence=0.1,
+                sound=number == 1,
                 captions=tuple(tile.caption for tile in tiles),
                 columns=2,
                 size=pictures.shape[1:3],

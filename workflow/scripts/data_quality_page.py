@@ -17,9 +17,10 @@ def main() -> None:
     parser.add_argument("--videos", required=True, nargs="+", type=named_file, metavar="DATASET=CSV")
     parser.add_argument("--doubles", required=True, nargs="+", type=named_file, metavar="DATASET=CSV")
     parser.add_argument("--quarantined", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--multi-label", nargs="*", default=[], metavar="DATASET", help="with several labels a video")
     parser.add_argument("--output", required=True, type=Path, metavar="HTML")
     arguments = parser.parse_args()
-    files = QualityFiles(dict(arguments.videos), dict(arguments.doubles), arguments.quarantined)
+    files = QualityFiles(dict(arguments.videos), dict(arguments.doubles), arguments.quarantined, arguments.multi_label)
     write_text(arguments.output, render(make_quality_page(files)))
 
 
