@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import Checkout
-from kill_harness import draw_kills, leftovers, products, small_workflow, survive
+from kill_harness import ONE_THREAD, TARGETS, draw_kills, leftovers, products, small_workflow, survive
 from video_files import make_videos
 
 pytestmark = [
@@ -35,7 +35,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, in_full: bool) -> Checkout:
 def undisturbed(fresh: Checkout) -> dict[str, str]:
     """Digests of the products of an undisturbed run."""
     checkout = fresh.copy(fresh.root.with_name("undisturbed"))
-    survive(checkout, [], print)
+    checkout.run("--set-threads", *ONE_THREAD, "--", *TARGETS)
     found = products(checkout)
     assert {path.split("/")[1] for path in found if path.startswith("tiny")} >= {"shards", "stages", "scores", "tables"}
     assert list(leftovers(checkout)) == []

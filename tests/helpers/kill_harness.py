@@ -19,7 +19,7 @@ TARGETS = ("results/ensemble_table.csv", "results/data_quality.csv")
 #: Products that have to be the same bit for bit. Histories hold seconds, and are compared without them.
 PRODUCTS = ("shards/*/*.h5", "shards/*/*.json", "stages/*/weights.safetensors", "stages/*/config.json", "scores/*/*.h5")
 #: So that two jobs run at a time.
-_ONE_THREAD = [f"{rule}=1" for rule in ("make_rgb_shard", "make_derived_shard", "score_stage")]
+ONE_THREAD = [f"{rule}=1" for rule in ("make_rgb_shard", "make_derived_shard", "score_stage")]
 _POLL_SEC = 0.02
 #: Loader processes of torch look for their parent every five seconds.
 _SURVIVAL_SEC = 20.0
@@ -133,7 +133,7 @@ def survive(checkout: Checkout, kills: list[Kill], tell: Callable[[str], None]) 
 def _run_once(checkout: Checkout, kills: list[Kill]) -> tuple[tuple[Kill, str] | None, int, str]:
     log = checkout.root / "snakemake.out"
     with log.open("w") as file:
-        process = checkout.start("--set-threads", *_ONE_THREAD, "--", *TARGETS, stdout=file)
+        process = checkout.start("--set-threads", *ONE_THREAD, "--", *TARGETS, stdout=file)
     due: dict[str, float] = {}
     killed = None
     try:
