@@ -196,7 +196,6 @@ rule combined_report:
         script=script("combined_report"),
         histories=table_history_arguments,
         few_classes=few_classes,
-        results=RESULTS,
         code=code("combined_report"),
     shell:
         """
@@ -207,7 +206,6 @@ rule combined_report:
             --clips-index {input.clips_index:q} \
             --history {params.histories:q} \
             --few-classes {params.few_classes:q} \
-            --results {params.results:q} \
             --pages {input.pages:q} \
             --output {output.page:q} >{log:q} 2>&1
         """

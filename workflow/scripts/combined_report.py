@@ -21,8 +21,7 @@ def main() -> None:
     parser.add_argument("--history", nargs="*", default=[], type=named_file, metavar="RECIPE:STAGE=FILE")
     parser.add_argument("--few-classes", nargs="*", default=[], metavar="DATASET", help="that have no top-5 for people")
     parser.add_argument("--pages", nargs="*", default=[], type=Path, metavar="HTML", help="pages of single recipes")
-    parser.add_argument("--results", required=True, metavar="FOLDER", help="of the run, as commands name it")
-    parser.add_argument("--output", required=True, type=Path, metavar="HTML")
+    parser.add_argument("--output", required=True, type=Path, metavar="HTML", help="in the folder of results")
     arguments = parser.parse_args()
     files = OverviewFiles(
         table=arguments.table,
@@ -33,7 +32,7 @@ def main() -> None:
         pages=arguments.pages,
         few_classes=arguments.few_classes,
         output=arguments.output,
-        results=arguments.results,
+        results=arguments.output.parent.as_posix(),
     )
     write_text(arguments.output, render_page(make_overview(files), TEMPLATE))
 
