@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +190,21 @@ def test_videos_that_changed_or_were_at_fault_are_seen_again(folder: Path, tmp_p
     with pytest.raises(InputError, match="1 of 3"):
         call(command)
     assert seen == ["bad.mp4", "long.mp4"]
+
+
+@pytest.mark.parametrize("command", [["predict"], ["features", "--out", "out"]])
+def test_threads_that_wait_sleep_unless_told_otherwise(command: list[str], tmp_path: Path) -> None:
+    """Threads that spin beside decoding took twice the processor time; torch reads how they wait on its import."""
+    program = (
+        "import os, sys\nfrom mml_core.commands.program import call\nfrom mml_core.errors import InputError\n"
+        f"try:\n    call([*{command!r}, 'none', 'a.mp4'])\nexcept InputError:\n"
+        "    print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    before = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for own, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        words = [sys.executable, "-c", program]
+        told = subprocess.run(words, capture_output=True, text=True, check=True, env=before | own, cwd=tmp_path)
+        assert told.stdout == f"{expected} False\n"
 
 
 def test_features_of_another_bundle_are_not_mixed(folder: Path, tmp_path: Path) -> None:

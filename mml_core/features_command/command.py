@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from mml_core.bundles.format import DOCUMENT, BundleDocument
-from mml_core.predict_command.shown import ShownOptions, listed, ready, require_all
+from mml_core.predict_command.shown import ShownOptions, let_threads_sleep, listed, ready, require_all
 
 if TYPE_CHECKING:
     from mml_core.features_command.kept import Kept
@@ -22,10 +22,11 @@ def write_features(options: ShownOptions, out: Path) -> None:
     Raises InputError before anything is decoded where bundle or options cannot be used, or `out` was begun with others;
     in the end, where a video could not be used, which ends no other.
     """
+    let_threads_sleep()
+    document, videos = listed(options)
     from mml_core.features_command.files import check_output
     from mml_core.features_command.kept import kept_features
 
-    document, videos = listed(options)
     check_output(out, videos)
     with kept_features(out, _begun(options, document), videos) as kept:
         missing = [video for video in videos if not kept.has(video)]
