@@ -6,8 +6,13 @@ frames with OpenCV or PyAV, take the same frames and crops, and run torchvision'
 which costs next to nothing: what people write with torchvision. They use as many threads; the best of several runs
 counts, in turn.
 
-With transformers installed, its own reading and preparing of frames is a further row, in front of the same network:
-`read_video` in transformers' pipeline decodes with PyAV, its image processor resizes, crops and normalises.
+Run it with OMP_WAIT_POLICY=PASSIVE, which `mml predict` sets for itself; all pipelines gain by it where others use the
+machine.
+
+With transformers installed (an environment of its own will do), its pipeline for the classification of videos is a
+further row: it decodes with PyAV, prepares frames with the image processor of VideoMAE, and runs the same ResNet-50,
+wrapped as one of its models. It knows no windows: it takes frames from the beginning of each file. So it is given the
+windows as files of their own, cut beforehand, which is not counted.
 """
 
 from __future__ import annotations
@@ -108,11 +113,11 @@ def write_random_bundle(folder: Path) -> Path:
     return folder
 
 
-def make_video(source: Path, output: Path, seconds: float) -> Path:
-    """Encode `seconds` of the video `source`, repeated, as H.264 of 340 x 256 pixels."""
+def make_video(source: Path, output: Path, seconds: float, start: float = 0) -> Path:
+    """Encode `seconds` of the video `source`, repeated, from `start` on, as H.264 of 340 x 256 pixels."""
     size = ["-vf", "scale=340:256", "-r", str(RATE), "-c:v", "libx264", "-pix_fmt", "yuv420p", "-an"]
-    words = ["-v", "error", "-stream_loop", "-1", "-i", str(source), "-t", str(seconds), *size, "-y", str(output)]
-    subprocess.run([ffmpeg_binary(), *words], check=True)
+    words = ["-v", "error", "-stream_loop", "-1", "-ss", str(start), "-i", str(source), "-t", str(seconds), *size]
+    subprocess.run([ffmpeg_binary(), *words, "-y", str(output)], check=True)
     return output
 
 
@@ -147,12 +152,33 @@ def torchvision_clip(frames: Sequence[Frames]) -> torch.Tensor:
     return functional.normalize(functional.to_dtype(cropped, torch.float32, scale=True), MEAN, DEVIATION)
 
 
-def transformers_clip() -> Callable[[Sequence[Frames]], torch.Tensor]:
-    """Return what prepares frames as transformers' processor for videos of images does."""
-    from transformers import VideoMAEImageProcessor
+def transformers_pipeline(video: Path, seconds: float, folder: Path) -> Callable[[], object]:
+    """Return transformers' own pipeline over the windows of `video`, which are cut into files in `folder`."""
+    import transformers
 
-    processor = VideoMAEImageProcessor(size={"shortest_edge": 256}, image_mean=MEAN, image_std=DEVIATION)
-    return lambda frames: processor(list(frames), return_tensors="pt")["pixel_values"][0]
+    class Config(transformers.PretrainedConfig):
+        model_type, num_frames = "frames-of-resnet", FRAMES
+
+    class Classifier(transformers.PreTrainedModel):
+        config_class, main_input_name = Config, "pixel_values"
+
+        def __init__(self, config: Config) -> None:
+            super().__init__(config)
+            self.network = torchvision.models.resnet50(num_classes=CLASSES)
+            self.post_init()
+
+        def forward(self, pixel_values: torch.Tensor) -> transformers.modeling_outputs.ImageClassifierOutput:
+            logits = self.network(pixel_values.flatten(0, 1)).unflatten(0, (-1, FRAMES)).mean(dim=1)
+            return transformers.modeling_outputs.ImageClassifierOutput(logits=logits)
+
+    transformers.utils.logging.set_verbosity_error()
+    processor = transformers.VideoMAEImageProcessor(size={"shortest_edge": 256}, image_mean=MEAN, image_std=DEVIATION)
+    model = Classifier(Config(num_labels=CLASSES)).eval()
+    pipeline = transformers.VideoClassificationPipeline(model=model, image_processor=processor, device="cpu")
+    starts = range(0, int(seconds) - WINDOW_SEC + 1, WINDOW_SEC)
+    files = [make_video(video, folder / f"{start}.mp4", WINDOW_SEC, start) for start in starts]
+    words = [str(file) for file in files]
+    return lambda: pipeline(words, num_frames=FRAMES, frame_sampling_rate=WINDOW_SEC * RATE // FRAMES)
 
 
 def plain(
@@ -224,12 +250,14 @@ def main() -> None:
             "torchvision, frames by PyAV": plain(video, pyav_frames, torchvision_clip),
         }
         if importlib.util.find_spec("transformers"):
-            name = "transformers' processor, frames by PyAV, torchvision's network"
-            pipelines[name] = plain(video, pyav_frames, transformers_clip())
+            name = "transformers' pipeline, torchvision's network, windows as files"
+            pipelines[name] = transformers_pipeline(video, options.seconds, Path(temporary))
         seconds = measure(pipelines, options.repeats)
-    packages = {"torch": torch.__version__, "torchvision": torchvision.__version__, "opencv": cv2.__version__}
-    told = ", ".join(f"{name} {version}" for name, version in (packages | {"av": av.__version__}).items())
-    versions = f"{told}, ffmpeg {ffmpeg_version()}"
+    packages = {"torch": torch, "torchvision": torchvision, "opencv": cv2, "av": av}
+    if importlib.util.find_spec("transformers"):
+        packages["transformers"] = importlib.import_module("transformers")
+    told = ", ".join(f"{name} {package.__version__}" for name, package in packages.items())
+    versions = f"{told}, ffmpeg {ffmpeg_version()}, OMP_WAIT_POLICY {os.environ.get('OMP_WAIT_POLICY', 'unset')}"
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     with RESULTS.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bundled
 import h5py
@@ -15,7 +21,9 @@ import mml_core
 from mml_core.commands.program import call
 from mml_core.errors import InputError
 from mml_core.features_command.files import check_output
-from mml_core.inference.features import features_of_videos
+from mml_core.features_command.kept import kept_features
+from mml_core.inference.features import VideoFeatures, features_of_videos
+from mml_core.inference.model import Model
 from mml_core.inference.windows import Windows
 from mml_core.io.hdf5 import read_attribute
 
@@ -92,9 +100,11 @@ def test_a_folder_has_a_file_for_each_video(folder: Path, tmp_path: Path) -> Non
     output = tmp_path / "new folder"
     pattern = str(folder / "videos" / "*[!d].mp4")
     call(["features", str(folder / "bundle"), pattern, "--out", str(output), "--whole", "--device", "cpu"])
-    assert sorted(one.name for one in output.iterdir()) == ["a b [1] 'x'.npz", "long.npz"]
+    assert sorted(one.name for one in output.iterdir()) == ["a b [1] 'x'.npz", "features.json", "long.npz"]
     with np.load(output / "long.npz", allow_pickle=False) as arrays:
-        assert set(arrays) == {"start_sec", "end_sec", *(f"features/{name}" for name in MEMBERS)}
+        own = {"video", "video_bytes", "start_sec", "end_sec"}
+        assert set(arrays) == own | {f"features/{name}" for name in MEMBERS}
+        assert arrays["video"].tolist() == [str(folder / "videos/long.mp4")]
         assert arrays["features/c.net"].shape == (1, 512) and arrays["end_sec"].tolist() == [1.0]
     before = (output / "long.npz").read_bytes()
     call(["features", str(folder / "bundle"), pattern, "--out", str(output), "--whole", "--device", "cpu"])
@@ -110,3 +120,103 @@ def test_names_that_cannot_be_outputs_are_told_beforehand(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="is no folder"):
         check_output(tmp_path / "file", [Path("a.mp4")])
     check_output(tmp_path / "a.h5", [Path("x/a.mp4"), Path("y/a.webm")])
+
+
+class Seen(list[str]):
+    """Names of the videos whose features were computed."""
+
+    interrupted = False  # whether the run ends after the next
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    names = Seen()
+
+    def counted(model: Model, videos: list[Path], *words: Any, **options: Any) -> Iterator[VideoFeatures]:
+        for found in features_of_videos(model, videos, *words, **options):
+            names.append(found.prediction.path.name)
+            yield found
+            if names.interrupted:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("mml_core.inference.features.features_of_videos", counted)
+    return names
+
+
+@pytest.mark.parametrize("out", ["out.h5", "out"])
+def test_an_interrupted_run_goes_on_with_what_is_missing(
+    out: str,
+    folder: Path,
+    tmp_path: Path,
+    seen: Seen,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / out
+    words = ["features", str(folder / "bundle"), str(folder / "videos" / "*[!d].mp4"), "--whole", "--device", "cpu"]
+    call([*words, "--out", str(tmp_path / f"whole-{out}")])
+    seen.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        call([*words, "--out", str(output)])
+    assert not output.is_file() and seen[2:] == ["a b [1] 'x'.mp4"]
+    kept = output if out == "out" else tmp_path / "out.h5.parts"
+    (kept / "long.npz.tmp.0.1.2").write_bytes(b"half of it")
+    with pytest.raises(InputError, match="begun with other windows"):
+        call([*words[:-3], "--device", "cpu", "--out", str(output)])
+    seen.interrupted = False
+    capsys.readouterr()
+    call([*words, "--out", str(output)])
+    told = capsys.readouterr()
+    assert seen[3:] == ["long.mp4"] and "1 of 2 videos are there already" in told.err and "2 of 2" in told.out
+    if out == "out":
+        for name in ("a b [1] 'x'.npz", "long.npz"):
+            assert (output / name).read_bytes() == (tmp_path / "whole-out" / name).read_bytes()
+    else:
+        assert output.read_bytes() == (tmp_path / "whole-out.h5").read_bytes()
+        assert [one.name for one in kept.iterdir()] == ["long.npz.tmp.0.1.2"], "what is not ours is left"
+
+
+def test_videos_that_changed_or_were_at_fault_are_seen_again(folder: Path, tmp_path: Path, seen: Seen) -> None:
+    videos = tmp_path / "videos"
+    shutil.copytree(folder / "videos", videos)
+    command = ["features", str(folder / "bundle"), str(videos), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    for expected in (["a b [1] 'x'.mp4", "bad.mp4", "long.mp4"], ["bad.mp4"], ["bad.mp4", "long.mp4"]):
+        with pytest.raises(InputError, match="1 of 3 videos could not be used"):
+            call(command)
+        assert seen == expected
+        seen.clear()
+        if len(expected) == 1:  # another video of the same name
+            write_video(videos / "long.mp4", shifted_frames([(0, t) for t in range(15)], 48, 64, margin=40))
+    (tmp_path / "out" / "long.npz").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="1 of 3"):
+        call(command)
+    assert seen == ["bad.mp4", "long.mp4"]
+
+
+@pytest.mark.parametrize("command", [["predict"], ["features", "--out", "out"]])
+def test_threads_that_wait_sleep_unless_told_otherwise(command: list[str], tmp_path: Path) -> None:
+    """Threads that spin beside decoding took twice the processor time; torch reads how they wait on its import."""
+    program = (
+        "import os, sys\nfrom mml_core.commands.program import call\nfrom mml_core.errors import InputError\n"
+        f"try:\n    call([*{command!r}, 'none', 'a.mp4'])\nexcept InputError:\n"
+        "    print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    before = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for own, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        words = [sys.executable, "-c", program]
+        told = subprocess.run(words, capture_output=True, text=True, check=True, env=before | own, cwd=tmp_path)
+        assert told.stdout == f"{expected} False\n"
+
+
+def test_features_of_another_bundle_are_not_mixed(folder: Path, tmp_path: Path) -> None:
+    begun = {"format": "mml-features", "bundle": "a", "bundle_sha256": "0" * 64, "windows": {"window_sec": None}}
+    videos = [folder / "videos/long.mp4"]
+    with kept_features(tmp_path / "out", begun, videos) as kept:
+        assert not kept.has(videos[0])
+    with kept_features(tmp_path / "out", begun, videos):
+        pass
+    other = begun | {"bundle_sha256": "1" * 64}
+    with pytest.raises(InputError, match="another bundle"), kept_features(tmp_path / "out", other, videos):
+        pass
+    (tmp_path / "out" / "features.json").write_text("[")
+    with pytest.raises(InputError, match="another bundle"), kept_features(tmp_path / "out", begun, videos):
+        pass

@@ -192,6 +192,31 @@ def test_batches_and_threads_change_nothing_but_roundings(video: Path, tmp_path:
         np.testing.assert_allclose(other, said[0], rtol=1e-4, atol=1e-5)
 
 
+def test_windows_of_long_videos_go_by_few_on_a_processor_and_whole_videos_by_batches(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of a minute's windows took a third more processor time, for memory; whole videos are as the workflow."""
+    model = mml_core.load(bundled.write_random(tmp_path / "bundle", {"a.net": bundled.RGB}), device="cpu", threads=1)
+    shown: list[int] = []
+    (member,) = model.members.values()
+    member.network.register_forward_hook(lambda network, inputs, said: shown.append(len(inputs[0])))
+    together = list(model.predict_all([video, video], model.windows(0.2)))
+    whole = list(model.predict_all([video, video], Windows()))
+    assert shown == [10, 2], "so small pictures are not too many together"
+    window = next(model._windows(0, video, model.windows(0.2)))
+    monkeypatch.setattr("mml_core.inference.batches._TOGETHER_BYTES", 2 * window.nbytes)
+    shown.clear()
+    few = list(model.predict_all([video, video], model.windows(0.2)))
+    assert shown == [2] * 5
+    for one, other in zip(few, together, strict=True):
+        assert [window.start_sec for window in one.windows] == [window.start_sec for window in other.windows]
+        np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-4, atol=1e-5)
+    shown.clear()
+    again = list(model.predict_all([video, video, video], Windows()))
+    assert shown == [3]
+    np.testing.assert_allclose(again[0].probabilities, whole[0].probabilities, rtol=1e-5)
+
+
 def test_a_bad_video_ends_no_other(video: Path, tmp_path: Path) -> None:
     model = mml_core.load(bundled.write_random(tmp_path / "bundle", {"a.net": bundled.RGB}), device="cpu", threads=2)
     (tmp_path / "text.mp4").write_text("no video")

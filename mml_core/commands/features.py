@@ -37,6 +37,7 @@ def features(
 
     Features of a member of the row are those that its classifier sees: pooled over space and time, the mean over the
     views of a window. A video that cannot be used is told with its reason and ends no other; the exit status is 1 then.
+    The same command goes on with a run that was interrupted.
 
     Args:
         bundle: folder that `mml bundle` made

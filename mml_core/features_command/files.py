@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,7 +12,6 @@ from mml_core.errors import InputError
 from mml_core.inference.features import VideoFeatures
 from mml_core.io.files import replaced_on_success
 from mml_core.io.hdf5 import VERSION, write_attributes
-from mml_core.io.npz import write_npz
 from mml_core.predict_command.outputs import printable
 
 HDF5, NPZ = ".h5", ".npz"
@@ -37,37 +35,24 @@ def check_output(output: Path, videos: Sequence[Path]) -> None:
                 )
 
 
-@contextmanager
-def feature_writer(output: Path, about: Mapping[str, str]) -> Iterator[Callable[[VideoFeatures], None]]:
-    """Yield what writes the features of one video after the other to `output`; `about` are attributes of HDF5.
+def write_hdf5(
+    output: Path, bundle: str, videos: Iterable[tuple[Path, tuple[str | None, Mapping[str, np.ndarray]]]]
+) -> None:
+    """Write a group for each video, called by its number from 0 with six digits; the file is there once it is whole.
 
-    A file of HDF5 is there once all videos are; others each when it is.
+    videos: path, why there are no more windows or None, and its arrays by name.
     """
-    if output.suffix.lower() == HDF5:
-        with replaced_on_success(output) as temporary, h5py.File(temporary, "w", libver=VERSION) as file:
-            write_attributes(file, about)
-            videos = file.create_group("videos")
-            yield lambda found: _append(videos, found)
-    else:
-        yield lambda found: _write(output, found)
+    with replaced_on_success(output) as temporary, h5py.File(temporary, "w", libver=VERSION) as file:
+        write_attributes(file, {"format": "mml-features", "bundle": bundle})
+        groups = file.create_group("videos")
+        for number, (path, (error, arrays)) in enumerate(videos):
+            group = groups.create_group(f"{number:06d}")
+            write_attributes(group, {"path": printable(path)} | ({} if error is None else {"error": error}))
+            for name, array in arrays.items():
+                group.create_dataset(name, data=array, fletcher32=array.size > 0)
 
 
-def _append(videos: h5py.Group, found: VideoFeatures) -> None:
-    """Add the group of a video, called by its number from 0 with six digits."""
-    group = videos.create_group(f"{len(videos):06d}")
-    error = found.prediction.error
-    write_attributes(group, {"path": printable(found.prediction.path)} | ({} if error is None else {"error": error}))
-    for name, array in _arrays(found).items():
-        group.create_dataset(name, data=array, fletcher32=array.size > 0)
-
-
-def _write(output: Path, found: VideoFeatures) -> None:
-    if found.prediction.windows:
-        path = output if output.suffix.lower() == NPZ else output / f"{found.prediction.path.stem}{NPZ}"
-        write_npz(path, _arrays(found))
-
-
-def _arrays(found: VideoFeatures) -> dict[str, np.ndarray]:
+def arrays_of(found: VideoFeatures) -> dict[str, np.ndarray]:
     """Return the arrays of a video: times of windows in seconds, and features by member."""
     windows = found.prediction.windows
     return {

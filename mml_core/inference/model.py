@@ -21,6 +21,7 @@ from mml_core.config.flow import Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.evaluation.calibration import at_temperature, fused_probabilities
 from mml_core.evaluation.fusion import video_logits
+from mml_core.inference.batches import PreparedWindow, enough_for_a_processor, has_room
 from mml_core.inference.member import Member
 from mml_core.inference.networks import PreparedViews, Viewers, load_networks
 from mml_core.inference.predictions import VideoPrediction, WindowPrediction
@@ -40,23 +41,6 @@ _MOST_FRAMES = 1 << 40
 _TIMEOUT_SEC = 24 * 3600.0
 #: Windows that wait for the networks, a video.
 _AHEAD = 8
-
-
-class _Window(NamedTuple):
-    """A window of the video number `video`, ready for networks."""
-
-    video: int
-    start_sec: float
-    end_sec: float
-    views: list[PreparedViews]  # by viewers
-
-    @property
-    def count(self) -> int:
-        return max(one.count for one in self.views)
-
-    @property
-    def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
-        return [one.shapes for one in self.views]
 
 
 class _Ended(NamedTuple):
@@ -136,14 +120,15 @@ class Model:
         Args:
             videos: files, or folders of frames where the model learned from such.
             windows: how they are cut; default: `windows()`.
-            batch_views: views that go through a network at a time at most, of neighbouring videos and windows.
+            batch_views: views that go through a network at a time at most, of neighbouring videos and windows; fewer on
+                a processor, of windows of longer videos.
             tell: is called with the video and the end of each window, in seconds, once it is predicted.
         """
         paths = list(videos)
         cut = windows or self.windows()
         begins = [partial(self._prepare, number, path, cut) for number, path in enumerate(paths)]
         results = [VideoPrediction(path, self.classes) for path in paths]
-        waiting: list[_Window] = []
+        waiting: list[PreparedWindow] = []
         ended: deque[_Ended] = deque()
 
         def flush() -> None:
@@ -159,10 +144,11 @@ class Model:
                     results[event.video].error = event.error
                     ended.append(event)
                 else:
-                    full = sum(one.count for one in waiting) + event.count > batch_views
-                    if waiting and (full or event.shapes != waiting[0].shapes):
+                    if not has_room(waiting, event, batch_views):
                         flush()
                     waiting.append(event)
+                    if self.device.type == "cpu" and enough_for_a_processor(waiting):
+                        flush()
                 while ended and not any(one.video == ended[0].video for one in waiting):
                     yield results[ended.popleft().video]
             if waiting:
@@ -182,9 +168,9 @@ class Model:
 
     def say(self, views: Sequence[PreparedViews]) -> WindowPrediction:
         """Return what the model says of a video's `views`, for each of `viewers`; times are not known."""
-        return self._say([_Window(0, 0.0, math.nan, list(views))])[0]
+        return self._say([PreparedWindow(0, 0.0, math.nan, list(views))])[0]
 
-    def _prepare(self, number: int, path: Path, windows: Windows) -> Generator[_Window | _Ended]:
+    def _prepare(self, number: int, path: Path, windows: Windows) -> Generator[PreparedWindow | _Ended]:
         """Yield the windows of a video with their views, then that it ended, and why, where it is at fault."""
         try:
             with faults_told(path):
@@ -194,7 +180,7 @@ class Model:
         else:
             yield _Ended(number, None)
 
-    def _windows(self, number: int, path: Path, windows: Windows) -> Generator[_Window]:
+    def _windows(self, number: int, path: Path, windows: Windows) -> Generator[PreparedWindow]:
         video = OpenVideo(path, self._rules, self._read)
         arriving = video.arriving()
         try:
@@ -207,7 +193,8 @@ class Model:
                 if span is not None:
                     stores = video.stores(*span)
                     views = [self._view(one, stores) for one in self.viewers]
-                    yield _Window(number, span.first / rate, span.stop / rate, views)
+                    whole = span == (0, video.frames.count)
+                    yield PreparedWindow(number, span.first / rate, span.stop / rate, views, whole)
                 video.forget(needed)
         finally:
             arriving.close()
@@ -217,7 +204,7 @@ class Model:
         clips = viewers.clips(stores, len(self.classes))
         return PreparedViews(clips[0], viewers.zeros(clips.side))
 
-    def _say(self, windows: Sequence[_Window]) -> list[WindowPrediction]:
+    def _say(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         """Return what the model says of some windows."""
         logits: dict[str, np.ndarray] = {}
         counts: dict[str, np.ndarray] = {}

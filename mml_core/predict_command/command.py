@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mml_core.bundles.format import BundleDocument
 from mml_core.errors import InputError
-from mml_core.predict_command.shown import ShownOptions, listed, ready, require_all
+from mml_core.predict_command.shown import ShownOptions, let_threads_sleep, listed, ready, require_all
 
 if TYPE_CHECKING:
     from mml_core.inference.model import Model
@@ -36,6 +36,7 @@ def predict_videos(options: PredictOptions) -> None:
     Raises InputError before anything is decoded where bundle or options cannot be used; in the end, where a video could
     not be, which ends no other.
     """
+    let_threads_sleep()
     document, videos = listed(options.shown)
     outputs = _outputs(options, videos)
     results, bad = sys.stdout, 0

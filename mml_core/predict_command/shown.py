@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,15 @@ class Ready(NamedTuple):
 
     model: Model
     windows: Windows
+
+
+def let_threads_sleep() -> None:
+    """Have a network's threads sleep while they wait for each other; to be called before torch is imported.
+
+    By default they look again and again whether the others are done, on cores that decoding beside them needs: with
+    other work on the machine, that took twice the processor time. A setting of OMP_WAIT_POLICY that is there stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def listed(options: ShownOptions) -> tuple[BundleDocument, list[Path]]:
