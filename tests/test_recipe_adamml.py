@@ -158,6 +158,42 @@ def test_published_rows_are_the_networks_that_they_name(recipe: str) -> None:
         assert value == (float(printed) if printed else None), "claims and table say the same"
 
 
+#: Each other fusion by itself: recipe, and the stages that are its own.
+ALONE_FUSIONS = {
+    "fusion_weighted": {"weighted_ra", "weighted_rf", "weighted_rd", "weighted_rfa"},
+    "fusion_unilateral": {"unilateral_rf"},
+    "fusion_bilateral": {"bilateral_rf"},
+    "fusion_gated": {"gated_rf", "gated_ra"},
+    "fusion_gradient_blending": {"blended_rf"},
+    "fusion_ogm_ge": {"ogm_rf"},
+    "fusion_mutual": {"mutual_ra", "mutual_rf"},
+}
+
+
+@pytest.mark.parametrize("name", ALONE_FUSIONS)
+def test_a_fusion_alone_is_that_of_the_papers_recipe(name: str) -> None:
+    """Keys are digests of all that defines a stage, so equal ones are the same results."""
+    file = ROOT / f"config/recipes/{name}.yaml"
+    recipe = load_recipe(file)
+    stages, papers = plan_stages(synthetic_data(), recipe, file), STAGES["paper_adamml"]
+    assert {one: stage.key for one, stage in stages.items()} == {one: papers[one].key for one in stages}
+    below = (
+        {"weighted_ra", "weighted_rf", "weighted_rd", "weighted_rfa"} if name == "fusion_gradient_blending" else set()
+    )
+    assert {*stages} == {*ALONE, *below, *ALONE_FUSIONS[name]}
+    assert all(stages[one].document.config.epochs == 5 + 20 + 10 for one in ALONE_FUSIONS[name])
+    table = recipe.tables["ensemble_table"]
+    members = {member for ensemble in table.ensembles.values() for member in ensemble.members}
+    rows = {reference.partition(".")[0] for reference in {*table.networks, *members}}
+    read = {one for stage in rows - {*ALONE} for one in stages[stage].document.modalities}
+    assert ALONE_FUSIONS[name] <= rows and rows & {*ALONE} == read, "its rows, beside its streams"
+
+
+def test_the_papers_recipe_has_all_fusions() -> None:
+    fusions = {stage for stages in ALONE_FUSIONS.values() for stage in stages}
+    assert fusions == {name for name in STAGES["paper_adamml"] if name.startswith((*FUSIONS, "mutual"))}
+
+
 GRID = ROOT / "config/recipes/adamml_grid.yaml"
 GRID_STAGES = plan_stages(synthetic_data(), load_recipe(GRID), GRID)
 
