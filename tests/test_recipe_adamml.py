@@ -158,40 +158,90 @@ def test_published_rows_are_the_networks_that_they_name(recipe: str) -> None:
         assert value == (float(printed) if printed else None), "claims and table say the same"
 
 
+#: Each other fusion by itself: recipe, and the stages that are its own.
+ALONE_FUSIONS = {
+    "fusion_weighted": {"weighted_ra", "weighted_rf", "weighted_rd", "weighted_rfa"},
+    "fusion_unilateral": {"unilateral_rf"},
+    "fusion_bilateral": {"bilateral_rf"},
+    "fusion_gated": {"gated_rf", "gated_ra"},
+    "fusion_gradient_blending": {"blended_rf"},
+    "fusion_ogm_ge": {"ogm_rf"},
+    "fusion_mutual": {"mutual_ra", "mutual_rf"},
+}
+
+
+@pytest.mark.parametrize("name", ALONE_FUSIONS)
+def test_a_fusion_alone_is_that_of_the_papers_recipe(name: str) -> None:
+    """Keys are digests of all that defines a stage, so equal ones are the same results."""
+    file = ROOT / f"config/recipes/{name}.yaml"
+    recipe = load_recipe(file)
+    stages, papers = plan_stages(synthetic_data(), recipe, file), STAGES["paper_adamml"]
+    assert {one: stage.key for one, stage in stages.items()} == {one: papers[one].key for one in stages}
+    below = (
+        {"weighted_ra", "weighted_rf", "weighted_rd", "weighted_rfa"} if name == "fusion_gradient_blending" else set()
+    )
+    assert {*stages} == {*ALONE, *below, *ALONE_FUSIONS[name]}
+    assert all(stages[one].document.config.epochs == 5 + 20 + 10 for one in ALONE_FUSIONS[name])
+    table = recipe.tables["ensemble_table"]
+    members = {member for ensemble in table.ensembles.values() for member in ensemble.members}
+    rows = {reference.partition(".")[0] for reference in {*table.networks, *members}}
+    read = {one for stage in rows - {*ALONE} for one in stages[stage].document.modalities}
+    assert ALONE_FUSIONS[name] <= rows and rows & {*ALONE} == read, "its rows, beside its streams"
+
+
+def test_the_papers_recipe_has_all_fusions() -> None:
+    fusions = {stage for stages in ALONE_FUSIONS.values() for stage in stages}
+    assert fusions == {name for name in STAGES["paper_adamml"] if name.startswith((*FUSIONS, "mutual"))}
+
+
 GRID = ROOT / "config/recipes/adamml_grid.yaml"
 GRID_STAGES = plan_stages(synthetic_data(), load_recipe(GRID), GRID)
 
 
-def test_grid_starts_from_files_of_imagenet_weights() -> None:
-    inits = {name: stage.document.inits for name, stage in GRID_STAGES.items()}
-    files = {(name, part): one.file for name, of in inits.items() for part, one in of[min(of)].items() if one.file}
-    assert files == {
-        ("rgb", ""): "data/weights/resnet18_imagenet.safetensors",
-        ("audio", ""): "data/weights/mobilenet_v2_imagenet.pth",
-        ("adamml", "policy.looks.rgb"): "data/weights/mobilenet_v2_imagenet.pth",
-    }
+def grid_starts(stage: str) -> dict[str, str]:
+    """Return where the parts of a network of GRID's recipe start: stages, files of weights, or random."""
     names = {one.key: name for name, one in GRID_STAGES.items()}
-    taken = {part: names[one.stage] for part, one in inits["adamml"]["net"].items() if one.stage}
-    assert taken == {"streams.rgb": "rgb", "streams.audio": "audio", "policy.looks.audio": "audio"}
-    assert {part: names[one.stage] for part, one in inits["weighted"]["net"].items()} == {
-        "streams.rgb": "rgb",
-        "streams.audio": "audio",
-    }
+    inits = GRID_STAGES[stage].document.inits
+    return {part: names[one.stage] if one.stage else one.file or one.source for part, one in inits[min(inits)].items()}
 
 
-def test_grid_keeps_streams_and_looks_and_lets_both_fusions_learn_alike() -> None:
-    weighted, chosen = (GRID_STAGES[name].document.config for name in ("weighted", "adamml"))
-    for config in (weighted, chosen):
-        network = config.networks["net"]
-        assert network.streams == ("rgb", "audio") and "streams" in network.frozen_parts
-        assert (network.stream_backbone("rgb"), network.stream_backbone("audio")) == ("resnet18", "mobilenet_v2")
-    assert chosen.networks["net"].frozen_parts[1:] == ("policy.looks.rgb", "policy.looks.audio")
-    assert [turn.parts for turn in chosen.turns] == [("net.fusion",), ("net.policy",)]
-    assert weighted.epochs == chosen.epochs // 2 and weighted.optimizer == chosen.optimizer
+def test_grid_starts_sound_from_a_file_of_imagenet_weights_and_fusions_from_the_same_streams() -> None:
+    assert grid_starts("audio") == {"": "data/weights/mobilenet_v2_imagenet.pth"}
+    assert grid_starts("diff") == {"": "random"}
+    streams = {"streams.diff": "diff", "streams.audio": "audio"}
+    assert grid_starts("weighted") == streams
+    looks = {"policy.looks.diff": "diff", "policy.looks.audio": "diff"}
+    assert grid_starts("warm") == streams | looks, "the policy sees differences in place of sound"
+    for price in ("low", "high"):
+        assert grid_starts(f"alternate_{price}") == {"": "warm"}
+        assert grid_starts(price) == {"": f"alternate_{price}"}
 
 
-def test_grid_hears_the_word_in_the_first_of_two_segments() -> None:
+@pytest.mark.parametrize("price", ["low", "high"])
+def test_grid_has_three_phases_in_which_streams_learn_as_long_as_in_weighted_fusion(price: str) -> None:
+    names = ("weighted", "warm", f"alternate_{price}", price)
+    weighted, warm, turns, last = (GRID_STAGES[name].document.config for name in names)
+    for phase in (warm, turns, last):
+        network = phase.networks["net"]
+        assert isinstance(network, AdaMmlNetwork) and network.streams == ("diff", "audio")
+        assert network.frozen_parts == (() if phase is turns else ("policy",)), "streams and fusion learn in each phase"
+        assert phase.optimizer == weighted.optimizer and phase.batch_size == weighted.batch_size
+    assert not weighted.networks["net"].frozen_parts
+    assert [turn.parts for turn in turns.turns] == [("net.streams", "net.fusion"), ("net.policy",)]
+    assert weighted.epochs == warm.epochs + turns.epochs // 2 + last.epochs
+
+
+def test_grid_has_three_seeds_and_prices_that_differ_in_scale_alone() -> None:
+    assert load_recipe(GRID).seeds == 3
+    low, high = (GRID_STAGES[f"alternate_{price}"].document.config.objective.prices for price in ("low", "high"))
+    assert all(high[name] == pytest.approx(5 * low[name]) for name in ("diff", "audio"))
+
+
+def test_grid_looks_at_the_test_split_and_its_data_set_has_what_it_reads() -> None:
+    recipe = load_recipe(GRID)
+    scored = [*recipe.tables.values(), recipe.claims, *recipe.figures.values()]
+    assert {one.split for one in scored} == {"test"}
     clip = GRID_STAGES["audio"].document.config.clip
     assert (clip.segments, clip.aligned, clip.sound_sec) == (2, True, 0.64)
     read = {name for stage in GRID_STAGES.values() for name in stage.document.modalities}
-    assert read == {*load_dataset(ROOT / "config/datasets/grid.yaml").modalities}
+    assert read == {"diff", "audio"} < {*load_dataset(ROOT / "config/datasets/grid.yaml").modalities}

@@ -111,6 +111,27 @@ def test_the_second_table_needs_no_policy(lists: Checkout) -> None:
     assert stages == {"rgb", "flow", "diff", "weighted_rf", "weighted_rd"}
 
 
+FUSIONS = ("weighted", "unilateral", "bilateral", "gated", "gradient_blending", "ogm_ge", "mutual")
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_a_fusion_plans_alone(lists: Checkout, name: str) -> None:
+    write_yaml(
+        lists.root / "config/config.yaml", settings := {"dataset": "kinetics_sounds", "recipe": [f"fusion_{name}"]}
+    )
+    ((stages,),) = plan_run(settings, Path(), check_files=True).runs.values()
+    assert {"rgb", "flow"} < {*stages}
+
+
+def test_gradient_blending_alone_waits_for_what_its_weights_come_from(lists: Checkout) -> None:
+    write_yaml(
+        lists.root / "config/config.yaml", {"dataset": "kinetics_sounds", "recipe": ["fusion_gradient_blending"]}
+    )
+    jobs = jobs_of(lists.run("-n", "--", "results/ensemble_table.csv"))
+    trained = {job.removeprefix("train_stage:") for job in jobs if job.startswith("train_stage:")}
+    assert trained == {"rgb", "flow", "weighted_rf", "blended_rf"}
+
+
 DATASET = {
     "annotations": {"format": "embedded", "train_clips": 2, "validation_clips": 1, "sound": True},
     "modalities": {
