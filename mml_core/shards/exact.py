@@ -33,7 +33,7 @@ def decode_exact(data: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.
         raise ValueError(f"expected the LZ4 bytes of {size} levels, got {len(data)} bytes, which are too few")
     try:
         content = lz4.block.decompress(data, uncompressed_size=size)
-    except lz4.block.LZ4BlockError as error:
+    except (lz4.block.LZ4BlockError, OverflowError) as error:
         raise ValueError(f"no LZ4 bytes of {size} levels: {error}") from error
     if len(content) != size:
         raise ValueError(f"expected the LZ4 bytes of {size} levels, got those of {len(content)}")
