@@ -1,10 +1,12 @@
 """Training clips a second of one core from shards, beside folders of images read by OpenCV and by torchvision.
 
-Shards of frames, TV-L1 flow (few iterations: its content hardly matters here) and differences are made of VIDEOS, and
-from them folders with a JPEG a frame and one a plane of a flow field: what TSM's and mmaction2's programs read.
+Shards of frames, TV-L1 flow (the default's parameters; as JPEG and without loss, of the same levels) and differences
+are made of VIDEOS, and from them folders with a JPEG a frame and one a plane of a flow field: what TSM's and
+mmaction2's programs read.
 Differences are made of frames in the peers, as theirs are. All take the same frames, crops and flips: TSM's multi-scale
 crops to 224 px, 8 frames, stacks of 5; each image of a clip is read once. Neither peer knows damage: no checksums.
 
+    lossless     the project again, from shards of flow with `codec: lz4`
     OpenCV       imread, crop, resize (bilinear, without antialiasing)
     torchvision  decode_jpeg, crop, resize of transforms v2 (bilinear, antialiased, as the project's)
 
@@ -20,6 +22,7 @@ import datetime
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,15 +41,16 @@ from mml_core.clips.draws import ClipDraws
 from mml_core.clips.positions import draw_training_starts
 from mml_core.config.clips import ClipConfig
 from mml_core.config.dataset import DiffModality, FlowModality, Limits, RgbModality
-from mml_core.config.flow import Tvl1
 from mml_core.modalities.diff import make_diff_shard
+from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
-from mml_core.shards import ModalityStore
+from mml_core.shards import ModalityStore, ShardReader
+from mml_core.shards.writer import ShardWriter
 
 RESULTS = Path(__file__).parent / "results" / "loading.csv"
 CLIP = ClipConfig(frames=8, crop_px=224, aligned=True)
-QUICK_FLOW = Tvl1(scales=2, warps=1, inner_iterations=5, outer_iterations=1)
+QUALITY = 90
 STAGES = {"RGB": ("rgb",), "Flow": ("flow",), "Diff": ("diff",), "RGB+Flow+Diff": ("rgb", "flow", "diff")}
 SEED = 1
 
@@ -69,7 +73,7 @@ class Row(NamedTuple):
 
 def write_folders(stores: dict[str, ModalityStore], folder: Path) -> None:
     """Write each frame and each plane of flow as a JPEG, `<video>/<modality>/<number>[<plane>].jpg`."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     for name, channels in (("rgb", None), ("flow", "xy")):
         for video, entry in stores[name].videos.items():
             (folder / video / name).mkdir(parents=True)
@@ -142,13 +146,26 @@ def clip_of_folder(
 
 
 def shards_of(videos: Sequence[Path], folder: Path) -> dict[str, ModalityStore]:
-    """Make shards of `videos` and return them by modality."""
+    """Make shards of `videos` and return them by modality; `exact` is `flow` without loss."""
     named = {f"{number}": path for number, path in enumerate(videos)}
-    paths = {name: folder / f"{name}.h5" for name in ("rgb", "flow", "diff")}
+    paths = {name: folder / f"{name}.h5" for name in ("rgb", "flow", "exact", "diff")}
     make_rgb_shard(named, "rgb", RgbModality(), Limits(), paths["rgb"], 1)
-    make_flow_shard(paths["rgb"], "flow", FlowModality(algorithm=QUICK_FLOW), paths["flow"], threads=1)
+    make_flow_shard(paths["rgb"], "flow", FlowModality(codec="lz4"), paths["exact"], threads=1, engine="numba")
+    as_jpegs(paths["exact"], paths["flow"])
     make_diff_shard(paths["rgb"], "diff", DiffModality(), paths["diff"], threads=1)
     return {name: ModalityStore([path]) for name, path in paths.items()}
+
+
+def as_jpegs(exact: Path, output: Path) -> None:
+    """Write the shard that is made of the same levels with `codec: jpeg`."""
+    settings = FlowModality(quality=QUALITY)
+    with ShardReader(exact) as shard:
+        info = replace(shard.info, settings=settings.model_dump(mode="json"))
+        with ShardWriter(output, info) as writer:
+            for video, entry in shard.videos.items():
+                fields = shard.read(entry, range(entry.count), 1)
+                images = [encode_field(levels, settings) for levels in fields]
+                writer.add(video, images, height=entry.height, width=entry.width, frame_rate=entry.frame_rate)
 
 
 def measure(
@@ -171,19 +188,24 @@ def stage_rows(stores: dict[str, ModalityStore], folder: Path, rounds: int, abou
     rows = []
     videos = sorted(stores["flow"].videos.keys() & stores["diff"].videos.keys())
     samples = [Sample(video, (0,)) for video in videos]
-    for stage, names in STAGES.items():
-        read = {name: stores[name] for name in names}
-        flip = flip_policy("never", [None])
-        ours = TrainingClips(read, samples, CLIP, class_count=1, multi_label=False, flip=flip, seed=SEED)
+    flip = flip_policy("never", [None])
 
-        def shards(video: str, epoch: int, ours: TrainingClips = ours) -> Clip:
-            return ours[epoch, videos.index(video)]
+    def ours(read: dict[str, ModalityStore]) -> Callable[[str, int], Clip]:
+        clips = TrainingClips(read, samples, CLIP, class_count=1, multi_label=False, flip=flip, seed=SEED)
+        return lambda video, epoch: clips[epoch, videos.index(video)]
+
+    for stage, names in STAGES.items():
 
         def of(reader: Reader, names: Sequence[str] = names) -> Callable[[str, int], object]:
             return lambda video, epoch: clip_of_folder(folder, reader, stores, names, video, epoch)
 
-        contenders = {
-            "project, shards": shards,
+        contenders: dict[str, Callable[[str, int], object]] = {
+            "project, shards": ours({name: stores[name] for name in names})
+        }
+        if "flow" in names:
+            read = {name: stores["exact" if name == "flow" else name] for name in names}
+            contenders["project, shards, lossless"] = ours(read)
+        contenders |= {
             "folder, OpenCV": of(opencv),
             "folder, torchvision": of(by_torchvision),
         }

@@ -22,7 +22,8 @@ class Kind:
     channels: int  # of a stored item
     fewer: int  # how many items fewer than frames a video has
     stacked: bool  # whether an input frame takes several neighbouring items, and not one
-    #: Colour JPEG, grey JPEG of the channels one below the other, PNG, or compressed samples of sound.
+    #: Colour JPEG, grey JPEG of the channels one below the other (unless flow's `codec` is lz4), PNG, or compressed
+    #: samples of sound.
     codec: Literal["colour", "planes", "lossless", "samples"]
     zero_level: int | None  # level that stands for no motion; None where no level does
     mirrored_sign: tuple[int, ...]  # channels that change their sign in the mirror

@@ -61,6 +61,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], set[str]]
         {"crop": "ten"},
         {"vectors"},
     ),
+    "flow without loss": (
+        {"a.net": {**bundled.RGB, "modality": "exact"}, "b.net": {**bundled.RGB, "modality": "exact_vectors"}},
+        {},
+        {"dense": 2},
+        {"exact", "exact_vectors"},
+    ),
     "cma": (
         {"a.net": {**TWO, "architecture": "cma", "behind": {"layer1": [1]}}},
         {"aligned": True, "frames": 1, **SEGMENTS},

@@ -19,7 +19,7 @@ from mml_core.flow.files import open_fields
 from mml_core.flow_command.files import hdf5_fields, write_flo
 from mml_core.modalities.beside import path_beside
 from mml_core.modalities.flow_files import make_flow_file_shard
-from mml_core.modalities.quantise import levels_to_flow
+from mml_core.modalities.quantise import flow_to_levels, levels_to_flow
 from mml_core.shards import ModalityStore
 
 HEIGHT, WIDTH, FRAMES, BOUND_PX = 17, 22, 4, 8.0
@@ -45,11 +45,12 @@ def write_fields(root: Path, pattern: str, video: str, fields: np.ndarray) -> Pa
     return target
 
 
-def made(root: Path, pattern: str, *videos: str) -> ModalityStore:
+def made(root: Path, pattern: str, *videos: str, **stored: object) -> ModalityStore:
     """Shards of frames of `videos`, and of the fields that lie below `root`."""
     frames = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
     rgb = shard_of_videos(root / "rgb.h5", dict.fromkeys(videos, frames))
-    settings = FlowModality(bound_px=BOUND_PX, quality=100, algorithm=FlowFiles(method="files", pattern=pattern))
+    files = FlowFiles(method="files", pattern=pattern)
+    settings = FlowModality(bound_px=BOUND_PX, algorithm=files, **(stored or {"quality": 100}))
     paths = {video: root / f"{video}.mp4" for video in videos}
     make_flow_file_shard(rgb, paths, root, "pwc", settings, root / "pwc.h5", 2)
     return ModalityStore([root / "pwc.h5"])
@@ -63,6 +64,12 @@ def test_fields_are_stored_in_their_order(tmp_path: Path, pattern: str) -> None:
     assert (store.info.kind, entry.count, entry.height, entry.width) == ("flow", FRAMES - 1, HEIGHT, WIDTH)
     stored = levels_to_flow(store.read("a/x", range(FRAMES - 1), 1).numpy(), BOUND_PX)
     assert np.abs(stored - some_fields()).max() < 0.15, "a level is 0.06 px, and JPEG adds little"
+
+
+def test_fields_may_be_stored_without_loss(tmp_path: Path) -> None:
+    write_fields(tmp_path, FLO, "v", some_fields())
+    stored = made(tmp_path, FLO, "v", codec="lz4").read("v", range(FRAMES - 1), 1)
+    assert torch.equal(stored, flow_to_levels(torch.from_numpy(some_fields()), BOUND_PX))
 
 
 def test_hidden_files_do_not_count(tmp_path: Path) -> None:

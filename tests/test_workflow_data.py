@@ -133,7 +133,7 @@ def test_more_videos_make_the_shards_that_they_fall_into_and_no_others(finished:
 
 FLOWS = {
     **DATASET["modalities"],
-    "flow_dis": {"kind": "flow", "algorithm": {"method": "dis"}},
+    "flow_dis": {"kind": "flow", "codec": "lz4", "algorithm": {"method": "dis"}},
     "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback", "scales": 2}},
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
 }
@@ -174,10 +174,12 @@ def test_four_flows_of_one_data_set(_flows: Checkout) -> None:
     rows = {row["name"]: row for row in read_rows(_flows.root / TABLE)}
     assert set(rows) == {"flows.flow", "flows.flow_dis", "flows.flow_farneback", "flows.flow_mv"}
     assert len({(row["videos"], row["quarantined"]) for row in rows.values()}) == 1, "all on the same videos"
-    engines = {}
+    engines, exact = {}, []
     for name in FLOWS:
         with ShardReader(_flows.shards(name)[0]) as shard:
             engines[name] = shard.info.software.get("engine", "none")
+            exact += [name] * shard.info.exact
+    assert exact == ["flow_dis"], "trained on and scored as the others are"
     # `flow` was there already, made by the engine of that run
     opencv = dict.fromkeys(("flow_dis", "flow_farneback"), "opencv")
     assert engines == {"rgb": "none", "flow": "numba", **opencv, "flow_mv": "none"}

@@ -28,6 +28,8 @@ from mml_core.errors import InputError, summarise
 #: The form of names that become parts of file names and Snakemake wildcards.
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 
+Quality = Annotated[int, Field(ge=1, le=100, description="JPEG quality of the stored images, 1 to 100")]
+
 #: No configuration is longer, or has more values: what is was not meant as one.
 _MOST_BYTES = 4 << 20
 _MOST_VALUES = 200_000

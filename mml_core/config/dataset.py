@@ -15,14 +15,13 @@ from mml_core.config.annotations import (
     SomethingSomethingV1Annotations,
 )
 from mml_core.config.audio import AudioModality
-from mml_core.config.base import NAME_PATTERN, FilePath, Strict, added, digest, read_yaml, validate
+from mml_core.config.base import NAME_PATTERN, FilePath, Quality, Strict, added, digest, read_yaml, validate
 from mml_core.config.depth import DepthModality
-from mml_core.config.flow import FlowAlgorithm, Tvl1, Tvl1Engine
+from mml_core.config.flow import FlowModality
 from mml_core.config.own_annotations import FolderAnnotations, ManifestAnnotations
 from mml_core.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Quality = Annotated[int, Field(ge=1, le=100, description="JPEG quality of the stored images, 1 to 100")]
 
 
 class RgbModality(Strict):
@@ -42,23 +41,6 @@ class RgbModality(Strict):
         None, gt=0, le=240, description="frames are left out or repeated so that there are so many; null: as they are"
     )
     quality: Quality = 90
-
-
-class FlowModality(Strict):
-    """Optical flow between neighbouring frames: N-1 fields for N frames."""
-
-    kind: Literal["flow"] = "flow"
-    bound_px: float = Field(
-        default=20.0, gt=0, le=512, description="displacements are clipped to this many pixels a frame"
-    )
-    quality: Quality = 90
-    algorithm: FlowAlgorithm = Field(
-        default=Tvl1(), description="how it is computed, and with what parameters: TV-L1 unless `method` says otherwise"
-    )
-
-    def can_use_gpu(self, engine: Tvl1Engine) -> bool:
-        """Whether flow by `engine` is computed on a GPU where there is one: TV-L1 is, unless by a processor's engine."""
-        return self.algorithm.method == "tvl1" and engine not in ("numba", "opencv")
 
 
 class DiffModality(Strict):

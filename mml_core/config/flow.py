@@ -1,4 +1,4 @@
-"""How optical flow is computed: the algorithms that a flow modality can choose, and their parameters."""
+"""Flow as a modality: how it is stored, the algorithms that it can choose, and their parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mml_core.config.base import Strict
+from mml_core.config.base import Quality, Strict, added
 from mml_core.config.beside import BesidePattern
 
 
@@ -116,3 +116,38 @@ FlowAlgorithm = Annotated[Tvl1 | Dis | Farneback | MotionVectors | FlowFiles, Fi
 
 #: Programs that compute TV-L1; `auto` takes the fastest that can run.
 Tvl1Engine = Literal["auto", "triton", "numba", "torch", "opencv"]
+
+#: JPEG quality of stored fields, unless a data set says otherwise.
+_QUALITY = 90
+
+
+class FlowModality(Strict):
+    """Optical flow between neighbouring frames: N-1 fields for N frames."""
+
+    kind: Literal["flow"] = "flow"
+    bound_px: float = Field(
+        default=20.0, gt=0, le=512, description="displacements are clipped to this many pixels a frame"
+    )
+    codec: Literal["jpeg", "lz4"] = added(
+        "jpeg",
+        description="how fields are stored: jpeg, with `quality`; lz4, without loss, in about four times the bytes, and decoded in "
+        "a third of the time",
+    )
+    quality: Quality = _QUALITY
+    algorithm: FlowAlgorithm = Field(
+        default=Tvl1(), description="how it is computed, and with what parameters: TV-L1 unless `method` says otherwise"
+    )
+
+    @model_validator(mode="after")
+    def _quality_of_jpegs(self) -> FlowModality:
+        if self.codec != "jpeg" and self.quality != _QUALITY:
+            raise ValueError(f"quality: codec {self.codec} stores without loss, leave it out")
+        return self
+
+    def identifying(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the quality of JPEGs where there are none."""
+        return content if self.codec == "jpeg" else {key: value for key, value in content.items() if key != "quality"}
+
+    def can_use_gpu(self, engine: Tvl1Engine) -> bool:
+        """Whether flow by `engine` is computed on a GPU where there is one: TV-L1 is, unless by a processor's engine."""
+        return self.algorithm.method == "tvl1" and engine not in ("numba", "opencv")

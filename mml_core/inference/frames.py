@@ -19,6 +19,7 @@ from mml_core.flow.engine import PairEngine
 from mml_core.flow.faults import gpu_faults_told
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.diff import difference_levels
+from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.decode import decode_image
 from mml_core.shards.images import encode_planes, encode_rgb
@@ -122,7 +123,7 @@ def flow(frames: Frames, settings: FlowModality, engine: PairEngine) -> Made:
         with gpu_faults_told("--device cpu"):
             fields = optical_flow([one.to(engine.device) for one in grey], engine)
             levels = [flow_to_levels(field, settings.bound_px).cpu() for field in fields]
-        return [encode_planes(one, settings.quality) for clip in levels for one in clip.numpy()]
+        return [encode_field(one, settings) for clip in levels for one in clip.numpy()]
 
     return Made(make)
 
@@ -147,7 +148,7 @@ class Vectors:
             if field is None:
                 raise VideoError(f"motion vectors for {self._next + 1} frames, and {self._frames.count} were decoded")
             levels = flow_to_levels(torch.from_numpy(field), self._settings.bound_px).numpy()
-            self._made[self._next] = encode_planes(levels, self._settings.quality)
+            self._made[self._next] = encode_field(levels, self._settings)
             self._next += 1
         return [self._made[number] for number in numbers]
 

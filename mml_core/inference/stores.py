@@ -101,7 +101,8 @@ class VideoStore:
         return torch.from_numpy(self._items.windows(entry.first, entry.count, middles, samples))
 
     def _levels(self, data: bytes, entry: VideoEntry) -> NDArray[np.uint8]:
-        return decode_image(np.frombuffer(data, np.uint8), self.info.kind, entry.height, entry.width)
+        image, info = np.frombuffer(data, np.uint8), self.info
+        return decode_image(image, info.kind, entry.height, entry.width, exact=info.exact)
 
 
 class OpenVideo:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from mml_core.errors import InputError
 from mml_core.modalities.timing import PartTimes
 from mml_core.runtime.parallel import in_order, progress
-from mml_core.shards.images import encode_planes
 from mml_core.shards.reader import ShardReader
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.shards.writer import ShardWriter
@@ -38,13 +37,14 @@ Own = TypeVar("Own", bound=Prepared)
 
 
 class Steps(NamedTuple, Generic[Own]):
-    """How images are made; both functions are called from several threads at a time."""
+    """How images are made; all functions are called from several threads at a time."""
 
     #: From decoded frames (P + 1, 3, H, W), uint8, to what is computed with, of the same length.
     prepare: Callable[[NDArray[np.uint8]], Own]
     #: From prepared blocks of one frame size to their levels, each (P, C, H, W).
     compute: Callable[[Sequence[Own]], list[NDArray[np.uint8]]]
-    quality: int
+    #: From an image's levels (C, H, W) to its stored bytes.
+    encode: Callable[[NDArray[np.uint8]], bytes]
 
 
 class Schedule(NamedTuple):
@@ -125,7 +125,7 @@ def _encoded_blocks(
 
     def encode(levels: NDArray[np.uint8]) -> list[bytes]:
         with times.of("encode"):
-            return [encode_planes(image, steps.quality) for image in levels]
+            return [steps.encode(image) for image in levels]
 
     prepared = stack.enter_context(closing(in_order(read, blocks, schedule.threads)))
     batches = _batches(prepared, schedule.batch_pixels)

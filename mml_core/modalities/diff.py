@@ -6,6 +6,7 @@ moves, whose differences are about as large as a step. docs/shards.md has the bo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import difference_to_levels
 from mml_core.modalities.software import codec_versions
 from mml_core.modalities.timing import PartTimes
+from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo
 
 _BLOCK_PAIRS = 32
@@ -37,7 +39,11 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
         with times.of("difference"):
             return [difference_levels(frames) for frames in blocks]
 
-    steps = Steps(prepare=lambda frames: frames, compute=subtract, quality=settings.quality)
+    steps = Steps(
+        prepare=lambda frames: frames,
+        compute=subtract,
+        encode=functools.partial(encode_planes, quality=settings.quality),
+    )
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("diff", modality, settings.model_dump(mode="json"), source_of(reader), software)
         write_derived(reader, steps, info, output, Schedule(threads, threads, _BLOCK_PAIRS), times)

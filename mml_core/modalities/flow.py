@@ -11,6 +11,7 @@ which networks see, and since it is no bottleneck: a frame of 427 x 256 pixels t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +26,9 @@ from mml_core.flow import PairEngine, choose_engine, optical_flow
 from mml_core.flow.faults import gpu_faults_told
 from mml_core.flow.grey import to_grey
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
+from mml_core.modalities.encoding import encode_field, encoder_versions
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.modalities.software import codec_versions
 from mml_core.modalities.timing import PartTimes
 from mml_core.shards.schema import ShardInfo
 
@@ -77,7 +78,9 @@ def make_flow_shard(
     times = PartTimes()
     steps = _steps(chosen, settings, times)
     with open_rgb_shard(rgb) as reader:
-        info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source_of(reader), _software(chosen))
+        info = ShardInfo(
+            "flow", modality, settings.model_dump(mode="json"), source_of(reader), _software(chosen, settings)
+        )
         write_derived(reader, steps, info, output, _schedule(chosen, threads), times)
     return times
 
@@ -102,7 +105,7 @@ def _steps(engine: PairEngine, settings: FlowModality, times: PartTimes) -> Step
             with times.of("quantise"):
                 return [flow_to_levels(field, settings.bound_px).cpu().numpy() for field in fields]
 
-    return Steps(grey, levels, settings.quality)
+    return Steps(grey, levels, functools.partial(encode_field, settings=settings))
 
 
 def _compile(engine: PairEngine) -> None:
@@ -119,10 +122,10 @@ def _place(engine: PairEngine, threads: int) -> str:
     return torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else f"{threads} threads"
 
 
-def _software(engine: PairEngine) -> dict[str, str]:
+def _software(engine: PairEngine, settings: FlowModality) -> dict[str, str]:
     """Return which engine took part in which versions, and where it ran."""
     packages = {"torch": ["torch"], "triton": ["torch", "triton"], "numba": ["numba"], "opencv": []}[engine.name]
-    versions = {**codec_versions(), "engine": engine.name}
+    versions = {**encoder_versions(settings), "engine": engine.name}
     if engine.device.type == "cuda":
         versions["gpu"] = torch.cuda.get_device_name(engine.device)
     if engine.name == "opencv":

@@ -16,11 +16,10 @@ from mml_core.errors import InputError
 from mml_core.flow.files import open_fields, read_flo
 from mml_core.modalities.beside import as_fault_of_video, check_within, files_in_order, path_beside
 from mml_core.modalities.derived import open_rgb_shard, source_of
+from mml_core.modalities.encoding import encode_field, encoder_versions
 from mml_core.modalities.from_videos import EncodedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.modalities.software import codec_versions
-from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.sources import VideoError
 
@@ -61,7 +60,7 @@ def make_flow_file_shard(
     """
     with open_rgb_shard(rgb) as reader:
         framed, source = framed_videos(reader, videos), source_of(reader)
-    info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, codec_versions())
+    info = ShardInfo("flow", modality, settings.model_dump(mode="json"), source, encoder_versions(settings))
     pattern = settings.algorithm.pattern
     wanted = {
         name: _Video(path_beside(root, pattern, name, video.path), video.frames) for name, video in framed.items()
@@ -91,7 +90,7 @@ def _images(path: Path, frames: VideoEntry, settings: FlowModality) -> Iterator[
     for field in _h5_fields(path, expected) if in_one_file else _flo_fields(path, expected):
         if not np.isfinite(field).all():
             raise VideoError("a field is not finite")
-        yield encode_planes(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings.quality)
+        yield encode_field(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings)
 
 
 def _h5_fields(path: Path, expected: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:

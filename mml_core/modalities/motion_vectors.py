@@ -12,11 +12,10 @@ import torch
 from mml_core.config.dataset import FlowModality, Limits
 from mml_core.flow.codec.motion_vectors import motion_vectors
 from mml_core.modalities.derived import open_rgb_shard, source_of
+from mml_core.modalities.encoding import encode_field, encoder_versions
 from mml_core.modalities.from_videos import EncodedVideo, FramedVideo, SpooledImages, framed_videos, write_videos
 from mml_core.modalities.maker import Making
 from mml_core.modalities.quantise import flow_to_levels
-from mml_core.modalities.software import codec_versions
-from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.sources import VideoError
 
@@ -51,7 +50,7 @@ def make_motion_vector_shard(
     with open_rgb_shard(rgb) as reader:
         known, source = framed_videos(reader, videos), source_of(reader)
     software = {
-        **codec_versions(),
+        **encoder_versions(settings),
         "av": av.__version__,
         "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
     }
@@ -78,6 +77,6 @@ def _images(path: Path, frames: VideoEntry, settings: FlowModality, limits: Limi
         count += 1
         if count == frames.count:
             raise VideoError(f"no motion vectors: more than its {frames.count} decoded frames have some")
-        yield encode_planes(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings.quality)
+        yield encode_field(flow_to_levels(torch.from_numpy(field), settings.bound_px).numpy(), settings)
     if count != frames.count - 1:
         raise VideoError(f"no motion vectors: for {count + 1} frames, and {frames.count} were decoded")

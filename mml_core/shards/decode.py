@@ -1,4 +1,7 @@
-"""Images of a shard from their JPEG or PNG bytes. Imports no torch: jobs that compute from frames may need none."""
+"""Images of a shard from their JPEG, PNG or LZ4 bytes.
+
+Imports no torch: jobs that compute from frames may need none.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mml_core.kinds import kind_of
+from mml_core.shards.exact import decode_exact
 from mml_core.shards.images import padded
 
 
-def decode_image(data: NDArray[np.uint8], kind: str, height: int, width: int) -> NDArray[np.uint8]:
+def decode_image(
+    data: NDArray[np.uint8], kind: str, height: int, width: int, *, exact: bool = False
+) -> NDArray[np.uint8]:
     """Return the image (C, height, width) of the bytes `data` (n,) of a stored image; of colours a view of (H, W, C).
+
+    exact: whether it is LZ4 of its levels (`ShardInfo.exact`), and not what its kind says.
 
     JPEGs are decoded by libjpeg-turbo, to the pixels that torchvision, OpenCV and Pillow make of them. Raises
     ValueError for other bytes, and where the image has another size, before it is decoded.
     """
     row = kind_of(kind)
+    if exact:
+        return decode_exact(data, (row.channels, height, width))
     match row.codec:
         case "colour":
             return _jpeg(data, height, width, "RGB").transpose(2, 0, 1)

@@ -157,10 +157,11 @@ class ShardReader:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
         from mml_core.shards.decode import decode_image  # only now: most jobs look into shards, and decode none
 
-        kind = self.info.kind
+        info = self.info
         with _complaints(self.path):
+            exact = info.exact
             for data in self._stored(entry.first + first, entry.first + stop):
-                yield decode_image(data, kind, entry.height, entry.width)
+                yield decode_image(data, info.kind, entry.height, entry.width, exact=exact)
 
     def read_sound(self, entry: VideoEntry, middles: Sequence[int], samples: int) -> NDArray[np.int16]:
         """Return windows of a video's sound, (len(middles), samples), as `centred_windows` has them.

@@ -67,6 +67,11 @@ class ShardInfo:
         return float(self.settings["bound_px"])
 
     @property
+    def exact(self) -> bool:
+        """Whether images are LZ4 of their levels, as flow's settings may say, and not what their kind says."""
+        return self.kind == "flow" and self.settings.get("codec") == "lz4"
+
+    @property
     def sample_rate_hz(self) -> int:
         """Sound only: samples a second."""
         return int(self.settings["sample_rate_hz"])

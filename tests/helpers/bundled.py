@@ -34,8 +34,10 @@ CLIP = {"frames": 2, "stack": 2, "crop_px": 32, "dense_window": 4}
 MODALITIES = {
     "rgb": {"kind": "rgb", "short_side_px": 40},
     "flow": {"kind": "flow", "algorithm": {"method": "dis"}},
+    "exact": {"kind": "flow", "codec": "lz4", "algorithm": {"method": "dis"}},
     "diff": {"kind": "diff"},
     "vectors": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
+    "exact_vectors": {"kind": "flow", "codec": "lz4", "algorithm": {"method": "motion_vectors"}},
     "audio": {"kind": "audio", "sample_rate_hz": 8000},
     "depth": {"kind": "depth", "files": "{id}"},
 }
