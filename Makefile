@@ -35,7 +35,8 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@echo "== running the tests"
-	$(IN_VENV) python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(IN_VENV) python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	    --max-worker-restart 0 $(PYTEST)
 
 stress: $(INSTALLED)
 	@echo "== running the tests of faults and scale in full; seeds and counts are printed"

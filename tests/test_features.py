@@ -201,7 +201,7 @@ def test_threads_that_wait_sleep_unless_told_otherwise(command: list[str], tmp_p
         "    print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     )
     before = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    for own, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+    for own, expected in (({}, "passive"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
         words = [sys.executable, "-c", program]
         told = subprocess.run(words, capture_output=True, text=True, check=True, env=before | own, cwd=tmp_path)
         assert told.stdout == f"{expected} False\n"

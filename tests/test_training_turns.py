@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import toy
 from test_training_engine import same, train, trained
 from two_streams import two_stream_stage
@@ -151,6 +152,7 @@ def test_killed_in_the_middle_of_an_epoch_of_either_turn_it_goes_on_with_the_sam
 
 
 def _stopped_and_killed(stage: Stage, dataset: DatasetConfig, where: StageFiles, steps: int) -> None:
+    torch.set_num_threads(1)  # as tests/conftest.py does: sums are made in the same order
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "stop_on_signals", lambda **_: StopAt(steps - 1))
         with pytest.raises(Stopped):

@@ -71,7 +71,10 @@ def test_nothing_runs_twice(finished: Checkout) -> None:
     assert finished.planned("--cores", "7", "--", TABLE) == []
 
 
-def test_jobs_wait_asleep_and_take_no_backend_from_a_notebook(finished: Checkout) -> None:
+def test_jobs_wait_asleep_and_take_no_backend_from_a_notebook(
+    finished: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)  # what another test's command may have set
     with (finished.root / "Snakefile").open("a") as file:
         file.write('\n\nrule environment:\n    output:\n        "env.txt",\n    shell:\n        "env >{output}"\n')
     finished.run("--", "env.txt", MPLBACKEND="module://matplotlib_inline.backend_inline")

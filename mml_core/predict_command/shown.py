@@ -51,7 +51,7 @@ def let_threads_sleep() -> None:
     By default they look again and again whether the others are done, on cores that decoding beside them needs: with
     other work on the machine, that took twice the processor time. A setting of OMP_WAIT_POLICY that is there stays.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def listed(options: ShownOptions) -> tuple[BundleDocument, list[Path]]:
