@@ -13,18 +13,19 @@ from collections.abc import Mapping, Sequence
 from mml_core.plan.stages import Stage
 from mml_core.run_command.events import Job
 
-#: Jobs of a rule that run side by side at most: each takes memory of its own.
+#: Jobs of a rule that run side by side at most where cores are few: each takes memory of its own.
 _SIDE_BY_SIDE = 4
 #: The rule that trains a stage.
 TRAIN = "train_stage"
-#: Rules whose jobs do not wait for each other, which take several cores by themselves (rules/).
-_INDEPENDENT = ("make_rgb_shard", "make_derived_shard", "score_stage")
+#: Threads that jobs take by themselves where there are so many cores (rules/); those of all but the first rule do not
+#: wait for each other.
+THREADS = {TRAIN: 8, "make_rgb_shard": 4, "make_derived_shard": 8, "score_stage": 8}
 
 
 def threads_by_rule(
     jobs: Sequence[Job], stages: Mapping[str, Stage], seconds: Mapping[str, float], cores: int
 ) -> dict[str, int]:
-    """Return how many of `cores` a job of each rule takes.
+    """Return how many of `cores` a job of each rule takes, of those that take fewer than by themselves.
 
     Args:
         jobs: that the run has.
@@ -36,12 +37,13 @@ def threads_by_rule(
     as long as the longest chain of them does.
     """
     waiting = Counter(job.rule for job in jobs)
-    width = {rule: float(waiting[rule]) for rule in _INDEPENDENT if waiting[rule]}
+    width = {rule: float(waiting[rule]) for rule in THREADS if rule != TRAIN and waiting[rule]}
     if trained := {dict(job.wildcards)["stage"] for job in jobs if job.rule == TRAIN}:
         needed = {key: seconds.get(key, 0.0) for key in trained}
         chain = _longest_chain(stages, needed)
         width[TRAIN] = sum(needed.values()) / chain if chain else float(len(trained))
-    return {rule: math.ceil(cores / min(count, _SIDE_BY_SIDE, cores)) for rule, count in width.items()}
+    shared = {rule: math.ceil(cores / min(count, _SIDE_BY_SIDE, cores)) for rule, count in width.items()}
+    return {rule: threads for rule, threads in shared.items() if threads < min(cores, THREADS[rule])}
 
 
 def _longest_chain(stages: Mapping[str, Stage], seconds: Mapping[str, float]) -> float:
