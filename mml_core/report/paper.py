@@ -11,8 +11,8 @@ from mml_core.errors import InputError
 from mml_core.evaluation.claims import NOTES, readable_claims
 from mml_core.evaluation.paper_table import heading, readable_paper_table
 from mml_core.evaluation.verdicts import Verdict
-from mml_core.report.images import png_uri
 from mml_core.report.page import Cell, Claims, FigurePart, Grid, PaperTable, Tone, text_grid
+from mml_core.report.picture_files import png_uri
 
 #: Verdicts of `claims.build_claims`, in the order in which they are counted; those of one seed are no success or
 #: failure.

@@ -113,6 +113,7 @@ def write_player(path: Path, pictures: np.ndarray, rate: float, sound: Sound | N
         exact = Fraction(max(1, round(rate * 1000)), 1000)
         stream = container.add_stream("libx264", rate=exact, options=_QUALITY)
         stream.pix_fmt, (stream.height, stream.width) = "yuv420p", pictures.shape[1:3]
+        stream.codec_context.thread_count = 1  # the same bytes, however busy the machine is
         track = add_track(container, sound) if sound else None
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from pathlib import Path
 from mml_core.errors import InputError
 from mml_core.evaluation.temperature import Calibration
 from mml_core.report.clips_index import ClipsIndex, Player
-
-JPEG_SIGNATURE = b"\xff\xd8\xff"
+from mml_core.report.picture_files import jpeg_uri
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def _player_view(index: ClipsIndex, player: Player, folder: Path, address: str) 
     ]
     return PlayerView(
         address=f"{address}/{player.file}",
-        poster_uri=_jpeg_uri(folder / player.poster),
+        poster_uri=jpeg_uri(folder / player.poster),
         video_id=player.video_id,
         truth=index.classes[player.truth],
         prediction=index.classes[player.prediction],
@@ -144,13 +142,3 @@ def _labels_told(index: ClipsIndex, player: Player) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"  # as `mml predict` has it
-
-
-def _jpeg_uri(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read as a picture ({error})", file=path) from error
-    if not content.startswith(JPEG_SIGNATURE):
-        raise InputError("is no JPEG picture", file=path)
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
