@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mml_core.networks.interface import VideoNetwork
+from mml_core.runtime.compiler import compiler_stand_in
 
 
 class Cost(NamedTuple):
@@ -54,7 +55,7 @@ def _gflops_by_module(shadow: nn.Module, inputs: Sequence[tuple[int, int, int, i
     """Return the GFLOPs of `shadow`, on the meta device, over one clip, by what the counter calls its modules."""
     from torch.utils.flop_counter import FlopCounterMode  # only now: it brings Triton in, where that is installed
 
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with compiler_stand_in(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(*(torch.empty((1, *shape), device="meta") for shape in inputs))
     # The counter counts a multiply-accumulate as two operations.
     return {name: sum(flops.values()) / 2 / 1e9 for name, flops in counter.get_flop_counts().items()}

@@ -14,6 +14,7 @@ from mml_core.config.networks import WHOLE
 from mml_core.config.networks.base import is_within
 from mml_core.config.stage import StageConfig
 from mml_core.networks import VideoNetwork, parameter_groups
+from mml_core.runtime.compiler import compiler_stand_in
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Learner:
         if self.config.clip_norm is not None:
             parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
             clip_grad_norm_(parameters, self.config.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        with compiler_stand_in():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.optimizer.zero_grad(set_to_none=True)
 
 
 def make_learners(
@@ -111,6 +113,11 @@ def _learner(
 
 def make_optimizer(config: OptimizerConfig, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
     """Return torch's optimiser for parameter `groups`."""
+    with compiler_stand_in():
+        return _optimizer(config, groups)
+
+
+def _optimizer(config: OptimizerConfig, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
     match config:
         case SgdConfig():
             return torch.optim.SGD(

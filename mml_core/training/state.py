@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mml_core.io.files import replaced_on_success
+from mml_core.runtime.compiler import compiler_stand_in
 from mml_core.training.learners import Learner
 from mml_core.training.schedule import Plateau
 
@@ -98,9 +99,11 @@ def load_state(
 
 def _optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return all that an optimiser of torch keeps of its parameters: momentum, moments, counts of steps."""
+    with compiler_stand_in():
+        state = optimizer.state_dict()["state"]
     return {
         f"{prefix}/{number}/{slot}": torch.as_tensor(value)
-        for number, slots in optimizer.state_dict()["state"].items()
+        for number, slots in state.items()
         for slot, value in slots.items()
         if value is not None
     }
@@ -112,7 +115,8 @@ def _restore_optimizer(tensors: Mapping[str, Tensor], optimizer: torch.optim.Opt
     for key, value in tensors.items():
         number, slot = key.split("/")
         state.setdefault(int(number), {})[slot] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    with compiler_stand_in():
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     for parameter, slots in optimizer.state.items():
         for slot, value in slots.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
