@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +250,9 @@ def test_the_page_of_labels_shows_frames_of_the_likeliest(tmp_path: Path) -> Non
     assert "probability by r net 0.900, s net 0.900" in page
     (tmp_path / "i.csv").write_text(table_text(LabelIssue._fields, []))
     assert "No label of a held out video is likely wrong" in render(make_label_page(tmp_path / "i.csv", "rgb", [shard]))
+
+
+@pytest.mark.parametrize("module, unneeded", [("quality.page", "torch"), ("quality.labels", "sklearn")])
+def test_pages_do_not_wait_for_what_they_do_not_use(module: str, unneeded: str) -> None:
+    program = f"import sys, mml_core.{module}; sys.exit({unneeded!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

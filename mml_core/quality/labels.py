@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from cleanlab.filter import find_label_issues
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.evaluation.fusion import softmax
@@ -59,6 +58,8 @@ def label_issues(row: Mapping[str, str], combined: Combined) -> list[LabelIssue]
     labels, classes = combined.labels[known], np.unique(combined.labels[known])
     if len(classes) < 2:
         return []
+    from cleanlab.filter import find_label_issues  # only now: it brings scikit-learn, and pages need the rows alone
+
     # cleanlab counts classes from 0 without gaps
     weights = [float(weight) for weight in row["weights"].split(JOINT)]
     probabilities = _probabilities(combined.scores[known][:, classes], weights, row["fusion"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,20 +10,13 @@ from mml_core.clips.levels import window_samples
 from mml_core.kinds import kind_of
 from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip, wave_pictures
 from mml_core.report.images import image_uri
+from mml_core.report.page import Strip
 from mml_core.shards import ModalityStore
 
 PICTURES = 8
 HEIGHT_PX = 112
 #: Sound that is drawn about each frame.
 WAVE_SEC = 1.28
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One modality of a video as a row of pictures."""
-
-    caption: str
-    uri: str
 
 
 def choose(video_ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
