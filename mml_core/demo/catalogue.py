@@ -15,7 +15,7 @@ from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo.sound_classes import SOUND_CLASSES
 
 #: Counts the changes of what is rendered from the same settings.
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 
 CLASSES = (
     "moving left",

@@ -28,8 +28,8 @@ MOST_SEC = 10.0
 PICTURES_A_SECOND = 8
 #: Where a video does not say how many frames a second it has.
 USUAL_RATE = 25.0
-#: Readable pictures of a few kilobytes each.
-_QUALITY = {"crf": "27", "preset": "veryfast", "threads": "1"}
+#: Readable pictures of a few kilobytes each, the same bits each time (`mml_core.demo.encode`).
+_QUALITY = {"crf": "27", "preset": "veryfast", "threads": "1", "mbtree": "0"}
 
 
 class Tile(NamedTuple):
