@@ -26,7 +26,11 @@ from mml_core.config.tables import LEAST_FOR_TOP5
 from mml_core.errors import InputError
 from mml_core.io.spelling import other_spelling
 from mml_core.modalities.maker import can_use_gpu, from_videos, maker_roots
-from mml_core.plan.data_file import plan_digest, write_data_plan
+from mml_core.plan.data_file import (
+    data_plan_file,
+    plan_digest,
+    write_data_plan,
+)
 from mml_core.plan.figures import (
     figure_histories,
     figure_modalities,
@@ -92,10 +96,15 @@ shell.prefix(
 )
 
 try:
-    # jobs of a cluster parse this file again; whether the videos are there was checked when the run began
+    # jobs of a cluster parse this file again: whether the videos are there was checked when the run began, and what the
+    # annotations say is in the plans that were written then, which take a quarter of the time
     with made_to_stay():
         PLAN = plan_run(
-            config, Path(), shipped=ROOT, check_files=workflow.is_main_process
+            config,
+            Path(),
+            shipped=ROOT,
+            check_files=workflow.is_main_process,
+            planned=None if workflow.is_main_process else Path(RESULTS),
         )
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -163,7 +172,7 @@ def renew_plans():
     even where all that the job makes is `ancient` there, so that a corrected label would hide all that it changes.
     """
     for name, data in DATASETS.items():
-        path = Path(RESULTS, name, "plan.json")
+        path = data_plan_file(Path(RESULTS), name)
         if path.exists():
             write_data_plan(path, data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from mml_core.annotations import Annotations, Segment, Video
 from mml_core.config.base import validate
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
-from mml_core.plan.data_file import plan_digest, read_data_plan, shard_files, write_data_plan
+from mml_core.plan.data_file import data_plan_file, plan_digest, read_data_plan, shard_files, write_data_plan
+from mml_core.plan.run import plan_data
 from mml_core.plan.stages import DataPlan
 
 CONFIG = {
@@ -127,3 +129,18 @@ def test_a_damaged_file_is_told(tmp_path: Path, text: str) -> None:
     file.unlink()
     with pytest.raises(InputError, match="No such file"):
         read_data_plan(file)
+
+
+def test_jobs_of_a_cluster_take_what_was_planned_for_the_annotations(tmp_path: Path) -> None:
+    """They parse the workflow again: quicker, and for what the run was planned for, though that was edited since."""
+    listed, results, settings = tmp_path / "list.csv", tmp_path / "results", tmp_path / "mine.yaml"
+    listed.write_text("path,label,split\na.mp4,up,train\nb.mp4,down,train\n")
+    document = {"annotations": {"format": "manifest", "manifest": str(listed), "videos": str(tmp_path)}}
+    settings.write_text(json.dumps(document))
+    plan = plan_data(settings, check_files=False, planned=results)
+    write_data_plan(data_plan_file(results, "mine"), plan)
+    listed.write_text("path,label,split\nc.mp4,up,train\n")
+    assert plan_data(settings, check_files=False, planned=results) == plan
+    assert len(plan_data(settings, check_files=False).annotations.videos) == 1, "a run is planned from the annotations"
+    settings.write_text(json.dumps({**document, "multi_label": True}))
+    assert len(plan_data(settings, check_files=False, planned=results).annotations.videos) == 1, "other settings"

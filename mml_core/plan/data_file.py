@@ -33,6 +33,11 @@ class DataFile(Strict):
     shards: dict[str, tuple[Video, ...]]  # by name, in the order of splits and ids
 
 
+def data_plan_file(results: Path, dataset: str) -> Path:
+    """Return where the plan of a data set is in the folder of results."""
+    return results / dataset / "plan.json"
+
+
 def plan_digest(plan: DataPlan) -> str:
     """Return a digest of all that the file of `plan` holds."""
     about = [plan.config.model_dump(mode="json"), list(plan.annotations.classes), plan.annotations.root.as_posix()]

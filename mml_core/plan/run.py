@@ -12,6 +12,7 @@ from mml_core.config.dataset import DatasetConfig, load_dataset
 from mml_core.config.project import ProjectConfig, project_config
 from mml_core.config.recipe import RecipeConfig, load_recipe
 from mml_core.plan.claims import Pair, check_claims, resolve_claims
+from mml_core.plan.data_file import data_plan_file, read_data_plan
 from mml_core.plan.figures import check_figures, check_same_kinds
 from mml_core.plan.outputs import check_outputs
 from mml_core.plan.published import PublishedRow, published_rows
@@ -34,7 +35,14 @@ class RunPlan:
     claims: Mapping[str, Mapping[str, list[Pair]]]  # recipe with claims -> claim -> comparisons
 
 
-def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shipped: Path | None = None) -> RunPlan:
+def plan_run(
+    config: Mapping[str, Any],
+    root: Path,
+    *,
+    check_files: bool,
+    shipped: Path | None = None,
+    planned: Path | None = None,
+) -> RunPlan:
     """Read and check everything that the user wrote: project, data set, annotations, recipes.
 
     Args:
@@ -43,6 +51,8 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shippe
             them count from the current folder.
         check_files: whether the videos must be there, unless all of them are missing (`missing_videos`).
         shipped: the checkout, whose `config` has those that `root` has not; default: the same.
+        planned: the folder of results, of which plans of data sets are taken instead of their annotations, where they
+            are there and of the same settings (`mml_core.plan.data_file`).
 
     Raises InputError, naming file, key and a hint, for whatever is wrong.
     """
@@ -52,7 +62,9 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shippe
     recipes = {name: load_recipe(file, shipped / "config" / "recipes") for name, file in files.items()}
     named = {stage.dataset for recipe in recipes.values() for stage in recipe.stages.values() if stage.dataset}
     all_data = {
-        name: plan_data(config_file(root, shipped, "datasets", f"{name}.yaml"), check_files=check_files)
+        name: plan_data(
+            config_file(root, shipped, "datasets", f"{name}.yaml"), check_files=check_files, planned=planned
+        )
         for name in (project.dataset, *sorted(named - {project.dataset}))
     }
     check_same_kinds(recipes)
@@ -72,9 +84,13 @@ def plan_run(config: Mapping[str, Any], root: Path, *, check_files: bool, shippe
     return RunPlan(project, data, all_data, recipes, runs, published, claims)
 
 
-def plan_data(file: Path, *, check_files: bool) -> DataPlan:
-    """Return the data set described by `file` with its annotations; `check_files` and errors as in `plan_run`."""
+def plan_data(file: Path, *, check_files: bool, planned: Path | None = None) -> DataPlan:
+    """Return the data set described by `file` with its annotations; other arguments and errors as in `plan_run`."""
     dataset = load_dataset(file)
+    if planned is not None and (made := data_plan_file(planned, dataset.name)).exists():
+        plan = read_data_plan(made)
+        if plan.config == dataset:
+            return plan
     return DataPlan(dataset, load_annotations(dataset, check_files=check_files and missing_videos(dataset) is None))
 
 
