@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mml_core.quality.content import Listed, QualityPage
-from mml_core.report.page import Strip
+from mml_core.report.strip import Strip
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,11 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mml_core.report.strip import Strip
 from mml_core.report.terms import TERMS
 
 #: How text is coloured: classes of the page's style.
 Tone = Literal["good", "bad", "neutral"]
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One modality of a video as a row of pictures."""
-
-    caption: str
-    uri: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mml_core.clips.levels import window_samples
 from mml_core.kinds import kind_of
 from mml_core.report.clips import depth_pictures, diff_pictures, flow_pictures, rgb_pictures, strip, wave_pictures
 from mml_core.report.images import image_uri
-from mml_core.report.page import Strip
+from mml_core.report.strip import Strip
 from mml_core.shards import ModalityStore
 
 PICTURES = 8
