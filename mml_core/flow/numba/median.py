@@ -139,8 +139,8 @@ def _merge_columns(side: int) -> Callable:
 def _medians(side: int) -> Callable:
     """Make a function of (parts, a, b, pitch, ranks, left, right, rank_pitch) that returns medians of two windows.
 
-    What is sorted at a and b of `parts` are the columns that the windows share; the left one has the column at `left` of
-    `ranks` too, the right one that at `right`.
+    What is sorted at a and b of `parts` are the columns that both have; the left one has that at `left` of `ranks` too,
+    the right one that at `right`.
     """
     kept = kept_ranks(side)
 
