@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mml_core.flow.numba.lanes import WIDTH, Floats, compiled, load, store
+from mml_core.flow.numba.lanes import WIDTH, Floats, compiled
 from mml_core.flow.numba.median import median_3, median_5
-from mml_core.flow.numba.sweep import STATE_BLOCK, STATE_FIELDS, sweep
+from mml_core.flow.numba.sweep import STATE_BLOCK, sweep
 from mml_core.flow.numba.warp import linearise
 
 #: Iterations done in one pass over the image at most: more rows than that are not kept in the fast cache.
@@ -38,31 +38,23 @@ class Limits(NamedTuple):
 def pack(flow: np.ndarray, state: Floats) -> None:
     """Start a level: `flow` (2, H, W) and dual vectors of 0 to `state`."""
     _, height, width = flow.shape
-    values, blocks = flow.reshape(-1), (width + WIDTH - 1) // WIDTH
-    state[: height * blocks * STATE_BLOCK] = 0
-    whole = width // WIDTH * WIDTH
+    row_floats = (width + WIDTH - 1) // WIDTH * STATE_BLOCK
+    state[: height * row_floats] = 0
     for field in range(2):
         for y in range(height):
-            here, s = (field * height + y) * width, y * blocks * STATE_BLOCK + field * WIDTH
-            for x in range(0, whole, WIDTH):
-                store(state, s + x * STATE_FIELDS, load(values, here + x))
-            for x in range(whole, width):
-                state[s + whole * STATE_FIELDS + x - whole] = values[here + x]
+            for x in range(width):
+                state[y * row_floats + x // WIDTH * STATE_BLOCK + field * WIDTH + x % WIDTH] = flow[field, y, x]
 
 
 @compiled
 def unpack(state: Floats, flow: np.ndarray) -> None:
     """Write the flow of `state` to `flow` (2, H, W)."""
     _, height, width = flow.shape
-    values, blocks = flow.reshape(-1), (width + WIDTH - 1) // WIDTH
-    whole = width // WIDTH * WIDTH
+    row_floats = (width + WIDTH - 1) // WIDTH * STATE_BLOCK
     for field in range(2):
         for y in range(height):
-            here, s = (field * height + y) * width, y * blocks * STATE_BLOCK + field * WIDTH
-            for x in range(0, whole, WIDTH):
-                store(values, here + x, load(state, s + x * STATE_FIELDS))
-            for x in range(whole, width):
-                values[here + x] = state[s + whole * STATE_FIELDS + x - whole]
+            for x in range(width):
+                flow[field, y, x] = state[y * row_floats + x // WIDTH * STATE_BLOCK + field * WIDTH + x % WIDTH]
 
 
 @compiled
@@ -98,7 +90,7 @@ def _depth(done: int, error: float, before: float, threshold: float) -> int:
     """
     ratio = min(max(error / before, 0.6), 0.95) ** 2
     depth, expected = 1, error * ratio
-    while depth < DEPTH and expected > (1 + 2 / done) * threshold:
+    while depth < DEPTH and expected * done > (done + 1.5) * threshold:
         depth += 1
         expected *= ratio
     return depth

@@ -189,9 +189,8 @@ def _make_median(side: int) -> Callable:
                 copied += 1
             for i in range(side):
                 starts[i] = min(max(row + i - radius, 0), height - 1) % side * 2 * half
-            for x in range(0, half, WIDTH):
-                sort_column(lines, starts, x, ranks, even + x, pitch)
-                sort_column(lines, starts, half + x, ranks, odd + x, pitch)
+            for x in range(0, 2 * half, WIDTH):
+                sort_column(lines, starts, x, ranks, x + (even if x < half else odd - half), pitch)
             for rank in range(side):
                 start = rank * pitch
                 last = ranks[start + (even if width % 2 else odd) + (width - 1) // 2]
