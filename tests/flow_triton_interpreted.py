@@ -33,6 +33,7 @@ from mml_core.flow.triton.control import (
 from mml_core.flow.triton.engine import TritonTvl1
 from mml_core.flow.triton.layout import level_table, make_level
 from mml_core.flow.triton.median import smooth
+from mml_core.flow.triton.slots import allocate
 from mml_core.flow.triton.tuning import Tuning, constants
 
 CPU = torch.device("cpu")
@@ -117,11 +118,24 @@ def test_a_pair_does_not_depend_on_its_batch() -> None:
     assert not together.flow[1].any()  # identical frames: exactly zero
 
 
+def test_slots_of_pairs_that_are_done_go_to_pairs_that_wait() -> None:
+    settings = Tvl1(scales=1, warps=2, stop_px=0.15, inner_iterations=4, outer_iterations=2)
+    frames, initial = scene(4, 20, 22), torch.full((5, 2, 20, 22), 0.5)
+    pairs = torch.tensor([[0, 3], [2, 2], [1, 2], [2, 2], [0, 1]])
+    slots = TUNING._replace(slot_px=2 * 20 * 22, ticks=2)
+    found = TritonTvl1(settings, CPU, slots).solve(frames, pairs, initial)
+    expected = TritonTvl1(settings, CPU, TUNING).solve(frames, pairs, initial)
+    assert torch.equal(found.flow, expected.flow) and torch.equal(found.iterations, expected.iterations)
+    assert len({int(count) for count in found.iterations.sum((1, 2))}) > 2  # they end at different times
+
+
 def test_working_bytes_are_those_of_what_is_allocated() -> None:
     engine, frames = TritonTvl1(Tvl1(), CPU), scene(3, 50, 73)
     levels = engine._levels(50, 73)
     flow = torch.empty(2, 2, 50, 73)
-    tensors = [*engine._allocate(2, levels), engine._pyramid(frames, levels), frames.float(), flow]
+    slots = allocate(2, levels, Tvl1().warps, Tuning().block, CPU)
+    of_pairs = [neighbours(3).int(), flow, slots.counts]
+    tensors = [*slots, engine._pyramid(frames, levels), frames.float(), *of_pairs]
     assert engine.working_bytes(50, 73, 2, 3) == sum(tensor.nbytes for tensor in tensors)
 
 
@@ -173,7 +187,8 @@ def _run_advance(settings: Tvl1, levels: int, changes: list[Changes], block: int
     count, tuning = len(changes), TUNING._replace(block=block)
     table = [make_level(16, 16, block, 12)] * levels  # two tiles
     engine = TritonTvl1(settings, CPU, tuning)
-    fields = engine._allocate(count, table)
+    fields = allocate(count, table, settings.warps, block, CPU)
+    fields.control.copy_(engine._record(table).expand(count, -1))
     thresholds = torch.full((levels,), settings.stop_px**2 * 16 * 16)
     u, p = torch.zeros(count, 2), torch.zeros(count, 2)
     order = torch.arange(count, dtype=torch.int32)

@@ -11,7 +11,7 @@ from flow_frames import textured
 
 from mml_core.flow.numba.lanes import WIDTH
 from mml_core.flow.numba.level import pack, unpack
-from mml_core.flow.numba.median import SORT, median_3, median_5, median_comparators, median_floats
+from mml_core.flow.numba.median import SORT, median_3, median_5, median_floats, merging
 from mml_core.flow.numba.resize import resize, taps
 from mml_core.flow.numba.sweep import DATA_FIELDS, STATE_FIELDS, sweep
 from mml_core.flow.numba.warp import MARGIN, TEXEL, linearise, make_texels, warp_floats
@@ -33,20 +33,27 @@ def planes(flat: np.ndarray, count: int, height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("side", [3, 5])
-def test_networks_select_the_median_of_all_zeros_and_ones(side: int) -> None:
+def test_networks_sort_all_zeros_and_ones(side: int) -> None:
     for values in itertools.product((0, 1), repeat=side):
         column = list(values)
         for i, j in SORT[side]:
             column[i], column[j] = min(column[i], column[j]), max(column[i], column[j])
         assert column == sorted(values)
-    for ones in itertools.product(range(side + 1), repeat=side):
-        window = [int(row >= side - ones[column]) for row in range(side) for column in range(side)]
-        for i, j in median_comparators(side):
-            window[i], window[j] = min(window[i], window[j]), max(window[i], window[j])
-        assert window[side * side // 2] == int(sum(ones) > side * side // 2)
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 33), (31, 47), (40, 64), (5, 5)])
+@pytest.mark.parametrize(("first", "second"), [(3, 3), (4, 3), (5, 5), (10, 10), (6, 5)])
+def test_networks_merge_all_zeros_and_ones(first: int, second: int) -> None:
+    comparators, order = merging(range(first), range(first, first + second))
+    for zeros, others in itertools.product(range(first + 1), range(second + 1)):
+        values = [int(i >= zeros) for i in range(first)] + [int(i >= others) for i in range(second)]
+        for i, j in comparators:
+            values[i], values[j] = min(values[i], values[j]), max(values[i], values[j])
+        assert [values[place] for place in order] == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(16, 16), (17, 33), (31, 47), (40, 64), (7, 65), (9, 80), (5, 5), (5, 6)]
+)
 @pytest.mark.parametrize("side", [3, 5])
 def test_median_equals_opencv(side: int, height: int, width: int) -> None:
     fields = np.random.default_rng(side).normal(size=(STATE_FIELDS, height, width)).astype(np.float32)

@@ -156,6 +156,16 @@ class TestOnGpu:
             assert torch.equal(alone.iterations[0], together.iterations[t])
         assert not engine(frames, torch.tensor([[3, 3]])).any()
 
+    def test_slots_of_pairs_that_are_done_go_to_pairs_that_wait(self) -> None:
+        from mml_core.flow.triton.engine import TritonTvl1
+        from mml_core.flow.triton.tuning import Tuning
+
+        frames = scene(9, 60, 83)
+        frames = frames[torch.arange(64) % 9]
+        expected = TritonTvl1(Tvl1()).solve(frames, neighbours(64))
+        found = TritonTvl1(Tvl1(), tuning=Tuning(slot_px=7 * 60 * 83)).solve(frames, neighbours(64))
+        assert torch.equal(found.flow, expected.flow) and torch.equal(found.iterations, expected.iterations)
+
     def test_working_bytes_are_what_a_batch_takes(self) -> None:
         from mml_core.flow.triton.engine import TritonTvl1
 

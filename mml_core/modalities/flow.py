@@ -34,9 +34,10 @@ from mml_core.shards.schema import ShardInfo
 
 #: On a processor each thread works on pairs of its own: few at a time, so that all have work at a video's end.
 _CPU_BLOCK_PAIRS = 8
-#: A GPU wants hundreds of pairs at once: some 380 of 340 x 256 pixels, which is 0.1 GB of frames and levels.
+#: A GPU wants hundreds of pairs at once, and more that wait for their slots: some 770 of 340 x 256 pixels in all, which
+#: is 0.2 GB of frames and levels.
 _GPU_BLOCK_PAIRS = 32
-_GPU_BATCH_PIXELS = 1 << 25
+_GPU_BATCH_PIXELS = 1 << 26
 _ON_PROCESSOR = "`device: cpu` in config/config.yaml"
 
 

@@ -81,15 +81,16 @@ def _advance(
 
 
 @compiled
-def _depth(error: float, before: float, threshold: float) -> int:
+def _depth(done: int, error: float, before: float, threshold: float) -> int:
     """Return how many iterations to do in one pass, so that hardly ever one before the last meets the stop rule.
 
-    error, before: sums of squared changes of the last iterations. They fall more and more slowly: expected to fall
-    twice as fast as they did, they are hardly ever overestimated.
+    error, before: sums of squared changes of the last of `done` iterations. They fall more and more slowly, and the
+    first of them unevenly: expected to fall twice as fast as they did, they are hardly ever overestimated. Doing all
+    again costs much more than passes of few iterations.
     """
     ratio = min(max(error / before, 0.6), 0.95) ** 2
     depth, expected = 1, error * ratio
-    while depth < DEPTH and expected > 1.02 * threshold:
+    while depth < DEPTH and expected * done > (done + 1.5) * threshold:
         depth += 1
         expected *= ratio
     return depth
@@ -117,7 +118,7 @@ def _until_still(
     """
     done, error, before = 0, np.inf, np.inf
     while done < limit and error > threshold:
-        depth = min(first if done == 0 else _depth(error, before, threshold), limit - done)
+        depth = min(first if done == 0 else _depth(done, error, before, threshold), limit - done)
         sweep(src if done == 0 else dst, dst, data, height, width, depth, errors, lt, theta, taut)
         for i in range(depth):
             done += 1
@@ -189,14 +190,14 @@ def solve_level(
             most = inner * outer
             counts[warp] = _until_still_lazily(state, data, height, width, most, threshold, errors, lt, theta, taut)
             continue
-        likely = counts[max(warp - 1, 0)]  # the next warp needs about as many
+        likely = counts[max(warp - 1, 0)]  # the next warp may need fewer by far
         for _ in range(outer):
             for field in range(2):
                 if aperture == 5:
                     median_5(state, field, height, width, scratch)
                 elif aperture == 3:
                     median_3(state, field, height, width, scratch)
-            at_once = min(max(likely * 4 // 5, 2), DEPTH)
+            at_once = min(max(likely // 4, 2), DEPTH)
             done, error = _until_still(
                 state, other, data, height, width, inner, at_once, threshold, errors, lt, theta, taut
             )

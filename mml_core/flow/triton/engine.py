@@ -1,8 +1,9 @@
 """TV-L1 on a GPU, all pairs of a batch side by side, by fused kernels in Triton.
 
 Each pair goes through its levels, warps and blocks of iterations by itself (mml_core.flow.triton.control): no pair
-waits for another, and the processor for none of them: it sends ticks ahead, and learns from a count that comes back
-later how many pairs are left.
+waits for another, and the processor for none of them: it sends ticks ahead, and learns from a report that comes back
+later which pairs are done. A pair works in a slot; where there are more pairs than slots, the slot of a pair that is
+done goes to one that waits, so that the GPU is full until the last pairs.
 
 float32 throughout, with multiplications and additions fused where the compiler can. The result of a pair is the same
 to the last bit whatever else is in its batch: nothing that its arithmetic depends on, the tiles of its sums included,
@@ -27,20 +28,9 @@ from mml_core.flow.triton.iterate import iterate
 from mml_core.flow.triton.layout import Level, level_table, make_level, sample_tables
 from mml_core.flow.triton.linearise import linearise
 from mml_core.flow.triton.median import smooth
+from mml_core.flow.triton.slots import Batch, Fields, Report, Work, allocate, fill, indices, write_results
 from mml_core.flow.triton.strips import STRIP_PX
 from mml_core.flow.triton.tuning import Constants, Tuning, constants
-
-
-class _Fields(NamedTuple):
-    """What the kernels work on; see mml_core.flow.triton.control, triton_iterate and triton_linearise."""
-
-    u: torch.Tensor
-    p: torch.Tensor
-    data: torch.Tensor
-    changes: torch.Tensor
-    control: torch.Tensor
-    looked_at: torch.Tensor
-    counts: torch.Tensor
 
 
 class _Tables(NamedTuple):
@@ -82,14 +72,23 @@ class TritonTvl1:
         return self.solve(frames, pairs, initial).flow
 
     def working_bytes(self, height: int, width: int, pairs: int, frames: int) -> int:
-        """Return how much memory a batch takes, in bytes: frames and their pyramids, fields and flow of the pairs."""
+        """Return how much memory a batch takes, in bytes: frames and their pyramids, flow of the pairs, their slots.
+
+        Reading results takes a part of a slot's memory for each pair that is done by then.
+        """
         levels = self._levels(height, width)
         tiles = max(level.tiles for level in levels)
         plane = levels[0].height * levels[0].pitch
         pyramid = sum(level.height * level.pitch for level in levels)
-        control = RECORD.value + 1 + len(levels) * self._settings.warps + tiles * self._tuning.block
-        of_pair = 15 * plane + control + 2 * height * width
-        return 4 * (pairs * of_pair + frames * (4 * pyramid + height * width))
+        counts = len(levels) * self._settings.warps
+        of_slot = 15 * plane + RECORD.value + 3 + counts + tiles * self._tuning.block
+        of_pair = 2 + counts + 2 * height * width
+        slots = self._slots(height, width, pairs)
+        return 4 * (slots * of_slot + pairs * of_pair + frames * (4 * pyramid + height * width))
+
+    def _slots(self, height: int, width: int, pairs: int) -> int:
+        """Return how many of so many pairs are in work at a time."""
+        return min(pairs, max(1, self._tuning.slot_px // (height * width)))
 
     def solve(self, frames: torch.Tensor, pairs: torch.Tensor, initial: torch.Tensor | None = None) -> Solution:
         """Return flow and iterations of `pairs` (P, 2) of `frames` (F, H, W), from `initial` (P, 2, H, W) or from 0.
@@ -104,13 +103,15 @@ class TritonTvl1:
         if not len(pairs):
             return Solution(flow, iterations)
         with torch.inference_mode(), _current(self.device):
-            images = self._pyramid(frames.to(self.device), levels)
-            fields = self._allocate(len(pairs), levels)
-            if initial is not None:
-                self._begin_from(initial.to(self.device, torch.float32), fields, levels)
-            self._run(fields, images, pairs.to(self.device, torch.int32), levels)
-            _write_result(fields, levels[0], flow)
-            iterations.copy_(fields.counts)
+            batch = Batch(
+                self._pyramid(frames.to(self.device), levels),
+                pairs.to(self.device, torch.int32),
+                None if initial is None else self._coarsest(initial.to(self.device, torch.float32), levels),
+                flow,
+                iterations.to(self.device),
+            )
+            self._run(batch, levels)
+            iterations.copy_(batch.counts)
         return Solution(flow, iterations)
 
     def _levels(self, height: int, width: int) -> list[Level]:
@@ -130,39 +131,25 @@ class TritonTvl1:
             rows[..., 1:3] = primitives.central_gradient(images).movedim(-3, -1)
         return packed
 
-    def _allocate(self, count: int, levels: list[Level]) -> _Fields:
-        """Return fields for `count` pairs that begin their first warp on the coarsest level with u = p = 0."""
-        plane = levels[0].height * levels[0].pitch
-        tiles = max(level.tiles for level in levels)
-        has_median = self._settings.median_px > 1
-        control = torch.zeros((count, RECORD.value), dtype=torch.int32)
-        control[:, LEVEL.value] = len(levels) - 1
-        control[:, STEPS.value] = min(
-            self._tuning.block, self._limit, *([self._settings.inner_iterations] * has_median)
-        )
-        control[:, LINEARISE.value] = 1
-        control[:, SMOOTH.value] = control[:, U.value] = int(has_median)
-        return _Fields(
-            u=torch.zeros((count, 2, 2, plane), device=self.device),
-            p=torch.zeros((count, 2, 4, plane), device=self.device),
-            data=torch.zeros((count, 3, plane), device=self.device),
-            changes=torch.zeros((count, self._tuning.block, tiles), device=self.device),
-            control=control.to(self.device),
-            looked_at=torch.zeros(count, device=self.device),
-            counts=torch.zeros((count, len(levels), self._settings.warps), dtype=torch.int32, device=self.device),
-        )
+    def _record(self, levels: list[Level]) -> torch.Tensor:
+        """Return the record, int32 (RECORD,), of a pair that begins its first warp on the coarsest level."""
+        record, has_median = torch.zeros(RECORD.value, dtype=torch.int32), self._settings.median_px > 1
+        record[LEVEL.value] = len(levels) - 1
+        record[STEPS.value] = min(self._tuning.block, self._limit, *([self._settings.inner_iterations] * has_median))
+        record[LINEARISE.value] = 1
+        record[SMOOTH.value] = record[U.value] = int(has_median)
+        return record.to(self.device)
 
     @property
     def _limit(self) -> int:
         return self._settings.inner_iterations * self._settings.outer_iterations
 
-    def _begin_from(self, flow: torch.Tensor, fields: _Fields, levels: list[Level]) -> None:
+    def _coarsest(self, flow: torch.Tensor, levels: list[Level]) -> torch.Tensor:
+        """Return `flow` (P, 2, H, W) at the coarsest level."""
         for level in levels[1:]:
             size = (level.height, level.width)
             flow = self._resize(flow, size, self._settings.scale_step) * self._settings.scale_step
-        coarsest = levels[-1]
-        begun = fields.u[:, 0, :, : coarsest.height * coarsest.pitch].unflatten(2, (coarsest.height, coarsest.pitch))
-        begun[..., : coarsest.width] = flow
+        return flow
 
     def _tables(self, levels: list[Level]) -> _Tables:
         lefts, shares = sample_tables(levels, corners=self._like_cuda)
@@ -171,45 +158,56 @@ class TritonTvl1:
             *(table.to(self.device) for table in (level_table(levels), lefts, shares, torch.tensor(thresholds)))
         )
 
-    def _run(self, fields: _Fields, images: torch.Tensor, pairs: torch.Tensor, levels: list[Level]) -> None:
+    def _run(self, batch: Batch, levels: list[Level]) -> None:
         """Send ticks until every pair is done.
 
-        Between two chunks of ticks the pairs that are left go to the front of the order, and programs are started for
-        no more than were left a chunk ago: the count of the chunk just sent is still on its way.
+        What a chunk of ticks did is looked at after the next one is sent, while that is on its way: slots of pairs that
+        are done are read and given to the next pairs, and get no more programs where no pair waits.
         """
-        tables = self._tables(levels)
+        count = len(batch.pairs)
+        slots = self._slots(levels[0].height, levels[0].width, count)
+        fields = allocate(slots, levels, self._settings.warps, self._tuning.block, self.device)
+        tables, record = self._tables(levels), self._record(levels)
         compiled = constants(self._settings, self._tuning, fields.changes.shape[-1])
-        left = len(pairs)
-        earlier: _Count | None = None
-        while left:
-            order = (fields.control[:, LEVEL.value] < 0).int().argsort(stable=True).int()
+        waiting = iter(range(count))
+        working: dict[int, Work] = {}
+        free, chunk = list(range(len(fields.control))), 0
+        earlier: Report | None = None
+        while True:
+            begin = list(zip(free, waiting, strict=False))
+            if begin:
+                fill(fields, begin, batch, record, levels[-1])
+                working |= {slot: Work(pair, chunk) for slot, pair in begin}
+            if not working:
+                return
+            order = indices(list(working), self.device).int()
             for _ in range(self._tuning.ticks):
-                self._tick(fields, tables, images, pairs, order, left, levels, compiled)
-            sent = _Count(fields.control)
-            if earlier is not None:
-                left = earlier.wait()
-            earlier = sent
+                self._tick(fields, tables, batch.images, order, len(working), levels, compiled)
+            sent = Report(fields.control)
+            free = [] if earlier is None else earlier.done(working, chunk - 1)
+            if free:
+                write_results(fields, [(slot, working.pop(slot).pair) for slot in free], batch, levels[0])
+            earlier, chunk = sent, chunk + 1
 
     def _tick(
         self,
-        fields: _Fields,
+        fields: Fields,
         tables: _Tables,
         images: torch.Tensor,
-        pairs: torch.Tensor,
         order: torch.Tensor,
         left: int,
         levels: list[Level],
         compiled: Constants,
     ) -> None:
-        """Launch each kernel once, for the first `left` pairs of `order`.
+        """Launch each kernel once, for the `left` slots of `order`.
 
-        Pairs are on the grid's first axis, the only one that takes more than 65,535 programs.
+        Slots are on the grid's first axis, the only one that takes more than 65,535 programs.
         """
         settings, tuning, finest = self._settings, self._tuning, levels[0]
         common = (fields.control, tables.levels, order)
         plane, most_tiles = fields.u.shape[-1], fields.changes.shape[-1]
         linearise[(left, tuning.linearise_parts)](
-            *common, pairs, images, tables.lefts, tables.shares, fields.u, fields.p, fields.data,
+            *common, fields.pairs, images, tables.lefts, tables.shares, fields.u, fields.p, fields.data,
             plane, images.shape[1], 1 / settings.scale_step, **compiled.linearise,
         )  # fmt: skip
         if settings.median_px > 1:
@@ -230,29 +228,3 @@ class TritonTvl1:
 def _current(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Triton launches on the current GPU, whatever GPU the tensors are on."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-
-
-class _Count:
-    """How many pairs are not done: on its way to the host when this is made."""
-
-    def __init__(self, control: torch.Tensor) -> None:
-        left = (control[:, LEVEL.value] >= 0).sum()
-        self._host, self._arrived = left, None
-        if control.is_cuda:
-            self._host = torch.empty((), dtype=left.dtype, pin_memory=True)
-            self._host.copy_(left, non_blocking=True)
-            self._arrived = torch.cuda.Event()
-            self._arrived.record()
-
-    def wait(self) -> int:
-        """Return the count when it has come."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        return int(self._host)
-
-
-def _write_result(fields: _Fields, finest: Level, flow: torch.Tensor) -> None:
-    """Write the flow (P, 2, H, W) out of that buffer of u where each pair left it."""
-    rows = fields.u.unflatten(3, (finest.height, finest.pitch))[..., : finest.width]  # (P, 2, 2, H, W)
-    first = (fields.control[:, U.value] == 0)[:, None, None, None]
-    torch.where(first, rows[:, 0], rows[:, 1], out=flow)

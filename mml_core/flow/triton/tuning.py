@@ -25,7 +25,8 @@ class Tuning(NamedTuple):
     median_warps: int = 4
     linearise_px: int = 128
     linearise_parts: int = 16  # programs a pair
-    ticks: int = 16  # sent between two counts of the pairs that are left
+    ticks: int = 16  # sent between two reports of the pairs that are left
+    slot_px: int = 1 << 25  # pixels of the pairs in work side by side: some 380 of 340 x 256
 
 
 class Constants(NamedTuple):
