@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -72,8 +73,26 @@ def test_both_ways_cut_and_scale_alike(tmp_path: Path, keys: dict[str, Any]) -> 
     assert slow[1:3] == ((64, 64) if "square" in keys else (64, 82))
 
 
-def turned(folder: Path) -> Path:
-    return set_rotation_flag(write_video(folder / "a.mp4", numbered_frames(5, 96, 128)))
+def with_matrix(folder: Path, *matrix: int) -> Path:
+    """A video that is to be shown by a matrix (a, b, c, d), and whose pixels are not square."""
+    path = set_rotation_flag(write_video(folder / "a.mp4", numbered_frames(5, 96, 128), "-vf", "setsar=16/11"))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 8
+    a, b, c, d = (value << 16 for value in matrix)
+    struct.pack_into(">9i", content, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, -1), (1, 0, 0, 1)])
+def test_both_ways_turn_alike(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    fast, slow = both(with_matrix(tmp_path, *matrix))
+    assert fast == slow
+    assert (slow[1] > slow[2]) == (matrix[0] == 0)
+
+
+def in_a_mirror(folder: Path) -> Path:
+    return with_matrix(folder, -1, 0, 0, 1)
 
 
 def of_full_range(folder: Path) -> Path:
@@ -103,7 +122,7 @@ def cut_by_an_edit_list(folder: Path) -> Path:
     ("made", "reason"),
     [
         (cut_by_an_edit_list, "its container leaves out some of its frames"),
-        (turned, "it is turned"),
+        (in_a_mirror, "it is turned by an angle, or as in a mirror"),
         (of_full_range, "yuvj420p of range 2"),
         (in_a_transport_stream, "h264 in mpegts is looked at twice"),
         (of_another_size, "the kind of its frames changes"),

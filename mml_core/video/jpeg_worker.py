@@ -39,6 +39,14 @@ from mml_core.video.yuv import MATRICES, Planes, jpeg
 
 #: As libavutil numbers them: full range; RGB's matrix.
 _FULL_RANGE, _RGB = 2, 0
+_ONE = 1 << 16
+#: Filters for matrices (a, b, c, d) of display: as they are, clockwise, counter-clockwise, upside down.
+_TURNS: Mapping[tuple[int, int, int, int], list[tuple[str, Mapping[str, str]]]] = {
+    (_ONE, 0, 0, _ONE): [],
+    (0, _ONE, -_ONE, 0): [("transpose", {"dir": "clock"})],
+    (0, -_ONE, _ONE, 0): [("transpose", {"dir": "cclock"})],
+    (-_ONE, 0, 0, -_ONE): [("hflip", {}), ("vflip", {})],
+}
 PART = struct.Struct(">cI")
 LENGTH = struct.Struct(">I")
 #: What waits to be written or read at once: frames are some 20 kB.
@@ -124,7 +132,8 @@ def _planes(
                 kind = Kind.of(frame, stream)
                 _check_first(frame, stated_matrix)
                 graph = Graph()  # the filters do not keep it
-                source, sink = _ends(graph, frame, _pixel_aspect(stream, stated_aspect), filters)
+                upright = [*_turns(frame), *filters]
+                source, sink = _ends(graph, frame, _pixel_aspect(stream, stated_aspect), upright)
                 matrix = MATRICES.get(int(frame.colorspace), "")
             if frame.is_corrupt:
                 raise Trouble("a frame is damaged")
@@ -135,14 +144,24 @@ def _planes(
 
 
 def _check_first(frame: VideoFrame, stated_matrix: int) -> None:
-    """Raise Refused for frames that ffmpeg turns, or of which versions of its scaler make other levels."""
-    if frame.rotation or Type.DISPLAYMATRIX in {data.type for data in frame.side_data}:
-        raise Refused("it is turned")
+    """Raise Refused for frames of which versions of ffmpeg's scaler make other levels, or that it knows otherwise."""
     limited = frame.format.name.startswith(("yuv4", "yuva4")) and int(frame.color_range) != _FULL_RANGE
     if not (limited or frame.format.is_rgb):
         raise Refused(f"{frame.format.name} of range {int(frame.color_range)}")
     if MATRICES.get(int(frame.colorspace)) != MATRICES.get(stated_matrix):  # ffmpeg tells of the stream's
         raise Refused("frames state other colours than the stream")
+
+
+def _turns(frame: VideoFrame) -> list[tuple[str, Mapping[str, str]]]:
+    """Return the filters by which ffmpeg makes frames upright; raises Refused where it is more than quarter turns."""
+    matrices = [bytes(data) for data in frame.side_data if data.type == Type.DISPLAYMATRIX]
+    if not matrices:
+        return []
+    a, b, _, c, d, *_ = struct.unpack("9i", matrices[0])
+    turns = _TURNS.get((a, b, c, d)) if len(matrices) == 1 else None
+    if turns is None:
+        raise Refused("it is turned by an angle, or as in a mirror")
+    return turns
 
 
 def _pixel_aspect(stream: VideoStream, probed: Fraction | None) -> str:
