@@ -78,7 +78,8 @@ def jpegs(request: Mapping[str, Any]) -> Generator[bytes, None, dict[str, Any]]:
     Raises Refused, or whatever exception PyAV raises, where the video is for the other way.
     """
     count, size = 0, (0, 0)
-    with Capture(local=False) as said, av.open(f"file:{request['path']}", options=request["options"]) as container:
+    opened = {"options": request["options"], "metadata_errors": "replace"}
+    with Capture(local=False) as said, av.open(f"file:{request['path']}", **opened) as container:
         stream = _stream(container, request)
         for planes, matrix in _planes(container, stream, request["filters"]):
             if said:
