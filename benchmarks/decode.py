@@ -1,11 +1,12 @@
 """Decoding videos to JPEG frames in a shard, beside peers on the same videos in the same run, by processor time.
 
-VIDEOs are encoded as H.264 and VP9, with a shorter side of 240 px, as data sets are distributed, and of 720 px; a row a
-kind and contender is appended to benchmarks/results/decode.csv. All scale to a shorter side of 256 px and encode at
-quality 90; one thread each; contenders take turns, and the best of several runs counts. The project decodes in a
-process apart, which damaged files cannot crash, and writes checksums and shards; the peers decode in this process and
-keep nothing. The last row is no contender: what decoding without scaling (PyAV) and encoding the scaled frames
-(simplejpeg) take alone, which no arrangement of these libraries goes below.
+VIDEOs are encoded as H.264 and VP9, with a shorter side of 240 px, as data sets are distributed, and of 720 px; each is
+decoded several times, as a shard has many; a row a kind and contender is appended to benchmarks/results/decode.csv.
+All scale to a shorter side of 256 px and encode at quality 90; one thread each; contenders take turns, and the best of
+several runs counts. The project decodes in a process apart, whose start counts, which damaged files cannot crash, and
+writes checksums and shards; the peers decode in this process and keep nothing. The last row is no contender: what
+decoding without scaling (PyAV) and encoding the scaled frames (simplejpeg) take alone, which no arrangement of these
+libraries goes below.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def project(videos: Sequence[Path], folder: Path) -> int:
     """Make a shard; return the number of frames in it."""
     shard = folder / "rgb.h5"
     settings = RgbModality(short_side_px=SHORT_SIDE_PX, quality=QUALITY)
-    make_rgb_shard({path.name: path for path in videos}, "rgb", settings, Limits(), shard, threads=1)
+    named = {f"{number}": path for number, path in enumerate(videos)}
+    make_rgb_shard(named, "rgb", settings, Limits(), shard, threads=1)
     with ShardReader(shard) as reader:
         return sum(entry.count for entry in reader.videos.values())
 
@@ -150,6 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="+", help="videos of any kind, from which those measured are made")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each video")
+    parser.add_argument("--times", type=int, default=8, help="that each video is in the shard")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -162,13 +165,16 @@ def main() -> None:
                 folder = Path(temporary)
                 videos = made_videos(options.videos, codec, side_px, options.seconds, folder)
                 frames = [frame for path in videos for frame in scaled(path)]
+                videos *= options.times
                 best = measure(
                     {
                         "project, make_rgb_shard": lambda videos=videos, folder=folder: project(videos, folder),
                         "OpenCV VideoCapture + imencode": lambda videos=videos: opencv(videos),
                         "PyAV + simplejpeg": lambda videos=videos: pyav(videos),
                         "decoding alone": lambda videos=videos: sum(1 for path in videos for _ in decoded(path)),
-                        "encoding alone": lambda frames=frames: len([encode(frame) for frame in frames]),
+                        "encoding alone": lambda frames=frames: len(
+                            [encode(frame) for _ in range(options.times) for frame in frames]
+                        ),
                     },
                     options.repeats,
                 )

@@ -28,6 +28,7 @@ from mml_core.modalities.maker import Making, maker
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.networks.predict import score_videos
 from mml_core.shards import ModalityStore
+from mml_core.video.yuv import Planes
 
 CPU = torch.device("cpu")
 TWO = {"init": "random", "backbone": "resnet_tiny"}
@@ -248,7 +249,8 @@ def test_a_fault_behind_windows_is_told_with_them(tmp_path: Path) -> None:
 
 
 def test_frames_are_kept_raw_within_bounds_and_encoded_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = shifted_frames([(3 * t, 0) for t in range(6)], 32, 48)
+    images = shifted_frames([(3 * t, 0) for t in range(6)], 32, 48)[..., 0]
+    frames = [Planes(image, image[::2, ::2], image[1::2, ::2], 48) for image in images]
     kept, bounded = Frames(90), Frames(90)
     for frame in frames:
         kept.append(frame)

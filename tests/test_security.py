@@ -21,7 +21,9 @@ from mml_core.errors import InputError
 from mml_core.networks.weights import read_weight_file
 from mml_core.shards import ModalityStore
 from mml_core.video.decode import DecodedVideo
+from mml_core.video.jpegs import JpegVideo
 from mml_core.video.sources import VideoError
+from mml_core.video.workers import JpegWorkers, Unclean
 
 pytestmark = pytest.mark.stress
 
@@ -197,6 +199,20 @@ def test_no_file_makes_the_decoder_read_another_or_ask_a_server(tmp_path: Path, 
             path.write_text(text)
             with pytest.raises(VideoError):
                 list(DecodedVideo(path, 64, Limits(decode_timeout_sec=20)))
+    assert asked == []
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".m3u8"])
+def test_no_file_makes_a_worker_read_another_or_ask_a_server(tmp_path: Path, ending: str) -> None:
+    secret = write_video(tmp_path / "secret.mkv", numbered_frames(8, 64, 64))
+    limits = Limits(decode_timeout_sec=20)
+    with listener() as (address, asked), JpegWorkers(limits) as pool:
+        assert len(list(JpegVideo(secret, 64, 90, limits).by_worker(pool))) == 8
+        for name, text in tricks(secret, address).items():
+            path = tmp_path / f"{name}{ending}"
+            path.write_text(text)
+            with pytest.raises(Unclean):
+                list(JpegVideo(path, 64, 90, limits).by_worker(pool))
     assert asked == []
 
 

@@ -22,9 +22,10 @@ from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.decode import decode_image
-from mml_core.shards.images import encode_planes, encode_rgb
+from mml_core.shards.images import encode_planes
 from mml_core.shards.reader import consecutive_runs
 from mml_core.video.sources import VideoError
+from mml_core.video.yuv import Planes, jpeg
 
 #: Decoded frames that wait take no more memory than this; beyond it they wait as JPEG.
 _RAW_BYTES = 1 << 28
@@ -62,20 +63,22 @@ class Made:
 
 
 class Frames:
-    """Decoded frames (H, W, 3), uint8 RGB, as they arrive; a JPEG is made where one is asked for."""
+    """Decoded frames as they arrive; of each, the JPEG that a shard has of it is made where it is asked for."""
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
-        self._raw: dict[int, NDArray[np.uint8]] = {}
+        self._raw: dict[int, Planes] = {}
         self._jpegs: dict[int, bytes] = {}
         self._raw_bytes = 0
         self.count = self.height = self.width = 0
+        #: The matrix of the frames' colours, as ffmpeg calls it.
+        self.matrix = ""
 
-    def append(self, frame: NDArray[np.uint8]) -> None:
+    def append(self, frame: Planes) -> None:
         """Take the next frame."""
-        self.height, self.width = frame.shape[:2]
+        self.height, self.width = frame.size
         if self._raw_bytes + frame.nbytes > _RAW_BYTES:
-            self._jpegs[self.count] = encode_rgb(frame, self._quality)
+            self._jpegs[self.count] = jpeg(frame, self.matrix, self._quality)
         else:
             self._raw[self.count] = frame
             self._raw_bytes += frame.nbytes
@@ -87,7 +90,7 @@ class Frames:
             if number not in self._jpegs:
                 frame = self._raw.pop(number)
                 self._raw_bytes -= frame.nbytes
-                self._jpegs[number] = encode_rgb(frame, self._quality)
+                self._jpegs[number] = jpeg(frame, self.matrix, self._quality)
         return [self._jpegs[number] for number in numbers]
 
     def levels(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
@@ -100,7 +103,7 @@ class Frames:
         for kept in (self._raw, self._jpegs):
             for number in [number for number in kept if number < before]:
                 item = kept.pop(number)
-                self._raw_bytes -= item.nbytes if isinstance(item, np.ndarray) else 0
+                self._raw_bytes -= item.nbytes if isinstance(item, Planes) else 0
 
 
 def differences(frames: Frames, settings: DiffModality) -> Made:

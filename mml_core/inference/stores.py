@@ -29,6 +29,7 @@ from mml_core.shards.reader import WHOLE, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.decode import DecodedVideo
 from mml_core.video.sources import VideoError
+from mml_core.video.yuv import Planes
 
 #: Id of the one video of a store.
 VIDEO = "video"
@@ -126,10 +127,11 @@ class OpenVideo:
         """Frames a second, NaN where the video does not say; known from the first frame on."""
         return self._decoded.frame_rate
 
-    def arriving(self) -> Generator[NDArray[np.uint8]]:
+    def arriving(self) -> Generator[Planes]:
         """Yield the frames, once, each after it has been kept."""
-        with closing(iter(self._decoded)) as frames:
+        with closing(self._decoded.planes()) as frames:
             for frame in frames:
+                self.frames.matrix = self._decoded.matrix
                 self.frames.append(frame)
                 yield frame
         self.check_whole()

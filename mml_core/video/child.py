@@ -62,7 +62,7 @@ def child_process(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     )
     child = Child(process)
-    _limit(process.pid, limit_sec, memory_bytes)
+    limit_process(process.pid, limit_sec, memory_bytes)
     messages = threading.Thread(target=_read, args=(process.stderr, take), daemon=True)
     timer = threading.Timer(limit_sec, child.give_up)
     timer.daemon = True
@@ -88,7 +88,7 @@ def child_process(
         atexit.unregister(end)
 
 
-def _limit(pid: int, limit_sec: float, memory_bytes: int | None) -> None:
+def limit_process(pid: int, limit_sec: float, memory_bytes: int | None) -> None:
     """Limit what a process may use, from outside: code that runs between fork and exec is not safe beside threads.
 
     The limit of processor time is for a child whose parent was killed, so that nobody gives it up: a few threads for

@@ -14,14 +14,14 @@ from mml_core.video.sources import CONTAINERS, MOST_CODED_PIXELS, VideoError
 
 #: Containers that are made to be joined or received from anywhere on, and codecs of television and tape: the only ones
 #: in which the aspect of pixels is known to change on the way. For others a second look at each video is not worth it.
-_CONTAINERS = ("mpegts", "mpeg", "mpegvideo", "dv")
-_CODECS = ("mpeg1video", "mpeg2video", "dvvideo")
+CONTAINERS_THAT_CHANGE = ("mpegts", "mpeg", "mpegvideo", "dv")
+CODECS_THAT_CHANGE = ("mpeg1video", "mpeg2video", "dvvideo")
 _ALL_PACKETS = sys.maxsize
 
 
 def may_change(container: str, codec: str) -> bool:
     """Return whether the aspect of pixels may change on the way, by ffmpeg's names of container and codec."""
-    return container in _CONTAINERS or codec in _CODECS
+    return container in CONTAINERS_THAT_CHANGE or codec in CODECS_THAT_CHANGE
 
 
 def check_coded_shapes(path: Path, limits: Limits, most_packets: int | None) -> None:

@@ -4,8 +4,8 @@ Where another frame rate is asked for, ffmpeg's filter fps moves each frame to t
 Of several that fall together the last stays; where none falls, the one before is repeated. None are blended. Else the
 times of frames say nothing: they may repeat, go back or be missing.
 
-ffmpeg writes the frames as PPM images, each with its own header, so that no separate probe is needed. Any damage to
-them that ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
+ffmpeg writes the frames in a form that tells their size, so that no separate probe is needed. Any damage to them that
+ffmpeg notices (exit status, or a message of level error) makes the video fail: a truncated or damaged file is
 quarantined with its reason, never silently shortened. ffmpeg scales what follows a change of size to the size of the
 frames before, so that their shape is looked at before that (`mml_core.video.messages`).
 """
@@ -13,10 +13,10 @@ frames before, so that their shape is looked at before that (`mml_core.video.mes
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ffmpeg
 import numpy as np
@@ -28,19 +28,18 @@ from mml_core.video.child import SIGNALS_OF_OTHERS, child_process
 from mml_core.video.coded_shapes import check_coded_shapes, may_change
 from mml_core.video.ffmpeg import ffmpeg_binary
 from mml_core.video.messages import Messages, Stated
+from mml_core.video.pictures import MOST_ASPECT, RGB, YUV, Output, Picture
 from mml_core.video.shapes import Box, Shape
 from mml_core.video.sources import MOST_CODED_PIXELS, Source, VideoError, frame_folder, video_file
 from mml_core.video.spans import cut_of
+from mml_core.video.yuv import Planes
 
-#: Largest ratio of the sides; keeps the stacked planes of a difference below JPEG's 65,500 pixels.
-_MOST_ASPECT = 8
 _MESSAGE_LENGTH = 200
 #: Shorter side of a frame that is only decoded to see how large it is.
 _PROBED_PX = 16
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|get_buffer\(\) failed|Failed to allocate", re.IGNORECASE)
 #: Codecs whose decoders in ffmpeg forget the frame that waits for its turn when the size of the picture changes.
 _LOSE_A_FRAME = ("mpeg1video", "mpeg2video", "mpeg4")
-_SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: How long we wait for messages of ffmpeg that are under way.
 _HEADER_SEC = 10.0
 
@@ -56,7 +55,8 @@ class DecodedVideo:
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
     span_sec: given, those frames are all whose time is in this span (`mml_core.video.spans`).
 
-    Iterating yields uint8 arrays (H, W, 3), RGB, all of one size. Rotation flags and the sample aspect ratio are
+    Iterating yields uint8 arrays (H, W, 3), RGB, all of one size; `planes()` yields the same frames as they are in
+    JPEGs. Rotation flags and the sample aspect ratio are
     applied. One thread of ffmpeg does the work and nothing is kept, so memory does not depend on the video's length.
     The time limit includes what the consumer does between the frames.
     Raises VideoError, while iterating, for everything that is wrong with the video, at the latest when the frame after
@@ -87,6 +87,8 @@ class DecodedVideo:
         self.stated = Stated()
         self.shape: Shape | None = None
         self.pixel_format = ""
+        #: The matrix of its colours that the video states, as ffmpeg calls it; empty where it does not.
+        self.matrix = ""
 
     @property
     def frame_rate(self) -> float:
@@ -97,17 +99,24 @@ class DecodedVideo:
         return self._frames_per_sec or self._folder_rate or self.stated.frame_rate
 
     def __iter__(self) -> Generator[NDArray[np.uint8]]:
+        return self._decoded(RGB)
+
+    def planes(self) -> Generator[Planes]:
+        """Yield the frames as luma and colours of half the size, by `matrix`; they are another scaling of the video."""
+        return self._decoded(YUV)
+
+    def _decoded(self, output: Output[Picture]) -> Generator[Picture]:
         source = self._source()
         messages, limit_sec, count = Messages(), self._limits.decode_timeout_sec, 0
         memory_bytes = self._limits.decode_memory_bytes
-        with child_process(self._command(source), limit_sec, messages.take, memory_bytes=memory_bytes) as child:
-            for frame in _ppm_images(child.stdout, _MOST_ASPECT * self._short_side_px):
+        with child_process(self._command(source, output), limit_sec, messages.take, memory_bytes=memory_bytes) as child:
+            for frame in output.read(child.stdout, MOST_ASPECT * self._short_side_px):
                 if count == self._limits.max_frames:
                     raise VideoError(f"too long: more than {self._limits.max_frames} frames")
                 if not count:  # ffmpeg has said all about the file before it writes a frame
                     messages.complete.wait(_HEADER_SEC)
                     self.stated, self.shape = messages.stated, messages.shape
-                    self.pixel_format = messages.pixel_format
+                    self.pixel_format, self.matrix = messages.pixel_format, messages.matrix
                 yield frame
                 count += 1
             status = child.wait()
@@ -156,8 +165,8 @@ class DecodedVideo:
         if count < self._limits.min_frames:
             raise VideoError(f"too short: {count} frames, at least {self._limits.min_frames} are needed")
 
-    def _command(self, source: Source) -> list[str]:
-        """Return ffmpeg's command line: PPM images on standard output, messages with their level on standard error."""
+    def _command(self, source: Source, output: Output[Picture]) -> list[str]:
+        """Return ffmpeg's command line: pictures on standard output, messages with their level on standard error."""
         limits: dict[str, Any] = {"protocol_whitelist": "file,pipe", "max_pixels": MOST_CODED_PIXELS, "threads": 1}
         entry = {} if self._cut is None else self._cut.options
         video = ffmpeg.input(source.address, **limits, **entry, **source.options)["V:0"]  # capital V: no cover pictures
@@ -165,18 +174,11 @@ class DecodedVideo:
             video = self._cut.frames(video)
         if self._frames_per_sec is not None:
             video = video.filter("fps", fps=self._frames_per_sec)
-        if self._box is not None:
-            left, top, width, height = self._box
-            video = video.filter("crop", w=width, h=height, x=left, y=top, exact=1)
-        side = str(self._short_side_px)
-        size = {"w": side, "h": side} if self._square else _size(self._least_px, self._short_side_px)
-        # scaled as planes, which swscale does in a third of the time of packed pixels, to the same values
-        scaled = video.filter("scale", **size, flags=_SCALING).filter("format", pix_fmts="gbrp")
-        images = scaled.output(
+        for name, options in output.filters(self._least_px, self._short_side_px, square=self._square, box=self._box):
+            video = video.filter(name, **options)
+        images = video.output(
             "pipe:1",
-            format="image2pipe",
-            vcodec="ppm",
-            pix_fmt="rgb24",
+            **output.options,
             fps_mode="passthrough",
             threads=1,
             **{"bsf:v": "setts=ts=N"},  # whatever the file says, what is written later is later
@@ -197,29 +199,6 @@ def picture_size(path: Path, limits: Limits, folder_frames_per_sec: float | None
     if video.shape is None:
         raise VideoError("its size is not known")
     return video.shape[:2]
-
-
-def _size(least_px: int, most_px: int) -> dict[str, str]:
-    """Return the width and height of scaled pictures, as expressions of ffmpeg; a shorter side from least to most."""
-    upright = "lte(iw*sar,ih)"  # after rotation; sar is 1 where the file does not say
-    side = str(most_px) if least_px == most_px else f"clip(round(min(iw*sar,ih)),{least_px},{most_px})"
-    return {
-        "w": f"if({upright},{side},round({side}*iw*sar/ih))",
-        "h": f"if({upright},round({side}*ih/(iw*sar)),{side})",
-    }
-
-
-def _ppm_images(stream: IO[bytes], most_side_px: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the PPM images (H, W, 3) of `stream`; an image cut off at the end is dropped."""
-    while stream.readline() == b"P6\n":
-        width, height = map(int, stream.readline().split())
-        if max(width, height) > most_side_px:
-            raise VideoError(f"sides differ by more than a factor of {_MOST_ASPECT}")
-        stream.readline()  # largest value, always 255
-        image = np.empty((height, width, 3), np.uint8)
-        if stream.readinto(image.data.cast("B")) < image.size:
-            return
-        yield image
 
 
 def _reason(error: str, count: int | None) -> str:

@@ -18,6 +18,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from mml_core.video.shapes import Shape, pixel_aspect, same_shape
+from mml_core.video.yuv import MATRICES
 
 #: What is beside the picture: sound, chapters, attachments, descriptions, what a display or a projector is to do; and
 #: what was before it.
@@ -29,6 +30,12 @@ _BESIDE = re.compile(
     r"mmco: unref short failure|Missing reference picture, default is 0$",
     re.IGNORECASE,
 )
+
+
+def _matrix(word: str) -> str:
+    """Return the matrix that a word of a stream's colours names (`matrix`, or `matrix/primaries/transfer`); or ""."""
+    name = word.split("/")[0]
+    return name if name in MATRICES.values() else ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Messages:
     _DURATION = re.compile(r"\[info\] +Duration: (\d+):(\d\d):(\d\d\.\d+),")
     _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
     _ASPECT = re.compile(r"\bSAR (\d+):(\d+)\b")
+    _COLOURS = re.compile(r", \w+\(([^)]*)\), \d+x\d+")
 
     def __init__(self) -> None:
         self._first: str | None = None
@@ -83,6 +91,8 @@ class Messages:
         self.configurations = 0
         #: As ffmpeg calls it, that of the first frame; empty until the filters are set up.
         self.pixel_format = ""
+        #: The matrix of its colours that the stream states, as ffmpeg calls it; empty where it does not.
+        self.matrix = ""
         #: Time of the first frame that was decoded, in seconds from where ffmpeg was to enter the file, where it tells.
         self.entered_sec = math.nan
         #: Whether ffmpeg ended since a signal told it to, which is no fault of the video.
@@ -137,6 +147,8 @@ class Messages:
         elif not self.stated.width and "(attached pic)" not in line and (match := self._STREAM.match(line)):
             self.codec = match[1].split(",")[0].split(" ")[0]
             self.stated = replace(self.stated, **self._of_stream(match[1], match[2]))
+            if colours := self._COLOURS.search(match[1]):
+                self.matrix = next((name for name in map(_matrix, colours[1].split(", ")) if name), "")
         elif line.startswith("[info] Output #0"):
             self.complete.set()
 

@@ -1,0 +1,121 @@
+"""JPEGs from the planes of a decoder, without a way through RGB.
+
+A JPEG holds what decoders hand out: luma and two planes of colour of half the size, but in full range and by the matrix
+of BT.601. Decoded planes come in limited range (16 to 235, or 240), by the matrix that the video states. What is done
+here has the same bits on every machine: whole numbers, or single operations in float32.
+
+It is imported by the worker that decodes, which starts often: numpy and simplejpeg are all that it needs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+#: Shares of red and blue in luma, of the matrices that videos state and ffmpeg's scaler knows, by ffmpeg's names. All
+#: others, and videos that state none, are read as BT.601, as that scaler does.
+_SHARES = {
+    "bt709": (0.2126, 0.0722),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+    "bt2020c": (0.2627, 0.0593),
+}
+_BT601 = (0.299, 0.114)
+#: Numbers of those matrices in libavutil (AVColorSpace).
+MATRICES = {1: "bt709", 4: "fcc", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
+
+Plane = NDArray[np.uint8]
+
+
+class Planes(NamedTuple):
+    """A picture in limited range: luma (H, W), and blue and red (ceil(H / 2), ceil(W / 2)), uint8 each.
+
+    Lines may be longer, as decoders have them: then `width` is W.
+    """
+
+    luma: Plane
+    blue: Plane
+    red: Plane
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.luma.shape[0], self.width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return self.luma.nbytes + self.blue.nbytes + self.red.nbytes
+
+
+def jpeg(planes: Planes, matrix: str, quality: int) -> bytes:
+    """Return the colour JPEG of a picture whose colours are of `matrix`, as ffmpeg calls it ("": not stated)."""
+    luma, blue, red = _of_bt601(planes) if matrix not in _SHARES else _converted(planes, _SHARES[matrix])
+    height, width = planes.size
+    half = -(-width // 2)
+    luma = _evened(luma[:, :width])[:height, :width]
+    return simplejpeg.encode_jpeg_yuv_planes(luma, blue[:, :half], red[:, :half], quality)
+
+
+def _of_bt601(planes: Planes) -> tuple[Plane, Plane, Plane]:
+    """Return the planes in full range: 16 becomes 0, 235 (of colours 240) 255, and no colour stays at 128."""
+    return (
+        _stretched(planes.luma, 235, 298, 16 * 298 - 128),
+        _stretched(planes.blue, 240, 291, 16 * 291 - 304),
+        _stretched(planes.red, 240, 291, 16 * 291 - 304),
+    )
+
+
+def _stretched(plane: Plane, most: int, factor: int, less: int) -> Plane:
+    """Return (factor x level - less) / 256, rounded down, of levels that are cut to the range from 16 to `most`."""
+    levels = np.clip(plane, np.uint8(16), np.uint8(most))
+    wide = levels.astype(np.uint16)
+    wide *= np.uint16(factor)  # may be beyond 16 bits, which do not hold it; they hold the difference
+    wide -= np.uint16(less)
+    wide >>= np.uint16(8)
+    np.copyto(levels, wide, casting="unsafe")
+    return levels
+
+
+def _converted(planes: Planes, shares: tuple[float, float]) -> tuple[Plane, Plane, Plane]:
+    """Return the planes in full range, by the matrix of BT.601 where they were by another one."""
+    of_blue, of_red = (np.array(one, np.float32) for one in (_bt601(shares, 1, 0), _bt601(shares, 0, 1)))
+    height, width = planes.size
+    half = -(-width // 2)
+    blue, red = (
+        (plane[:, :half].astype(np.float32) - 128) * np.float32(255 / 224) for plane in (planes.blue, planes.red)
+    )
+    more, new_blue, new_red = (of_blue[i] * blue + of_red[i] * red for i in range(3))
+    luma = (planes.luma[:, :width].astype(np.float32) - 16) * np.float32(255 / 219)
+    luma += np.repeat(np.repeat(more, 2, axis=0), 2, axis=1)[:height, :width]
+    return _levels(luma), _levels(new_blue + 128), _levels(new_red + 128)
+
+
+def _bt601(shares: tuple[float, float], blue: float, red: float) -> tuple[float, float, float]:
+    """Return luma, blue and red by BT.601 of a colour without luma, by the matrix with `shares` of red and blue."""
+    of_red, of_blue = shares
+    r, b = 2 * (1 - of_red) * red, 2 * (1 - of_blue) * blue
+    g = -(of_red * r + of_blue * b) / (1 - of_red - of_blue)
+    luma = _BT601[0] * r + (1 - sum(_BT601)) * g + _BT601[1] * b
+    return luma, (b - luma) / (2 - 2 * _BT601[1]), (r - luma) / (2 - 2 * _BT601[0])
+
+
+def _levels(values: NDArray[np.float32]) -> Plane:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _evened(plane: Plane) -> Plane:
+    """Return `plane` with even sides: an encoder of half colours reads that far, and must not read other memory."""
+    height, width = plane.shape
+    if height % 2 == width % 2 == 0:
+        return plane
+    even = np.empty((height + height % 2, width + width % 2), np.uint8)
+    even[:height, :width] = plane
+    even[:height, width:] = plane[:, -1:]
+    even[height:] = even[height - 1]
+    return even
