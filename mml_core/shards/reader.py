@@ -224,14 +224,18 @@ def stacked(
     (H', W', C) and L is 1, so are the stacks of (n, H, W, C): copying takes a quarter of the time.
     """
     levels: NDArray[np.uint8] | None = None
+    places: dict[int, list[tuple[int, int]]] = {}
+    for row, of_stack in enumerate(numbers.tolist()):
+        for column, number in enumerate(of_stack):
+            places.setdefault(number, []).append((row, column))
     for number, image in images:
         cut = image[:, *part]
         if levels is None:
             levels = np.empty((*numbers.shape, *cut.shape), np.uint8)
             if cut.strides[0] < cut.strides[2]:
                 levels = np.moveaxis(np.empty((*numbers.shape, *cut.shape[1:], len(cut)), np.uint8), -1, 2)
-        for row, column in np.argwhere(numbers == number):
-            levels[row, column] = cut
+        for place in places[number]:
+            levels[place] = cut
     assert levels is not None
     return levels[:, 0] if numbers.shape[1] == 1 else levels.reshape(len(numbers), -1, *levels.shape[3:])
 
