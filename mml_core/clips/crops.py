@@ -114,17 +114,17 @@ def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
 
     All planes are resized alike; PyTorch's vectorised code for 8 bits takes up to four of them at a time as channels,
     so they are handed over in groups of four rather than as the 10 or 15 channels of a stack. Colours that are views of
-    (N, H, W, 3), as decoders make them, go as they are, in two thirds of the time.
+    (N, H, W, 3), as decoders make them, go as they are, in two thirds of the time, and stay such views.
     """
     height, width = levels.shape[-2:]
     if (height, width) == (side, side):
-        return levels.contiguous()
+        return levels
     if not mixed:
         return interpolate(levels.reshape(1, -1, height, width), (side, side), mode="nearest-exact").reshape(
             *levels.shape[:-2], side, side
         )
     if levels.ndim == 4 and levels.shape[1] == 3 and levels.stride(1) == 1:
-        return _bilinear(levels, side).contiguous()
+        return _bilinear(levels, side)
     planes = levels.reshape(-1, height, width)
     group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
     return _bilinear(planes.reshape(-1, group, height, width), side).reshape(*levels.shape[:-2], side, side)
