@@ -7,6 +7,7 @@ Differences are made of frames in the peers, as theirs are. All take the same fr
 crops to 224 px, 8 frames, stacks of 5; each image of a clip is read once. Neither peer knows damage: no checksums.
 
     lossless     the project again, from shards of flow with `codec: lz4`
+    computed     the project again, differences made of the shards of frames (`stored: false`)
     OpenCV       imread, crop, resize (bilinear, without antialiasing)
     torchvision  decode_jpeg, crop, resize of transforms v2 (bilinear, antialiased, as the project's)
 
@@ -46,6 +47,8 @@ from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.shards import ModalityStore, ShardReader
+from mml_core.shards.differences import FrameDifferences
+from mml_core.shards.store import SharedFrames
 from mml_core.shards.writer import ShardWriter
 
 RESULTS = Path(__file__).parent / "results" / "loading.csv"
@@ -146,14 +149,14 @@ def clip_of_folder(
 
 
 def shards_of(videos: Sequence[Path], folder: Path) -> dict[str, ModalityStore]:
-    """Make shards of `videos` and return them by modality; `exact` is `flow` without loss."""
+    """Make shards of `videos` and return them by modality; `exact` is flow without loss, `frames` shared frames."""
     named = {f"{number}": path for number, path in enumerate(videos)}
     paths = {name: folder / f"{name}.h5" for name in ("rgb", "flow", "exact", "diff")}
     make_rgb_shard(named, "rgb", RgbModality(), Limits(), paths["rgb"], 1)
     make_flow_shard(paths["rgb"], "flow", FlowModality(codec="lz4"), paths["exact"], threads=1, engine="numba")
     as_jpegs(paths["exact"], paths["flow"])
     make_diff_shard(paths["rgb"], "diff", DiffModality(), paths["diff"], threads=1)
-    return {name: ModalityStore([path]) for name, path in paths.items()}
+    return {name: ModalityStore([path]) for name, path in paths.items()} | {"frames": SharedFrames([paths["rgb"]])}
 
 
 def as_jpegs(exact: Path, output: Path) -> None:
@@ -189,8 +192,10 @@ def stage_rows(stores: dict[str, ModalityStore], folder: Path, rounds: int, abou
     videos = sorted(stores["flow"].videos.keys() & stores["diff"].videos.keys())
     samples = [Sample(video, (0,)) for video in videos]
     flip = flip_policy("never", [None])
+    exact = {"flow": stores["exact"]}
+    computed = {"rgb": stores["frames"], "diff": FrameDifferences.of(stores["frames"], "diff", {})}
 
-    def ours(read: dict[str, ModalityStore]) -> Callable[[str, int], Clip]:
+    def ours(read: dict[str, ModalityStore | FrameDifferences]) -> Callable[[str, int], Clip]:
         clips = TrainingClips(read, samples, CLIP, class_count=1, multi_label=False, flip=flip, seed=SEED)
         return lambda video, epoch: clips[epoch, videos.index(video)]
 
@@ -203,8 +208,12 @@ def stage_rows(stores: dict[str, ModalityStore], folder: Path, rounds: int, abou
             "project, shards": ours({name: stores[name] for name in names})
         }
         if "flow" in names:
-            read = {name: stores["exact" if name == "flow" else name] for name in names}
-            contenders["project, shards, lossless"] = ours(read)
+            contenders["project, shards, lossless"] = ours({name: exact.get(name, stores[name]) for name in names})
+        if "diff" in names:
+            contenders["project, shards, computed"] = ours({name: computed.get(name, stores[name]) for name in names})
+        if "flow" in names and "diff" in names:
+            best = computed | exact
+            contenders["project, shards, lossless, computed"] = ours({name: best[name] for name in names})
         contenders |= {
             "folder, OpenCV": of(opencv),
             "folder, torchvision": of(by_torchvision),

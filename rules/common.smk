@@ -227,10 +227,10 @@ def alternatives(names):
 
 
 def modality_keys(derived):
-    """Return the shard folders of all derived modalities, or those of decoded frames."""
+    """Return the shard folders of all derived modalities that have some, or those of decoded frames."""
     return [
         data.config.modality_key(name)
         for data in DATASETS.values()
         for name in data.config.modalities
-        if (name != data.config.rgb_name) == derived
+        if (name != data.config.rgb_name) == derived and data.config.is_stored(name)
     ]

@@ -112,9 +112,9 @@ def figure_shards(ending):
 
     def files(wildcards):
         data = figure_data(wildcards)
-        folders = figure_modalities(data, stages_run(wildcards)).values()
+        read = figure_modalities(data, stages_run(wildcards))
         split = RECIPES[wildcards.recipe].figures[wildcards.figure].split
-        return shard_paths(data, folders, [split], ending)
+        return shard_paths(data, read, [split], ending)
 
     return files
 

@@ -127,8 +127,8 @@ def clip_shards(ending):
     """Return an input function for the shards of the tables' split that players are made from, or their receipts."""
 
     def files(wildcards):
-        keys = map(PLAN.data.config.modality_key, clip_modalities(wildcards))
-        return shard_paths(PLAN.data, keys, [split_of_tables()], ending)
+        shown = clip_modalities(wildcards)
+        return shard_paths(PLAN.data, shown, [split_of_tables()], ending)
 
     return files
 

@@ -46,8 +46,10 @@ def sample_shards(ending):
 
     def files(wildcards):
         split = RECIPES[wildcards.recipe].tables["ensemble_table"].split
-        keys = map(PLAN.data.config.modality_key, page_modalities(wildcards))
-        return [shard_paths(PLAN.data, [key], [split], ending)[0] for key in keys]
+        return [
+            shard_paths(PLAN.data, [name], [split], ending)[0]
+            for name in page_modalities(wildcards)
+        ]
 
     return files
 

@@ -49,13 +49,12 @@ def made_shards(ending):
 
     def files(wildcards):
         data = DATASETS[wildcards.dataset]
-        return [
+        paths = [
             path
             for name, splits in made_for_page(wildcards).items()
-            for path in shard_paths(
-                data, [data.config.modality_key(name)], splits, ending
-            )
+            for path in shard_paths(data, [name], splits, ending)
         ]
+        return list(dict.fromkeys(paths))
 
     return files
 
@@ -107,7 +106,6 @@ def held_out_shards(ending):
     def files(wildcards):
         tables = [recipe.tables["ensemble_table"] for recipe in RECIPES.values()]
         splits = sorted({table.split for table in tables})
-        key = PLAN.data.config.modality_key(PLAN.data.config.rgb_name)
-        return shard_paths(PLAN.data, [key], splits, ending)
+        return shard_paths(PLAN.data, [PLAN.data.config.rgb_name], splits, ending)
 
     return files

@@ -12,8 +12,8 @@ def stage_shards(ending):
 
     def files(wildcards):
         document = STAGE_BY_KEY[wildcards.stage].document
-        folders = document.modalities.values()
-        return shard_paths(DATASETS[document.dataset], folders, STAGE_SPLITS, ending)
+        data = DATASETS[document.dataset]
+        return shard_paths(data, document.modalities, STAGE_SPLITS, ending)
 
     return files
 
@@ -24,9 +24,11 @@ def score_shards(ending):
     def files(wildcards):
         document = STAGE_BY_KEY[wildcards.stage].document
         missing = PROTOCOLS[wildcards.protocol].missing
-        folders = document.scored_modalities(missing).values()
         return shard_paths(
-            DATASETS[document.dataset], folders, [wildcards.split], ending
+            DATASETS[document.dataset],
+            document.scored_modalities(missing),
+            [wildcards.split],
+            ending,
         )
 
     return files

@@ -164,7 +164,13 @@ def test_resize_to_the_same_size_changes_nothing() -> None:
     levels = torch.randint(0, 256, (2, 3, 40, 44), dtype=torch.uint8)
     cut = Box(4, 4, 32, 32).cut(levels)
     assert torch.equal(resize(cut, 32), cut)
-    assert resize(cut, 32).is_contiguous()
+
+
+def test_colours_side_by_side_are_resized_as_planes() -> None:
+    planes = torch.randint(0, 256, (3, 3, 40, 44), dtype=torch.uint8)
+    colours = planes.contiguous(memory_format=torch.channels_last)
+    for box in (Box(0, 0, 40, 44), Box(4, 4, 32, 30)):
+        assert torch.equal(resize(box.cut(colours), 28), resize(box.cut(planes), 28))
 
 
 MARS_SCALES = (1.0, 0.841, 0.707, 0.595, 0.5)

@@ -28,6 +28,7 @@ from mml_core.modalities.maker import Making, maker
 from mml_core.modalities.rgb import make_rgb_shard
 from mml_core.networks.predict import score_videos
 from mml_core.shards import ModalityStore
+from mml_core.shards.differences import FrameDifferences
 from mml_core.video.yuv import Planes
 
 CPU = torch.device("cpu")
@@ -49,6 +50,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], set[str]]
         {"b.net": {"frames": 3}},
         {"crop": "three", "views": "max"},
         {"rgb", "diff"},
+    ),
+    "differences without shards": (
+        {"a.net": {**bundled.RGB, "modality": "computed"}},
+        {},
+        {"dense": 2, "crop": "three"},
+        {"computed"},
     ),
     "i3d of flow, all clips": (
         {"a.net": {**bundled.RGB, "architecture": "i3d", "modality": "flow"}},
@@ -101,11 +108,13 @@ def shards_of(video: Path, names: set[str], folder: Path) -> dict[str, ModalityS
     settings = {name: TypeAdapter(ModalityConfig).validate_python(one) for name, one in bundled.MODALITIES.items()}
     rgb, videos, limits = folder / "rgb.h5", {"v": video}, Limits()
     make_rgb_shard(videos, "rgb", settings["rgb"], limits, rgb, 1)
-    for name in names - {"rgb"}:
+    for name in names - {"rgb", "computed"}:
         output = folder / f"{name}.h5"
         making = Making(name, settings[name], rgb, videos, video.parent, limits, output, 1, "auto", CPU)
         importlib.import_module(maker(settings[name])).make(making)
-    return {name: ModalityStore([folder / f"{name}.h5"]) for name in names}
+    stores = {name: ModalityStore([folder / f"{name}.h5"]) for name in names - {"computed"}}
+    computed = FrameDifferences.of(ModalityStore([rgb]), "computed", {})
+    return {**stores, "computed": computed} if "computed" in names else stores
 
 
 def scores_of(model: Model, stores: dict[str, ModalityStore]) -> dict[str, np.ndarray]:

@@ -170,7 +170,10 @@ def test_places(planned: Planned) -> None:
     assert score_path(source.file) == f"<results>/d/scores/{key}/test-{source.file.protocol}.h5"
     assert table_path("d", "r", "claims.csv") == "<results>/d/tables/r/claims.csv"
     (train,) = data.shard_names(["train"])
-    assert shard_paths(data, ["x", "y"], ["train"], "json") == [f"<results>/d/shards/{f}/{train}.json" for f in "xy"]
+    keys = [data.config.modality_key(name) for name in ("rgb", "flow")]
+    assert shard_paths(data, ["rgb", "flow"], ["train"], "json") == [
+        f"<results>/d/shards/{k}/{train}.json" for k in keys
+    ]
     assert len(rgb_paths(data)) == 3
     assert all(f"/shards/{data.config.modality_key('rgb')}/" in path for path in rgb_paths(data))
 

@@ -96,8 +96,7 @@ def file_sha256(path: Path) -> str:
 
 def _median_sec(data: DataPlan, results: Path) -> float | None:
     """Return the median length of the training videos, from those shards of their frames that are there."""
-    folder = data.config.modality_key(data.config.rgb_name)
-    paths = [in_results(path, results) for path in shard_paths(data, [folder], ["train"])]
+    paths = [in_results(path, results) for path in shard_paths(data, [data.config.rgb_name], ["train"])]
     lengths = list(_lengths_sec(path for path in paths if path.is_file()))
     return round(float(np.median(lengths)), 3) if lengths else None
 

@@ -96,7 +96,9 @@ class TrainingClips(Dataset[Clip]):
         numbers, places = np.unique(items, return_inverse=True)
         levels = store.read(video_id, numbers.tolist(), 1, box.part)
         levels = resize(levels, self.clip.crop_px, mixed=not kind_of(store.info.kind).coloured)
-        stacks = levels.index_select(0, torch.from_numpy(places.ravel()))
+        stacks = torch.empty(places.size, *levels.shape[1:], dtype=torch.uint8)
+        for item, place in zip(stacks, places.ravel().tolist(), strict=True):
+            item.copy_(levels[place])  # one copy, from colours side by side to planes
         return stacks.view(len(starts), -1, *levels.shape[2:])
 
     def _draw_box(self, height: int, width: int, rng: np.random.Generator) -> Box:

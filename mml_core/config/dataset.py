@@ -44,10 +44,27 @@ class RgbModality(Strict):
 
 
 class DiffModality(Strict):
-    """Differences of neighbouring frames: N-1 differences for N frames, in steps of two grey levels, then as JPEG."""
+    """Differences of neighbouring frames: N-1 differences for N frames, in steps of two grey levels."""
 
     kind: Literal["diff"] = "diff"
+    stored: bool = added(
+        True,
+        description="whether they have shards of their own, as JPEGs; false: they are computed of the frames' shards when clips "
+        "are read, without JPEG's loss, and take neither space nor a job",
+    )
     quality: Quality = 90
+
+    @model_validator(mode="after")
+    def _quality_of_jpegs(self) -> DiffModality:
+        if not self.stored and "quality" in self.model_fields_set:
+            raise ValueError(
+                "quality: is that of stored JPEGs, and stored: false makes none: leave it out, or set stored: true"
+            )
+        return self
+
+    def identifying(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the quality of JPEGs where there are none."""
+        return content if self.stored else {key: value for key, value in content.items() if key != "quality"}
 
 
 ModalityConfig = Annotated[
@@ -206,8 +223,20 @@ class DatasetConfig(Strict):
         modality = self.modalities[name]
         return modality.sample_rate_hz if isinstance(modality, AudioModality) else None
 
+    def is_stored(self, name: str) -> bool:
+        """Whether a modality has shards of its own, and is not made of those of the frames when clips are read."""
+        modality = self.modalities[name]
+        return not isinstance(modality, DiffModality) or modality.stored
+
+    def shard_folder(self, name: str) -> str:
+        """Return the name of the folder of the shards that a modality is read from: its own, or those of the frames."""
+        return self.modality_key(name if self.is_stored(name) else self.rgb_name)
+
     def modality_key(self, name: str) -> str:
-        """Return the folder name of a modality's shards: its name and a digest of all that defines its content."""
+        """Return what stands for a modality: its name and a digest of all that defines its content.
+
+        It is the name of the folder of its shards, where it has some (`shard_folder`).
+        """
         rgb = self.modalities[self.rgb_name]
         content = [self.modalities[name].model_dump(mode="json"), rgb.model_dump(mode="json")]
         content.append({"min_frames": self.limits.min_frames, "max_frames": self.limits.max_frames})

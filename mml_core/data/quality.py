@@ -52,7 +52,9 @@ def write_quality_table(plan: DataPlan, shards: Path, made: Mapping[str, Sequenc
     check_classes(plan, {row.video_id: row.reason for row in undecoded})
     known = {row.video_id for row in undecoded}
     rows = [*undecoded, *(Quarantined(plan.config.name, *one[:3], "", one.reason) for one in plan.annotations.missing)]
-    for modality in sorted({*made} - {frames}):
+    # what is made of the frames when clips are read lacks the videos that these lack
+    stored = {name for name in made if plan.config.is_stored(name)}
+    for modality in sorted(stored - {frames}):
         rows += [row for row in _quarantined(plan, shards, modality, made[modality]) if row.video_id not in known]
     _write(rows, output)
 

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mml_core.config.dataset import DatasetConfig
 from mml_core.errors import InputError
 from mml_core.plan.stages import DataPlan
 from mml_core.shards import ModalityStore, ShardReader
+from mml_core.shards.differences import FrameDifferences
 from mml_core.shards.reader import REMAKE
 from mml_core.shards.receipt import check_receipt
 from mml_core.shards.schema import ShardInfo
+from mml_core.shards.store import SharedFrames
+
+#: The videos of a modality, from its own shards or from those of the frames.
+Store = ModalityStore | FrameDifferences
 
 
-def open_stores(
-    plan: DataPlan, shards: Path, modalities: Mapping[str, str], splits: Iterable[str]
-) -> dict[str, ModalityStore]:
+def open_stores(plan: DataPlan, shards: Path, modalities: Mapping[str, str], splits: Iterable[str]) -> dict[str, Store]:
     """Return the videos of `splits` by modality.
 
     Args:
         plan: the data set with its annotations.
-        shards: folder with a folder of shards for each modality.
-        modalities: name of each modality to its folder there.
+        shards: folder with a folder of shards for each modality that has some.
+        modalities: name of each modality to its key (`DatasetConfig.modality_key`), the folder of its shards there.
         splits: which videos.
 
+    Differences that have no shards are made of the frames, whose store they share with these where both are asked for.
     Raises InputError, naming the file, where a shard is missing or damaged, was made with other settings than the data
     set's, has other content than its receipt says, or holds other videos than those planned.
     """
-    names = plan.shard_names(splits)
-    return {
-        modality: ModalityStore(
-            [shards / folder / f"{name}.h5" for name in names],
-            check=functools.partial(_check_planned, plan=plan, modality=modality),
-        )
-        for modality, folder in modalities.items()
+    names, dataset = plan.shard_names(splits), plan.config
+    rgb = dataset.rgb_name
+    made = {
+        name for name, key in modalities.items() if not dataset.is_stored(name) and key == dataset.modality_key(name)
     }
+    keys = {name: key for name, key in modalities.items() if name not in made}
+    frames_store = SharedFrames if (made and rgb in keys) or len(made) > 1 else ModalityStore
+    if made:
+        keys.setdefault(rgb, dataset.modality_key(rgb))
+    stores: dict[str, Store] = {}
+    for name, key in keys.items():
+        paths = [shards / key / f"{shard}.h5" for shard in names]
+        opened = frames_store if name == rgb else ModalityStore
+        stores[name] = opened(paths, check=functools.partial(_check_planned, plan=plan, modality=name))
+    stores |= {name: _differences(stores[rgb], dataset, name) for name in made}
+    return {name: stores[name] for name in modalities}
+
+
+def open_store(dataset: DatasetConfig, modality: str, paths: Sequence[Path]) -> Store:
+    """Return the videos of one modality of `dataset` in the shards `paths`: its own, or those that it is made from."""
+    store = ModalityStore(paths)
+    return store if dataset.is_stored(modality) else _differences(store, dataset, modality)
+
+
+def _differences(frames: ModalityStore, dataset: DatasetConfig, modality: str) -> FrameDifferences:
+    return FrameDifferences.of(frames, modality, dataset.modalities[modality].model_dump(mode="json"))
 
 
 def _check_planned(shard: ShardReader, plan: DataPlan, modality: str) -> None:

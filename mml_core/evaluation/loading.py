@@ -81,7 +81,7 @@ def split_clips(
 ) -> EvaluationClips:
     """Return the views, under `protocol`, of the videos of `split` that all modalities have that are not missing.
 
-    Modalities are those that the stage's trained networks read, and `more`, names to folders of shards in `shards`.
+    Modalities are those that the stage's trained networks read, and `more`, names to keys.
     Raises InputError where no video is left.
     """
     read = stage.document.scored_modalities(protocol.missing)

@@ -18,10 +18,10 @@ from mml_core.flow.api import optical_flow
 from mml_core.flow.engine import PairEngine
 from mml_core.flow.faults import gpu_faults_told
 from mml_core.flow.grey import to_grey
-from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.shards.decode import decode_image
+from mml_core.shards.differences import difference_levels
 from mml_core.shards.images import encode_planes
 from mml_core.shards.reader import consecutive_runs
 from mml_core.video.sources import VideoError

@@ -25,6 +25,7 @@ from mml_core.inference.sound import Sound
 from mml_core.kinds import kind_of
 from mml_core.modalities.sensors import sensors_of
 from mml_core.shards.decode import decode_image
+from mml_core.shards.differences import FrameDifferences
 from mml_core.shards.reader import WHOLE, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 from mml_core.video.decode import DecodedVideo
@@ -120,7 +121,9 @@ class OpenVideo:
         self._items: dict[str, Items | Sound] = {rules.rgb: self.frames}
         self._decoded = _decoder(path, rules)
         for name in self._names:
-            self._items[name] = self._made(name, rules.modalities[name])
+            settings = rules.modalities[name]
+            if not isinstance(settings, DiffModality) or settings.stored:
+                self._items[name] = self._made(name, settings)
 
     @property
     def frame_rate(self) -> float:
@@ -142,7 +145,7 @@ class OpenVideo:
             if isinstance(items, Sound):
                 items.check(self.frames.count)
 
-    def stores(self, first: int, stop: int, *, with_frames: bool = False) -> dict[str, VideoStore]:
+    def stores(self, first: int, stop: int, *, with_frames: bool = False) -> dict[str, VideoStore | FrameDifferences]:
         """Return the window of the frames `first` to `stop` - 1 in each modality that was asked for.
 
         with_frames: also in that of frames where it was not.
@@ -161,8 +164,11 @@ class OpenVideo:
             if isinstance(items, Vectors):
                 items.close()
 
-    def _store(self, name: str, first: int, stop: int) -> VideoStore:
+    def _store(self, name: str, first: int, stop: int) -> VideoStore | FrameDifferences:
         settings = self._rules.modalities[name]
+        if isinstance(settings, DiffModality) and not settings.stored:
+            frames = self._store(self._rules.rgb, first, stop)
+            return FrameDifferences.of(frames, name, settings.model_dump(mode="json"))
         count = stop - first - kind_of(settings.kind).fewer
         entry = VideoEntry(first, count, self.frames.height, self.frames.width, self.frame_rate)
         info = ShardInfo(settings.kind, name, settings.model_dump(mode="json"))
@@ -193,7 +199,7 @@ class OpenVideo:
         return motion_vectors(self.path, height, width, self._rules.limits)
 
 
-def video_stores(video: Path, rules: VideoRules, modalities: Sequence[str]) -> dict[str, VideoStore]:
+def video_stores(video: Path, rules: VideoRules, modalities: Sequence[str]) -> dict[str, VideoStore | FrameDifferences]:
     """Return all of `video`, its frames and its `modalities`, made as `rules` say, by name.
 
     Raises InputError where the video cannot be decoded within the limits, or a modality not be made of it.

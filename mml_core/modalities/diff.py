@@ -1,7 +1,8 @@
 """Differences of neighbouring frames (RGBDiff), stored in steps of two grey levels as JPEG.
 
 That costs accuracy: signal-to-noise is 11 to 20 dB on moving clips at JPEG quality 90, and 1.4 dB on one that hardly
-moves, whose differences are about as large as a step. docs/shards.md has the bounds and the measurements.
+moves, whose differences are about as large as a step. docs/shards.md has the bounds and the measurements, and
+`mml_core.shards.differences` what makes them when clips are read, without JPEG.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from mml_core.config.dataset import DiffModality
 from mml_core.modalities.derived import Schedule, Steps, open_rgb_shard, source_of, write_derived
 from mml_core.modalities.maker import Making
-from mml_core.modalities.quantise import difference_to_levels
 from mml_core.modalities.software import codec_versions
 from mml_core.modalities.timing import PartTimes
+from mml_core.shards.differences import difference_levels
 from mml_core.shards.images import encode_planes
 from mml_core.shards.schema import ShardInfo
 
@@ -47,9 +48,3 @@ def make_diff_shard(rgb: Path, modality: str, settings: DiffModality, output: Pa
     with open_rgb_shard(rgb) as reader:
         info = ShardInfo("diff", modality, settings.model_dump(mode="json"), source_of(reader), software)
         write_derived(reader, steps, info, output, Schedule(threads, threads, _BLOCK_PAIRS), times)
-
-
-def difference_levels(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the levels (P, 3, H, W) of the differences of `frames` (P + 1, 3, H, W)."""
-    signed = frames.astype(np.int16)
-    return difference_to_levels(signed[1:] - signed[:-1])

@@ -13,9 +13,9 @@ from mml_core.config.flow import FlowFiles, MotionVectors, Tvl1Engine
 from mml_core.errors import InputError
 from mml_core.flow import PairEngine, choose_engine, optical_flow
 from mml_core.flow.grey import to_grey
-from mml_core.modalities.diff import difference_levels
 from mml_core.modalities.quantise import flow_to_levels
 from mml_core.runtime.clock import clock
+from mml_core.shards.differences import difference_levels
 from mml_core.video.sources import VideoError
 
 

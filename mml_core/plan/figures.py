@@ -59,12 +59,12 @@ def figure_stages(recipe: RecipeConfig, stages: Mapping[str, Stage], name: str) 
 
 
 def figure_modalities(data: DataPlan, stages: list[Stage]) -> dict[str, str]:
-    """Return the modalities that a figure that runs networks of `stages` reads, by name: the folders of their shards.
+    """Return the modalities that a figure that runs networks of `stages` reads, by name: their keys.
 
     Frames are always among them: pictures are drawn over them, and other modalities computed from them.
     """
     rgb = data.config.rgb_name
-    read = {name: folder for stage in stages for name, folder in stage.document.scored_modalities().items()}
+    read = {name: key for stage in stages for name, key in stage.document.scored_modalities().items()}
     return {rgb: data.config.modality_key(rgb), **dict(sorted(read.items()))}
 
 

@@ -50,16 +50,17 @@ def figure_path(dataset: str, recipe: str, name: str) -> str:
     return f"<results>/{dataset}/figures/{recipe}/{name}"
 
 
-def shard_paths(data: DataPlan, folders: Iterable[str], splits: Iterable[str], ending: str = "h5") -> list[str]:
-    """Return the shards of `splits` in the folders of some modalities, or with ending `json` their receipts."""
+def shard_paths(data: DataPlan, modalities: Iterable[str], splits: Iterable[str], ending: str = "h5") -> list[str]:
+    """Return the shards of `splits` that some modalities are read from, each once, or their receipts (`json`)."""
     names = data.shard_names(splits)
+    folders = dict.fromkeys(map(data.config.shard_folder, modalities))
     return [f"<results>/{data.config.name}/shards/{folder}/{name}.{ending}" for folder in folders for name in names]
 
 
 def rgb_paths(data: DataPlan, ending: str = "h5") -> list[str]:
     """Return all shards of decoded frames of a data set, or their receipts."""
     splits = {video.split for video in data.annotations.videos}
-    return shard_paths(data, [data.config.modality_key(data.config.rgb_name)], splits, ending)
+    return shard_paths(data, [data.config.rgb_name], splits, ending)
 
 
 def first_weights(stage: Stage, stages: Mapping[str, Stage]) -> list[FirstWeights]:

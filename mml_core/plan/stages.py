@@ -54,7 +54,7 @@ class StageDocument(Strict):
     dataset: str
     data_digest: str
     validation_digest: str | None = None  # where the weights depend on the validation split
-    modalities: dict[str, str]  # name of each modality that is read -> folder name of its shards
+    modalities: dict[str, str]  # name of each modality that is read -> its key
     #: network `stage.network` whose losses the objective learns from -> key of its stage
     histories: dict[str, str] = added({})
 
@@ -64,12 +64,12 @@ class StageDocument(Strict):
         return cls.model_validate_json(text)
 
     def scored_modalities(self, missing: Collection[str] = ()) -> dict[str, str]:
-        """Return the folder names of the modalities that trained networks take in testing, unless they are `missing`.
+        """Return the keys of the modalities that trained networks take in testing, unless they are `missing`.
 
         Those of a teacher may not be among them, nor those that are there in training only.
         """
         read = {modality for name in self.config.trained for modality in self.config.networks[name].tested_modalities}
-        return {name: folder for name, folder in self.modalities.items() if name in read and name not in missing}
+        return {name: key for name, key in self.modalities.items() if name in read and name not in missing}
 
     def to_json(self) -> str:
         """Return the document as canonical JSON."""

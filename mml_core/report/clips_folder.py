@@ -43,7 +43,7 @@ class ClipSources:
     scores: Mapping[str, Path]  # of the row's stages, by name
     weights: Mapping[str, Path]  # of the same
     protocol: ProtocolConfig  # by which the row's recipe scores
-    shards: Path  # folder with a folder of shards for each modality
+    shards: Path  # folder with a folder of shards for each modality that has some
     modalities: Sequence[str]  # that are shown, where a video has them; that of the frames is the first
 
 

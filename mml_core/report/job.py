@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mml_core.config.protocols import ProtocolConfig
 from mml_core.config.tables import LEAST_FOR_TOP5
+from mml_core.data.stores import open_store
 from mml_core.errors import InputError
 from mml_core.evaluation.markdown import NOTES
 from mml_core.evaluation.runs import load_runs
@@ -27,7 +28,6 @@ from mml_core.report.content import (
 from mml_core.report.images import image_uri
 from mml_core.report.page import FigurePart, Page, PaperTable
 from mml_core.report.paper import claims_part, figure_part, paper_table_part
-from mml_core.shards import ModalityStore
 
 WHEEL_PX = 112
 #: Facts that the page's title says already.
@@ -66,7 +66,7 @@ def make_page(files: ReportFiles) -> Page:
     combined = row_scores(row, load_runs(_scores_of_row(row, files), protocol=files.protocol)[0])
     few = [plan.config.name] if len(plan.annotations.classes) < LEAST_FOR_TOP5 else []
     grid, common = table_grid(table, best, few)
-    stores = {name: ModalityStore([path]) for name, path in files.shards.items()}
+    stores = {name: open_store(plan.config, name, [path]) for name, path in files.shards.items()}
     return Page(
         dataset=row["dataset"],
         recipe=row["recipe"],

@@ -87,7 +87,7 @@ def whole_sec(costs: Costs) -> dict[str, float]:
         read = {
             modality for stage in stages if stage.document.dataset == name for modality in stage.document.modalities
         }
-        for modality in sorted(read | {data.config.rgb_name}):
+        for modality in sorted(filter(data.config.is_stored, read | {data.config.rgb_name})):
             found["decoding and making modalities"] += sum(
                 _shard_sec(costs, data, modality, shard) for shard in data.shards
             )

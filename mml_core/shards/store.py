@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, WHOLE, ShardReader
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -127,3 +129,36 @@ class ModalityStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
+
+
+class SharedFrames(ModalityStore):
+    """Frames that are asked for several times for a clip, by themselves and for what is made of them.
+
+    Those of the last call are kept until another one, so that no frame of both is decoded twice.
+    """
+
+    def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
+        super().__init__(paths, check)
+        self._kept_of: tuple[str, tuple[slice, slice]] = ("", WHOLE)
+        self._kept: dict[int, np.ndarray] = {}
+
+    def read(
+        self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> torch.Tensor:
+        """Return levels as `ModalityStore.read`, not to be written to: those of the next call are made of them."""
+        import torch
+
+        if length > 1:
+            return super().read(video_id, starts, length, part)
+        asked = np.minimum(np.array(starts), self.videos[video_id].count - 1)
+        kept = self._kept if self._kept_of == (video_id, part) else {}
+        missing = sorted(set(asked.tolist()) - kept.keys())
+        levels = super().read(video_id, missing, 1, part).numpy() if missing else np.empty(0, np.uint8)
+        if missing != asked.tolist():
+            images = kept | dict(zip(missing, levels, strict=True))
+            levels = stacked(asked[:, None], [(number, images[number]) for number in np.unique(asked).tolist()])
+        self._kept_of, self._kept = (video_id, part), dict(zip(asked.tolist(), levels, strict=True))
+        return torch.from_numpy(levels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_kept": {}}

@@ -36,6 +36,7 @@ MODALITIES = {
     "flow": {"kind": "flow", "algorithm": {"method": "dis"}},
     "exact": {"kind": "flow", "codec": "lz4", "algorithm": {"method": "dis"}},
     "diff": {"kind": "diff"},
+    "computed": {"kind": "diff", "stored": False},
     "vectors": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
     "exact_vectors": {"kind": "flow", "codec": "lz4", "algorithm": {"method": "motion_vectors"}},
     "audio": {"kind": "audio", "sample_rate_hz": 8000},

@@ -17,6 +17,7 @@ MODALITIES = {
     "flow": {"kind": "flow"},
     "diff": {"kind": "diff"},
     "diff_fine": {"kind": "diff", "quality": 100},
+    "diff_exact": {"kind": "diff", "stored": False},
     "flow_dis": {"kind": "flow", "algorithm": {"method": "dis"}},
     "flow_farneback": {"kind": "flow", "algorithm": {"method": "farneback"}},
     "flow_mv": {"kind": "flow", "algorithm": {"method": "motion_vectors"}},
