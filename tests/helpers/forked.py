@@ -1,4 +1,4 @@
-"""Dry runs of snakemake in children of the tests' process: importing it, once, takes longer than a dry run itself."""
+"""Runs of snakemake in children of the tests' process: importing it, once, takes longer than most runs themselves."""
 
 from __future__ import annotations
 
