@@ -31,6 +31,7 @@ from mml_core.training.job import StageFiles, _fingerprint, open_stage_data, tra
 from mml_core.training.processes import ALONE
 from mml_core.training.sums import Sums
 
+pytestmark = pytest.mark.long
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
 
 
