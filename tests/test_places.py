@@ -91,6 +91,7 @@ def test_the_interpreter_of_the_command_comes_first() -> None:
 def test_jobs_find_python_where_no_environment_is_activated(tmp_path: Path) -> None:
     """The folder has blanks and characters that shells replace, and the search path has no `python`."""
     checkout = Checkout.create(tmp_path / "it's a $HOME `c`")
+    checkout.configure(recipe=["two"])  # jobs of flow are started as those of frames are
     make_videos(checkout.root / "videos", train=2, validation=1)
     programs = tmp_path / "programs"
     programs.mkdir()

@@ -70,7 +70,6 @@ def _serve(requests: socket.socket) -> None:
         for name in re.findall(r"^ *from (mml_core[\w.]*) import", file.read_text(encoding="utf-8"), re.MULTILINE):
             import_module(name)
     sys.path.pop(0)
-    cli.get_argument_parser()  # looks for plugins
     while True:
         header, ends, _, _ = socket.recv_fds(requests, 8, 2)
         if not header:
@@ -103,6 +102,7 @@ def _run(folder: Path, arguments: Sequence[str], environment: Mapping[str, str],
         for standard in (1, 2):
             os.dup2(output, standard)
         sys.stdout = sys.stderr = os.fdopen(output, "w", buffering=1, encoding="utf-8")
+        sys.modules["snakemake.shell"].STDOUT = sys.stdout  # it took that of the tests when it was imported
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
