@@ -100,7 +100,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory, in_full: bool) -> Iterator[Ran
     victims = VICTIMS if in_full else ("train_stage",)
     with StandInCluster(folder / "cluster") as cluster:
         broken_off = {victim: lose_a_pod(pods, cluster, victim, arguments) for victim in victims}
-        finished = pods.run(*arguments, KUBECONFIG=str(cluster.kubeconfig))
+        # no fork: the client of Kubernetes looks for KUBECONFIG when it is imported
+        process = pods.start(*arguments, KUBECONFIG=str(cluster.kubeconfig))
+        finished = process.communicate()[0]
+        assert process.returncode == 0, finished
         yield Ran(cluster, pods, alone, broken_off, finished)
 
 
