@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mml_core.plan.code_digest import code_digest, normalised
+from mml_core.plan.code_digest import code_digest
+from mml_core.plan.module_text import normalised
 
 SOURCE = '''"""Docstring."""
 

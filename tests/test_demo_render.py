@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from job_server import folder_of_python
 
 from mml_core.config.annotations import EmbeddedAnnotations
 from mml_core.demo import motions, scene
@@ -214,7 +214,7 @@ def test_rendered_clips_are_replaced_and_other_folders_are_not(tmp_path: Path) -
 def test_the_script_names_annotations_that_it_cannot_render(tmp_path: Path, project: Path) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, project / "workflow/scripts/render_demo.py", "--output", tmp_path / "out"),
+            *(folder_of_python() / "python", project / "workflow/scripts/render_demo.py", "--output", tmp_path / "out"),
             *("--annotations", '{"format": "folders", "videos": "clips"}'),
         ],
         capture_output=True,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from job_server import folder_of_python
 
 from mml_core.annotations import Annotations, Video
 from mml_core.config.base import validate
@@ -167,7 +167,7 @@ def test_the_script_reads_groups_from_plans(tmp_path: Path, project: Path) -> No
     videos = tuple(Video(f"v{n:03}", f"v{n:03}.mp4", "test", (0,), group=str(n // 30)) for n in range(VIDEOS))
     write_data_plan(tmp_path / "plan.json", DataPlan(config, Annotations(("up", "down"), Path("videos"), videos)))
     scores = [f"{key}={path}" for key, path in (write_run(tmp_path, seed) for seed in range(2))]
-    command = [sys.executable, project / "workflow/scripts/claims_table.py", "--request"]
+    command = [folder_of_python() / "python", project / "workflow/scripts/claims_table.py", "--request"]
     command += [
         json.dumps(request().model_dump(mode="json")),
         "--scores",
@@ -208,8 +208,15 @@ def test_scripts_find_published_values_from_any_folder(tmp_path: Path, project: 
     key, scores = write_run(tmp_path, 0)
     for name, content in requests.items():
         script = project / "workflow/scripts" / f"{name}.py"
-        command = [sys.executable, str(script), "--request", json.dumps(content), "--scores", f"{key}={scores}"]
-        command += ["--output", f"{name}.csv", "--markdown", f"{name}.md"]
+        command = [
+            folder_of_python() / "python",
+            str(script),
+            "--request",
+            json.dumps(content),
+            "--scores",
+            f"{key}={scores}",
+        ]
+        command += ["--scores", f"{key}={scores}", "--output", f"{name}.csv", "--markdown", f"{name}.md"]
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
     rows = pd.read_csv(tmp_path / "published_table.csv", dtype=str, keep_default_na=False)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from job_server import folder_of_python
 
 from mml_core.config.base import canonical_json
 from mml_core.config.protocols import ProtocolConfig
@@ -308,7 +308,7 @@ def test_twenty_five_thousand_videos_take_well_under_a_second() -> None:
 
 
 def run_script(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([folder_of_python() / "python", script, *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_scripts_write_tables(tmp_path: Path, project: Path) -> None:

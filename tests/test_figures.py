@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from job_server import folder_of_python
 
 from mml_core.config.base import validate
 from mml_core.config.protocols import ProtocolConfig
@@ -379,7 +379,7 @@ def test_scripts_write_table_and_picture(project: Path, tmp_path: Path, figure: 
     files = write_runs(tmp_path, {"a.rgb": [[1, 0, 1, 1], [1, 1, 1, 1]], "b.flow": [[1, 1, 0, 1]] * 2}, labels)
     outputs = ["--output", tmp_path / "f.csv", "--picture", tmp_path / "f.png"]
     scores = ["--scores", *(f"{label}={path}" for label, path in files), "--groups"]
-    command = [sys.executable, project / f"workflow/scripts/{figure['kind']}_figure.py"]
+    command = [folder_of_python() / "python", project / f"workflow/scripts/{figure['kind']}_figure.py"]
     asked = ["--request", request(figure).model_dump_json()]
     result = subprocess.run([*command, *asked, *scores, *outputs], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

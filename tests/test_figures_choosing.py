@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import pytest
 import torch
 import toy
 from choosing import SMALL
+from job_server import folder_of_python
 
 from mml_core.config.base import merge, validate
 from mml_core.config.flow import Tvl1
@@ -265,7 +265,11 @@ def test_scripts_draw_them(made: Made, tmp_path: Path, name: str, rows: int) -> 
     }
     named = {"--scores": f"s={made.scores}", "--weights": f"s={made.weights}", "--device": "cpu"}
     asked = {"--request": made.request(name).model_dump_json(), **named, **files}
-    command = [sys.executable, PROJECT / f"workflow/scripts/{name}_figure.py", *itertools.chain(*asked.items())]
+    command = [
+        folder_of_python() / "python",
+        PROJECT / f"workflow/scripts/{name}_figure.py",
+        *itertools.chain(*asked.items()),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr

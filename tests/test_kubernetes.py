@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkouts import DATASET, RGB, Checkout, jobs_of, separate_stages, wait_for
+from checkouts import DATASET, RGB, Checkout, jobs_of, separate_stages, settings_of, wait_for
+from job_server import folder_of_python
 from kill_harness import leftovers, products
 from kubernetes_stand_in import Pod, StandInCluster, amount, container_of, refusals
 from video_files import make_videos
@@ -100,7 +101,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory, in_full: bool) -> Iterator[Ran
     victims = VICTIMS if in_full else ("train_stage",)
     with StandInCluster(folder / "cluster") as cluster:
         broken_off = {victim: lose_a_pod(pods, cluster, victim, arguments) for victim in victims}
-        finished = pods.run(*arguments, KUBECONFIG=str(cluster.kubeconfig))
+        # no fork: the client of Kubernetes looks for KUBECONFIG when it is imported
+        path = f"{folder_of_python()}:{settings_of({})['PATH']}"
+        process = pods.start(*arguments, KUBECONFIG=str(cluster.kubeconfig), PATH=path)
+        finished = process.communicate()[0]
+        assert process.returncode == 0, finished
         yield Ran(cluster, pods, alone, broken_off, finished)
 
 

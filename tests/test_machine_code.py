@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from mml_core.runtime import machine_code
+from mml_core.runtime.user_cache import private_folder
 
 CALLED = """
 from mml_core.runtime.machine_code import kept_njit
@@ -35,10 +36,10 @@ def outer(x):
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache folder of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    machine_code._private_folder.cache_clear()
+    private_folder.cache_clear()
     machine_code._digest.cache_clear()
     yield tmp_path / "cache/mml/numba"
-    machine_code._private_folder.cache_clear()
+    private_folder.cache_clear()
     machine_code._digest.cache_clear()
 
 
@@ -127,6 +128,6 @@ def test_a_full_disk_does_not_end_the_job(kept: Path, tmp_path: Path, monkeypatc
 def test_flow_is_computed_by_code_that_is_kept() -> None:
     from mml_core.flow.numba.level import solve_level
 
-    if machine_code._private_folder() is None:
+    if private_folder("numba") is None:
         pytest.skip("this user has no cache folder")
     assert type(solve_level._cache) is machine_code._Cache

@@ -139,7 +139,7 @@ def test_no_mutant_gets_past_planning_with_anything_but_an_input_error(root: Pat
         path = files[number % len(files)]
         good = path.read_bytes()
         if rng.random() < 0.75:
-            document, what = mutate(yaml.safe_load(good), rng)
+            document, what = mutate(yaml.load(good, yaml.CSafeLoader), rng)
             bad = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")
         else:
             bad, what = spoil(good, rng)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from checkouts import Checkout, settings_of
+from job_server import folder_of_python
 from video_files import make_videos
 
 from mml_core.runtime.command import path_with_interpreter
@@ -89,6 +91,7 @@ def test_the_interpreter_of_the_command_comes_first() -> None:
 def test_jobs_find_python_where_no_environment_is_activated(tmp_path: Path) -> None:
     """The folder has blanks and characters that shells replace, and the search path has no `python`."""
     checkout = Checkout.create(tmp_path / "it's a $HOME `c`")
+    checkout.configure(recipe=["two"])  # jobs of flow are started as those of frames are
     make_videos(checkout.root / "videos", train=2, validation=1)
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -120,9 +123,10 @@ def test_jobs_run_in_another_working_directory(tmp_path: Path, by: str) -> None:
     shutil.copytree(checkout.root / "config", other / "config")
     make_videos(other / "videos", train=2, validation=1)
     value, folder = (checkout.root / "Snakefile", other) if by == "--snakefile" else (other, checkout.root)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", by, str(value), "results/data_quality.csv"]
-    environment = {**os.environ, **settings_of({})}
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    words = ["--cores", "2", by, str(value), "results/data_quality.csv"]
+    environment = settings_of({})
+    environment["PATH"] = f"{folder_of_python()}:{environment['PATH']}"
+    status, output = forked.snakemake(folder, words, environment)
+    assert status == 0, output
     assert (other / "results/data_quality.csv").exists()
     assert not (checkout.root / "results").exists()

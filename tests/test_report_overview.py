@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 from browser import looked_at
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from job_server import folder_of_python
 from report_files import EVIL, Reader, make_files, make_overview_files
 
 from mml_core.errors import InputError
@@ -147,7 +147,7 @@ def test_without_mistakes_it_says_so(files: OverviewFiles) -> None:
 
 def test_script_writes_the_page(files: OverviewFiles, project: Path) -> None:
     script = project / "workflow" / "scripts" / "combined_report.py"
-    command = [sys.executable, script, "--table", files.table, "--recommendation", files.recommendation]
+    command = [folder_of_python() / "python", script, "--table", files.table, "--recommendation", files.recommendation]
     command += ["--clips", files.clips, "--clips-index", files.clips_index, "--pages", *files.pages]
     command += ["--history", *(f"{name}={path}" for name, path in files.histories.items())]
     command += ["--few-classes", "toy", "--output", files.output]

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from job_server import folder_of_python
 from matplotlib.image import imsave
 from report_files import EVIL, IDS, Reader, make_files
 
@@ -201,7 +201,7 @@ def test_script_writes_the_page(files: ReportFiles, tmp_path: Path, project: Pat
         arguments += [f"--{option}", *(f"{name}={path}" for name, path in getattr(files, option).items())]
     output = tmp_path / "out" / "report.html"
     script = project / "workflow" / "scripts" / "report.py"
-    command = [sys.executable, script, *map(str, arguments), "--output", output]
+    command = [folder_of_python() / "python", script, *map(str, arguments), "--output", output]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert output.read_text(encoding="utf-8") == render_page(make_page(files))

@@ -4,13 +4,13 @@ import base64
 import json
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from job_server import folder_of_python
 from matplotlib.image import imsave
 from report_files import EVIL, Reader, make_files
 
@@ -185,7 +185,7 @@ def test_script_passes_them_on(files: ReportFiles, plain: ReportFiles, project: 
     arguments += ["--titles", json.dumps(chosen.titles), "--claims", *([chosen.claims] if shown else [])]
     output = chosen.table.parent / "report.html"
     script = project / "workflow" / "scripts" / "report.py"
-    command = [sys.executable, script, *map(str, arguments), "--output", output]
+    command = [folder_of_python() / "python", script, *map(str, arguments), "--output", output]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     expected = render_page(make_page(replace(chosen, history={}, configs={}, shards={})))

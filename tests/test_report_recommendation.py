@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_runs import run_of
+from job_server import folder_of_python
 from report_files import make_files
 
 from mml_core.config.protocols import ProtocolConfig
@@ -151,7 +151,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_script_writes_it(tmp_path: Path, project: Path) -> None:
     files = make_files(tmp_path, multi_label=False)
-    command = [sys.executable, project / "workflow/scripts/recommendation.py", "--plan", files.plan]
+    command = [folder_of_python() / "python", project / "workflow/scripts/recommendation.py", "--plan", files.plan]
     command += ["--tables", files.table, "--scores", f"single:mml={files.scores['mml']}"]
     command += ["--protocols", f'{{"single": {files.protocol.model_dump_json()}}}']
     command += ["--weights", '{"single": {"mml": "w.safetensors"}}', "--output", tmp_path / "r.json"]

@@ -69,11 +69,12 @@ class Toy:
         return toy.stage_files(self.folder / name, self.folder / "shards")
 
     def start(
-        self, stage: Stage, where: StageFiles, processes: int = 2, python: str | Path = sys.executable
+        self, stage: Stage, where: StageFiles, processes: int = 2, python: str | Path = ""
     ) -> subprocess.Popen[str]:
+        """Start a training, by default in a fork, which takes signals as a process of its own does."""
         command = toy.train_command(stage, self.file, where, self.project, "--processes", str(processes))
         return subprocess.Popen(
-            [python, *command[1:]],
+            [python or folder_of_python() / "python", *command[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -82,7 +83,7 @@ class Toy:
 
     def train(self, stage: Stage, name: str, processes: int = 2) -> tuple[StageFiles, str]:
         where = self.files(name)
-        process = self.start(stage, where, processes, folder_of_python() / "python")
+        process = self.start(stage, where, processes)
         output = process.communicate()[0]
         assert process.returncode == 0, output
         return where, output
@@ -236,7 +237,7 @@ def test_two_processes_change_gradients_as_one_does(lab: Toy) -> None:
 
 @pytest.fixture(scope="module")
 def long_run(lab: Toy) -> tuple[Stage, StageFiles]:
-    stage = lab.plan(gpus=2, epochs=10)
+    stage = lab.plan(gpus=2, epochs=6)
     return stage, lab.train(stage, "undisturbed")[0]
 
 
@@ -272,7 +273,7 @@ def test_one_process_killed_ends_all_and_they_go_on_with_the_same_bits(
 ) -> None:
     stage, undisturbed = long_run
     where = lab.files("killed")
-    process = lab.start(stage, where)
+    process = lab.start(stage, where, python=sys.executable)  # whose children are its own
     wait_for_state(where, process)
     victim = next(child for child in children(process.pid) if b"train_stage.py" in command_line(child))
     os.kill(victim, signal.SIGKILL)

@@ -8,12 +8,14 @@ import math
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import toy
+from job_server import folder_of_python
 from safetensors.torch import load_file
 from watched import StopAt
 
@@ -29,6 +31,7 @@ from mml_core.training.job import StageFiles, _fingerprint, open_stage_data, tra
 from mml_core.training.processes import ALONE
 from mml_core.training.sums import Sums
 
+pytestmark = pytest.mark.long
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual"}
 
 
@@ -229,42 +232,37 @@ def test_a_data_set_that_changed_after_planning_is_refused(
         )
 
 
-@pytest.fixture
-def long_run(tmp_path: Path) -> tuple[Stage, DatasetConfig, Path, Path]:
-    """A stage of 60 steps, the data set's plan for the script, and the folder of its shards."""
-    dataset = toy.make_dataset(tmp_path)
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, Path, Path, Path]:
+    """A stage of 60 steps, the data set's plan for the script, the folder of its shards, and undisturbed weights."""
+    folder = tmp_path_factory.mktemp("long")
+    dataset = toy.make_dataset(folder)
     stage = toy.plan(dataset, {"long": {**PAIR, "epochs": 30}})["long"]
-    return stage, dataset, toy.write_plan(dataset, tmp_path), tmp_path / "shards"
+    undisturbed = trained(stage, (dataset, folder / "shards"), folder / "whole")
+    return stage, toy.write_plan(dataset, folder), folder / "shards", undisturbed.weights
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_a_killed_process_goes_on_and_ends_with_the_same_bits(
-    long_run: tuple[Stage, DatasetConfig, Path, Path], tmp_path: Path, project: Path, number: signal.Signals
+    long_run: tuple[Stage, Path, Path, Path], tmp_path: Path, project: Path, number: signal.Signals
 ) -> None:
-    stage, dataset, file, shards = long_run
-    undisturbed = trained(stage, (dataset, shards), tmp_path / "whole")
+    stage, file, shards, undisturbed = long_run
     where = toy.stage_files(tmp_path / "killed", shards)
+    command = [folder_of_python() / "python", *toy.train_command(stage, file, where, project)[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        toy.train_command(stage, file, where, project),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not (where.state / "state.safetensors").exists():
         assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
     process.send_signal(number)
     output = process.communicate()[0]
     if number == signal.SIGTERM:
         assert process.returncode == EXIT_STOPPED
         assert "state saved" in output
     assert not where.weights.exists()
-    again = subprocess.run(
-        toy.train_command(stage, file, where, project), env=environment, capture_output=True, text=True, check=True
-    )
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "going on at epoch" in again.stdout
-    assert same(undisturbed.weights, where.weights)
+    assert same(undisturbed, where.weights)
 
 
 def test_processes_that_go_on_at_the_end_of_an_epoch_sum_the_same_quantities() -> None:

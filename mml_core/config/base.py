@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import hashlib
 import json
 import os
@@ -126,6 +128,17 @@ def _size(node: yaml.Node, sizes: dict[int, int], above: tuple[yaml.Node, ...]) 
     return size
 
 
+@functools.lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    """Return what a YAML text holds; files that several recipes extend are read again and again, and parsing is slow."""
+    loader = _UniqueKeySafeLoader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _size(node, {}, ())
+    return loader.construct_document(node)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping that the YAML file at `path` holds.
 
@@ -142,11 +155,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
         raise InputError(f"cannot be read ({error})", file=path) from error
     try:
-        loader = _UniqueKeySafeLoader(text)
-        node = loader.get_single_node()
-        if node is not None:
-            _size(node, {}, ())
-        document = loader.construct_document(node) if node is not None else None
+        document = copy.deepcopy(_parsed(text))
     # ValueError: numbers of thousands of digits, days that no calendar has
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise InputError(f"is not valid YAML: {error}", file=path) from error
@@ -164,6 +173,12 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+@functools.cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a model, which takes half a second for a recipe; not to be changed."""
+    return model.model_json_schema()
+
+
 def validate(
     model: type[Model],
     document: Mapping[str, Any],
@@ -177,7 +192,7 @@ def validate(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        schema = model.model_json_schema()
+        schema = _schema(model)
         found = filter(is_own_fault, error.errors())
         faults = list(dict.fromkeys(explain(item, schema, document, written) for item in found))
         raise InputError(

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import caching
+
+from mml_core.runtime.user_cache import private_folder
 
 
 def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
@@ -29,24 +29,11 @@ def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         dispatcher = numba.njit(**options)(function)
-        if _private_folder() is not None and not numba.config.DISABLE_JIT:
+        if private_folder("numba") is not None and not numba.config.DISABLE_JIT:
             dispatcher._cache = _Cache(function)
         return dispatcher
 
     return decorate
-
-
-@functools.cache
-def _private_folder() -> Path | None:
-    """Return the folder, or None where there is none that only this user can write to: what it holds is executed."""
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser(), "mml", "numba")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-    except (OSError, RuntimeError):  # no home, or none to write to
-        return None
-    others = stat.S_IWGRP | stat.S_IWOTH
-    return folder if found.st_uid == os.getuid() and not found.st_mode & others and os.access(folder, os.W_OK) else None
 
 
 @functools.cache
@@ -68,7 +55,7 @@ class _Locator(caching._CacheLocator):
         return cls(py_func, py_file)
 
     def get_cache_path(self) -> str:
-        folder = _private_folder()
+        folder = private_folder("numba")
         assert folder is not None  # or there were no cache
         return str(folder / self.get_source_stamp())
 

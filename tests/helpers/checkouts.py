@@ -146,12 +146,10 @@ class Checkout:
 
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> str:
         """Run snakemake to its end and return what it said; an unexpected exit status fails the test."""
-        if "-n" in arguments:
-            status, output = forked.snakemake(self.root, ["--cores", "2", *arguments], settings_of(environment))
-        else:
-            path = f"{folder_of_python()}:{settings_of(environment)['PATH']}"
-            process = self.start(*arguments, **{**environment, "PATH": path})
-            output, status = process.communicate()[0], process.returncode
+        settings = settings_of(environment)
+        if "-n" not in arguments:
+            settings["PATH"] = f"{folder_of_python()}:{settings['PATH']}"
+        status, output = forked.snakemake(self.root, ["--cores", "2", *arguments], settings)
         if status != expect:
             raise AssertionError(f"snakemake ended with {status}, expected {expect}:\n{output}")
         return output

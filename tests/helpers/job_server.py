@@ -2,7 +2,8 @@
 
 A run of the workflow starts `python workflow/scripts/….py` for each job. Here `python` on its PATH is a script that
 hands over its arguments, environment, folder and standard streams to a server, which forks; the fork runs the script as
-Python would, with the checkout's own `mml_core`, and so do the processes that it starts by `sys.executable`. Runs about
+Python would, and so do the processes that it starts by `sys.executable`. A checkout whose `mml_core` was edited has its
+own imported; of others, what the server has imported serves. Runs about
 being killed, and those of Slurm, have real processes instead (`Checkout.start`).
 """
 
@@ -12,6 +13,7 @@ import atexit
 import functools
 import marshal
 import os
+import re
 import runpy
 import selectors
 import shutil
@@ -26,7 +28,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-#: What jobs import from outside, and nothing of `mml_core`, which is the checkout's own.
+from unedited import PROJECT, forget_unless_unedited, remember_unedited
+
+#: What jobs import from outside.
 LIBRARIES = (
     *("av", "h5py", "jinja2", "matplotlib.pyplot", "numba", "numpy", "pandas", "PIL.Image", "pydantic.main"),
     *("safetensors.torch", "scipy.stats", "torch", "torch._dynamo", "torch.utils.data", "torch.utils.tensorboard"),
@@ -89,6 +93,12 @@ def _serve(folder: Path) -> NoReturn:
     """Fork for each client; end when the process that started this one has ended."""
     for library in LIBRARIES:
         import_module(library)
+    remember_unedited()
+    sys.path.insert(0, str(PROJECT))
+    for script in (PROJECT / "workflow" / "scripts").glob("*.py"):
+        for name in re.findall(r"^from (mml_core[\w.]*) import", script.read_text(encoding="utf-8"), re.MULTILINE):
+            import_module(name)
+    sys.path.pop(0)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "socket"))
     listener.listen(64)
@@ -152,6 +162,7 @@ def _run(python: str, folder: str, words: list[str], environment: dict[str, str]
         sys.argv, sys.executable = words, python
         sys.path[0] = str(Path(words[0]).resolve().parent)
         sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
+        forget_unless_unedited(Path(words[0]).resolve().parents[2])
         runpy.run_path(words[0], run_name="__main__")
         status = 0
     except SystemExit as ended:

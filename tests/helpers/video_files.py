@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ from mml_core.video.ffmpeg import ffmpeg_binary
 Frames = NDArray[np.uint8]
 
 _GRID = 4
+#: Frames of larger videos are not kept.
+_MOST_KEPT_BYTES = 2 << 20
 _CODES = np.random.default_rng(5).permutation(1 << 16).astype(np.uint16)
 
 
@@ -24,15 +29,34 @@ def ffmpeg(*arguments: str) -> None:
 
 def write_video(path: Path, frames: Frames, *options: str, rate: str = "25", codec: str = "libx264") -> Path:
     """Encode `frames` (T, H, W, 3); `options` are ffmpeg's output options."""
-    count, height, width, _ = frames.shape
     path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.ascontiguousarray(frames)
+    if pixels.nbytes > _MOST_KEPT_BYTES:
+        _encode(path, pixels.tobytes(), frames.shape, options, rate, codec)
+    else:
+        path.write_bytes(_encoded(path.suffix, pixels.tobytes(), frames.shape, options, rate, codec))
+    return path
+
+
+@functools.lru_cache(maxsize=200)
+def _encoded(suffix: str, *about: Any) -> bytes:
+    """Return the content of a video; tests write the same ones again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"video{suffix}")
+        _encode(path, *about)
+        return path.read_bytes()
+
+
+def _encode(
+    path: Path, content: bytes, shape: tuple[int, ...], options: tuple[str, ...], rate: str, codec: str
+) -> None:
+    count, height, width, _ = shape
     pixels = "yuv444p" if height % 2 or width % 2 else "yuv420p"
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate, "-i", "pipe:0"]
     command = [ffmpeg_binary(), "-y", "-loglevel", "error", *source, "-an", "-c:v", codec, "-pix_fmt", pixels]
     quality = ["-preset", "ultrafast", "-crf", "8"] if codec == "libx264" else []
     target = ["-frames:v", str(count), *quality, *options, f"file:{path}"]
-    subprocess.run([*command, *target], input=np.ascontiguousarray(frames).tobytes(), check=True)
-    return path
+    subprocess.run([*command, *target], input=content, check=True)
 
 
 def joined(path: Path, parts: list[Path]) -> Path:
