@@ -246,16 +246,17 @@ def test_a_worker_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits other processes")
 def test_memory_of_workers_is_limited(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", numbered_frames(5, 960, 960))
+    small = write_video(tmp_path / "small.mp4", numbered_frames(5, 96, 96))
+    large = write_video(tmp_path / "large.mp4", numbered_frames(5, 1920, 1920))  # memory of the small one is not enough
     with JpegWorkers(LIMITS) as pool:
-        assert len(decode(pool, path)) == 5
+        assert len(decode(pool, small)) == 5
         pid = worker_of(pool).pid
         assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == LIMITS.decode_memory_bytes
         assert resource.prlimit(pid, resource.RLIMIT_CPU)[0] == 8 * 60 + 60
         resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
         with pytest.raises(Unclean):
-            decode(pool, path)
-        assert len(decode(pool, path)) == 5
+            decode(pool, large)
+        assert len(decode(pool, large)) == 5
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def test_figure_4c_has_the_history_of_mars_on_kinetics(_made: Checkout) -> None:
     assert [row["column"] for row in rows] == ["cross_entropy", "distillation", "train_top1", "validation_top1"]
     assert all(row["network"] == "mars_kin.rgb" and row["value"] == history[0][row["column"]] for row in rows)
     terms = float(rows[0]["value"]) + float(rows[1]["value"])
-    assert float(history[0]["loss"]) == pytest.approx(terms, abs=1e-5), "the distance is weighed"
+    assert float(history[0]["loss"]) == pytest.approx(terms, rel=1e-6), "the distance is weighed"
     assert (_made.root / f"results/figures/{HISTORY}.png").read_bytes().startswith(b"\x89PNG")
 
 
