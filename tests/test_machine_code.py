@@ -36,6 +36,8 @@ def outer(x):
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache folder of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Python takes bytecode for that of a text of the same size and second
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     private_folder.cache_clear()
     machine_code._digest.cache_clear()
     yield tmp_path / "cache/mml/numba"
