@@ -19,7 +19,7 @@ from av.container import OutputContainer
 from mml_core.errors import InputError
 
 #: Quality about that of distributed data sets; fast presets, since the clips are small anyway. Without mbtree: with it,
-#: the x264 of PyAV's packages gives other bits from time to time (2 times in 1,000, where it uses AVX-512).
+#: the x264 of PyAV's packages gives other bits from time to time (where it uses AVX-512).
 _CODECS = {
     ".mp4": ("mp4", "libx264", {"preset": "veryfast", "crf": "20", "mbtree": "0"}),
     ".webm": ("webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"}),
