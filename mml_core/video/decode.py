@@ -55,9 +55,9 @@ class DecodedVideo:
     end: given, the frames before this one are all; ffmpeg reads on for a few frames, where a fault may be met.
     span_sec: given, those frames are all whose time is in this span (`mml_core.video.spans`).
 
-    Iterating yields uint8 arrays (H, W, 3), RGB, all of one size; `planes()` yields the same frames as they are in
-    JPEGs. Rotation flags and the sample aspect ratio are
-    applied. One thread of ffmpeg does the work and nothing is kept, so memory does not depend on the video's length.
+    Iterating yields uint8 arrays (H, W, 3), RGB, all of one size; `planes()` yields the same frames as JPEGs hold them.
+    Rotation flags and the sample aspect ratio are applied. One thread of ffmpeg does the work and nothing is kept, so
+    memory does not depend on the video's length.
     The time limit includes what the consumer does between the frames.
     Raises VideoError, while iterating, for everything that is wrong with the video, at the latest when the frame after
     the last is asked for: who stops before does not know whether the frames are whole. Raises InputError where ffmpeg
