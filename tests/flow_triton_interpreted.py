@@ -73,13 +73,13 @@ def _compare(
     assert distance.quantile(0.95) <= 0.02
 
 
-@pytest.mark.parametrize("block", [1, 3, 4])
-def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int) -> None:
+@pytest.mark.parametrize(("block", "prefetch"), [(1, False), (3, True), (4, False)])
+def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int, prefetch: bool) -> None:
     settings = Tvl1(scales=1, warps=1, stop_px=0, inner_iterations=5, outer_iterations=1)
     frames = scene(2, 31, 75)  # odd, more than one strip, more than one piece of a strip
     pairs = neighbours(2)
     expected = TorchTvl1(settings).solve(frames, pairs)
-    found = TritonTvl1(settings, CPU, TUNING._replace(block=block)).solve(frames, pairs)
+    found = TritonTvl1(settings, CPU, TUNING._replace(block=block, prefetch=prefetch)).solve(frames, pairs)
     assert found.iterations.tolist() == [[[5]]]
     torch.testing.assert_close(found.flow, expected.flow, rtol=0, atol=2e-5)
 
