@@ -73,13 +73,13 @@ def _compare(
     assert distance.quantile(0.95) <= 0.02
 
 
-@pytest.mark.parametrize("block", [1, 3, 4])
-def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int) -> None:
+@pytest.mark.parametrize(("block", "prefetch"), [(1, False), (3, True), (4, False)])
+def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int, prefetch: bool) -> None:
     settings = Tvl1(scales=1, warps=1, stop_px=0, inner_iterations=5, outer_iterations=1)
     frames = scene(2, 31, 75)  # odd, more than one strip, more than one piece of a strip
     pairs = neighbours(2)
     expected = TorchTvl1(settings).solve(frames, pairs)
-    found = TritonTvl1(settings, CPU, TUNING._replace(block=block)).solve(frames, pairs)
+    found = TritonTvl1(settings, CPU, TUNING._replace(block=block, prefetch=prefetch)).solve(frames, pairs)
     assert found.iterations.tolist() == [[[5]]]
     torch.testing.assert_close(found.flow, expected.flow, rtol=0, atol=2e-5)
 
@@ -119,9 +119,9 @@ def test_a_pair_does_not_depend_on_its_batch() -> None:
 
 
 def test_slots_of_pairs_that_are_done_go_to_pairs_that_wait() -> None:
-    settings = Tvl1(scales=1, warps=2, stop_px=0.15, inner_iterations=4, outer_iterations=2)
-    frames, initial = scene(4, 20, 22), torch.full((5, 2, 20, 22), 0.5)
-    pairs = torch.tensor([[0, 3], [2, 2], [1, 2], [2, 2], [0, 1]])
+    settings = Tvl1(scales=1, warps=1, stop_px=0.15, inner_iterations=4, outer_iterations=2, median_px=3)
+    frames, initial = scene(4, 20, 22), torch.full((4, 2, 20, 22), 0.5)
+    pairs = torch.tensor([[0, 3], [2, 2], [1, 2], [2, 2]])
     slots = TUNING._replace(slot_px=2 * 20 * 22, ticks=2)
     found = TritonTvl1(settings, CPU, slots).solve(frames, pairs, initial)
     expected = TritonTvl1(settings, CPU, TUNING).solve(frames, pairs, initial)

@@ -59,23 +59,24 @@ def test_kernels_compute_what_the_reference_does_in_the_interpreter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "settings", "tuning"),
     [
-        ("iterate", Tvl1()),
-        ("smooth", Tvl1()),
-        ("smooth", Tvl1(median_px=3)),
-        ("linearise", Tvl1()),
-        ("linearise", Tvl1(variant="opencv-cuda")),
-        ("advance", Tvl1()),
-        ("advance", Tvl1(variant="opencv-cuda")),
+        ("iterate", Tvl1(), {}),
+        ("iterate", Tvl1(), {"prefetch": True, "registers": 168}),
+        ("smooth", Tvl1(), {}),
+        ("smooth", Tvl1(median_px=3), {}),
+        ("linearise", Tvl1(), {}),
+        ("linearise", Tvl1(variant="opencv-cuda"), {}),
+        ("advance", Tvl1(), {}),
+        ("advance", Tvl1(variant="opencv-cuda"), {}),
     ],
-    ids=lambda value: value if isinstance(value, str) else f"{value.variant} {value.median_px}",
+    ids=lambda value: f"{value.variant} {value.median_px}" if isinstance(value, Tvl1) else str(value),
 )
-def test_kernels_fit_an_h200(name: str, settings: Tvl1) -> None:
+def test_kernels_fit_an_h200(name: str, settings: Tvl1, tuning: dict[str, int]) -> None:
     from mml_core.flow.triton.compile import compile_kernel, kernels
     from mml_core.flow.triton.tuning import Tuning, constants
 
-    compiled = constants(settings, Tuning(), most_tiles=24)._asdict()[name]
+    compiled = constants(settings, Tuning(**tuning), most_tiles=24)._asdict()[name]
     resources = compile_kernel(kernels()[name], compiled)
     assert resources.stack_bytes == 0  # no register is spilled
     assert resources.shared_bytes <= LARGEST_SHARED_BYTES

@@ -37,6 +37,8 @@ PROFILE = (
 )
 PROFILE += ("--slurm-init-seconds-before-status-checks", "1")
 
+ASKING_OFTEN = str(Path(__file__).parent / "helpers/asking_often.py")
+
 
 @pytest.fixture(scope="module")
 def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSlurm]:
@@ -88,7 +90,9 @@ class Run:
         targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n"))
         self.alone.run("--set-threads", "train_stage=1", "--", *targets)
         threads = ("--cores", "16", "--set-threads", "train_stage=1")
-        self.process = self.checkout.start(*threads, *arguments, *PROFILE, "--", *targets, **slurm.environment)
+        self.process = self.checkout.start(
+            *threads, *arguments, *PROFILE, "--", *targets, program=[ASKING_OFTEN], **slurm.environment
+        )
 
     def wait(self, condition: Callable[[], bool], seconds: float = 240.0) -> None:
         """Wait for `condition`; the test fails where snakemake ends before, or it takes too long."""

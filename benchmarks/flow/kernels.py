@@ -43,6 +43,8 @@ TUNINGS = (
     Tuning(warps=4),
     Tuning(unroll=2, registers=168),
     Tuning(unroll=2, registers=255),
+    Tuning(prefetch=True, registers=168),
+    Tuning(prefetch=True, registers=168, tile_rows=32),
     Tuning(block=5, registers=184),
     Tuning(block=5, registers=255),
     Tuning(block=5, unroll=2, registers=255),
@@ -82,6 +84,7 @@ class Row(NamedTuple):
     tile_rows: int
     warps: int
     unroll: int
+    prefetch: bool
     registers_allowed: int
     registers: int
     spilled_bytes: int
@@ -144,7 +147,7 @@ def _rows(tuning: Tuning, about: tuple[str, str, str], batch: int) -> Iterator[R
         yield Row(
             *about,
             f"{width}x{height}",
-            *(tuning.block, tuning.tile_rows, tuning.warps, tuning.unroll, tuning.registers),
+            *(tuning.block, tuning.tile_rows, tuning.warps, tuning.unroll, tuning.prefetch, tuning.registers),
             *iterate[:3],
             WARPS_REGISTERS // (-(-iterate.registers // 8) * 8),
             round(slots, 1),
@@ -206,7 +209,8 @@ def main() -> None:
         for row in _rows(tuning, about, options.batch):
             rows.append(row)
             print(
-                f"{row.size}  block {row.block} rows {row.tile_rows:3} warps {row.warps} unroll {row.unroll}: "
+                f"{row.size}  block {row.block} rows {row.tile_rows:3} warps {row.warps} unroll {row.unroll}"
+                f"{', prefetch' * row.prefetch}: "
                 f"{row.registers} registers, {row.spilled_bytes} B spilled, {row.shared_bytes} B shared, "
                 f"{row.warps_per_multiprocessor} warps, {row.slots_per_useful_px_iteration} slots, "
                 f"{row.bytes_per_px_iteration:.1f} B a pixel-iteration; modelled, not measured: at most "

@@ -130,10 +130,14 @@ class Checkout:
         write_yaml(self.root / f"config/recipes/{name}.yaml", document)
 
     def start(
-        self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE, **environment: str
+        self,
+        *arguments: str,
+        stdout: int | IO[str] = subprocess.PIPE,
+        program: Sequence[str] = ("-m", "snakemake"),
+        **environment: str,
     ) -> subprocess.Popen[str]:
-        """Start snakemake in a session and process group of its own."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        """Start snakemake, or a `program` of Python that is one, in a session and process group of its own."""
+        command = [sys.executable, *program, "--cores", "2", *arguments]
         return subprocess.Popen(
             command,
             cwd=self.root,

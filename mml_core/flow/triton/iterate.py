@@ -87,7 +87,7 @@ def _iteration(
 
 @triton.jit
 def _read(sources: tl.tuple, offset: tl.tensor, plane: tl.tensor, mask: tl.tensor) -> tl.tuple:
-    """Return (u1, u2, p11, p12, p21, p22) and (Ix, Iy, rho_c, 1 / |∇I|²) of a row, 0 where `mask` is False."""
+    """Return (u1, u2, p11, p12, p21, p22) and (Ix, Iy, rho_c) of a row, 0 where `mask` is False."""
     u, p, data = sources
     now = (
         tl.load(u + offset, mask=mask, other=0.0),
@@ -100,9 +100,16 @@ def _read(sources: tl.tuple, offset: tl.tensor, plane: tl.tensor, mask: tl.tenso
     grad_x = tl.load(data + offset, mask=mask, other=0.0)
     grad_y = tl.load(data + plane + offset, mask=mask, other=0.0)
     rho_c = tl.load(data + 2 * plane + offset, mask=mask, other=0.0)
+    return now, (grad_x, grad_y, rho_c)
+
+
+@triton.jit
+def _with_inverse(data: tl.tuple) -> tl.tuple:
+    """Return (Ix, Iy, rho_c, 1 / |∇I|²) of (Ix, Iy, rho_c)."""
+    grad_x, grad_y, rho_c = data
     squared = grad_x * grad_x + grad_y * grad_y
     inverse = tl.where(squared > SMALLEST_SQUARED, _reciprocal(tl.maximum(squared, SMALLEST_SQUARED)), INVERSE_OF_NONE)
-    return now, (grad_x, grad_y, rho_c, inverse)
+    return grad_x, grad_y, rho_c, inverse
 
 
 @triton.jit
@@ -127,6 +134,7 @@ def _sweep(
     COUNT: tl.constexpr,
     WARPS: tl.constexpr,
     UNROLL: tl.constexpr,
+    PREFETCH: tl.constexpr,
 ) -> tl.tuple:
     """Do COUNT iterations on the tile of each warp; return the changes of u squared, summed by column, of each.
 
@@ -142,9 +150,16 @@ def _sweep(
     held = ((zero, zero, zero, zero, zero, zero),) * COUNT
     data_held = ((zero, zero, zero, zero),) * COUNT
     changes = (zero,) * COUNT
+    y = top - COUNT
+    ahead = _read(sources, y * pitch + x, plane, (y >= 0) & (y < height) & (x < pitch))
     for index in tl.range(0, rows + 2 * COUNT, loop_unroll_factor=UNROLL):
         y = top - COUNT + index
-        now, data = _read(sources, y * pitch + x, plane, (y >= 0) & (y < height) & (x < pitch))
+        if PREFETCH:  # before the iterations at this row, which take as long as memory takes to answer
+            now, read = ahead
+            ahead = _read(sources, (y + 1) * pitch + x, plane, (y + 1 >= 0) & (y + 1 < height) & (x < pitch))
+        else:
+            now, read = _read(sources, y * pitch + x, plane, (y >= 0) & (y < height) & (x < pitch))
+        data = _with_inverse(read)
         next_held = ()
         next_data = ()
         next_changes = ()
@@ -182,6 +197,7 @@ def iterate(
     BLOCK: tl.constexpr,
     WARPS: tl.constexpr,
     UNROLL: tl.constexpr,
+    PREFETCH: tl.constexpr,
 ) -> None:
     """Do the block of iterations that the record of each pair asks for.
 
@@ -213,7 +229,9 @@ def iterate(
     steps = tl.load(record + STEPS)
     for count in tl.static_range(1, BLOCK + 1):
         if steps == count:
-            sums = _sweep(sources, targets, plane, size, tile, (limit, theta, dual_step), count, WARPS, UNROLL)
+            sums = _sweep(
+                sources, targets, plane, size, tile, (limit, theta, dual_step), count, WARPS, UNROLL, PREFETCH
+            )
             for k in tl.static_range(count):
                 total = tl.sum(tl.sum(tl.where(counted, sums[k], 0.0), 2), 1)
                 tl.store(changes + (pair * BLOCK + k) * most_tiles + number, total, mask=number < tiles)

@@ -20,6 +20,7 @@ class Tuning(NamedTuple):
     tile_rows: int = 64  # of a tile of `iterate` at most
     warps: int = 1  # of a program of `iterate`, each with a tile of its own
     unroll: int = 1  # rows of `iterate`; 2 takes a tenth fewer instructions, but registers that spill
+    prefetch: bool = False  # read rows of `iterate` one ahead: hides memory's latency, takes some 20 registers
     registers: int = 144  # of a lane of `iterate` at most: 14 warps a multiprocessor
     median_rows: int = 32
     median_warps: int = 4
@@ -63,6 +64,7 @@ def constants(settings: Tvl1, tuning: Tuning, most_tiles: int) -> Constants:
             "BLOCK": tuning.block,
             "WARPS": tuning.warps,
             "UNROLL": tuning.unroll,
+            "PREFETCH": tuning.prefetch,
             "num_warps": tuning.warps,
             "num_stages": 1,
             "maxnreg": tuning.registers,
