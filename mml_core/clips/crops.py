@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -112,9 +113,8 @@ def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
     mixed: false where neighbouring levels may not be mixed, as those of depth at the edge of something near: each pixel
     then has the level of the one in which its middle lies.
 
-    All planes are resized alike; PyTorch's vectorised code for 8 bits takes up to four of them at a time as channels,
-    so they are handed over in groups of four rather than as the 10 or 15 channels of a stack. Colours that are views of
-    (N, H, W, 3), as decoders make them, go as they are, in two thirds of the time, and stay such views.
+    The bits are those of PyTorch, whose own code is left to small pictures. Colours that are views of (N, H, W, 3), as
+    decoders make them, become planes.
     """
     height, width = levels.shape[-2:]
     if (height, width) == (side, side):
@@ -123,15 +123,13 @@ def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
         return interpolate(levels.reshape(1, -1, height, width), (side, side), mode="nearest-exact").reshape(
             *levels.shape[:-2], side, side
         )
-    if levels.ndim == 4 and levels.shape[1] == 3 and levels.stride(1) == 1:
-        return _bilinear(levels, side)
-    planes = levels.reshape(-1, height, width)
-    group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
-    return _bilinear(planes.reshape(-1, group, height, width), side).reshape(*levels.shape[:-2], side, side)
+    from mml_core.clips.resizing.planes import can_resize, resize_planes  # only now: plans look at crops, without Numba
 
-
-def _bilinear(levels: Tensor, side: int) -> Tensor:
-    return interpolate(levels, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    if can_resize(height, width, side):
+        pictures = levels if levels.ndim == 4 else levels.reshape(-1, 1, height, width)
+        return torch.from_numpy(resize_planes(pictures.numpy(), side)).reshape(*levels.shape[:-2], side, side)
+    planes = levels.reshape(1, -1, height, width)
+    return interpolate(planes, (side, side), mode="bilinear", antialias=True).reshape(*levels.shape[:-2], side, side)
 
 
 def _square(height: int, width: int, side: int, quarters: int) -> Box:
