@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -108,28 +109,32 @@ def evaluation_side(height: int, width: int, crop_px: int, crop: EvaluationCrop)
 
 
 def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
-    """Resize 8-bit `levels` (..., H, W) to (..., side, side): bilinear, antialiased, in 8 bits.
+    """Return 8-bit `levels` (..., H, W), resized to (..., side, side) as `resize_into` does."""
+    if levels.shape[-2:] == (side, side):
+        return levels
+    out = torch.empty(*levels.shape[:-2], side, side, dtype=torch.uint8)
+    resize_into(levels.numpy(), out.numpy(), mixed=mixed)
+    return out
+
+
+def resize_into(levels: NDArray[np.uint8], out: NDArray[np.uint8], *, mixed: bool = True) -> None:
+    """Resize `levels` (..., H, W) to `out` (..., side, side), contiguous: bilinear, antialiased, in 8 bits.
 
     mixed: false where neighbouring levels may not be mixed, as those of depth at the edge of something near: each pixel
     then has the level of the one in which its middle lies.
 
-    The bits are those of PyTorch, whose own code is left to small pictures. Colours that are views of (N, H, W, 3), as
-    decoders make them, become planes.
+    The bits are those of PyTorch, whose own code is left to small pictures. Levels may be parts of larger pictures, and
+    colours views of (..., H, W, 3), as decoders make them.
     """
-    height, width = levels.shape[-2:]
-    if (height, width) == (side, side):
-        return levels
-    if not mixed:
-        return interpolate(levels.reshape(1, -1, height, width), (side, side), mode="nearest-exact").reshape(
-            *levels.shape[:-2], side, side
-        )
     from mml_core.clips.resizing.planes import can_resize, resize_planes  # only now: plans look at crops, without Numba
 
-    if can_resize(height, width, side):
-        pictures = levels if levels.ndim == 4 else levels.reshape(-1, 1, height, width)
-        return torch.from_numpy(resize_planes(pictures.numpy(), side)).reshape(*levels.shape[:-2], side, side)
-    planes = levels.reshape(1, -1, height, width)
-    return interpolate(planes, (side, side), mode="bilinear", antialias=True).reshape(*levels.shape[:-2], side, side)
+    if mixed and can_resize(levels, out):
+        resize_planes(levels, out)
+        return
+    side = out.shape[-1]
+    planes = torch.tensor(levels).view(1, -1, *levels.shape[-2:])
+    how = {"mode": "bilinear", "antialias": True} if mixed else {"mode": "nearest-exact"}
+    out[...] = interpolate(planes, (side, side), **how).view(out.shape).numpy()
 
 
 def _square(height: int, width: int, side: int, quarters: int) -> Box:

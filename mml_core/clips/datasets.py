@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from mml_core.clips.batches import Clip, Sample, make_target
 from mml_core.clips.checks import check_frame_rates, check_labels, check_videos
-from mml_core.clips.crops import Box, draw_corner_crop, draw_crop, draw_random_crop, resize
+from mml_core.clips.crops import Box, draw_corner_crop, draw_crop, draw_random_crop, resize_into
 from mml_core.clips.draws import ClipDraws
 from mml_core.clips.flips import FlipPolicy, mirror
 from mml_core.clips.levels import stack_length
@@ -93,13 +93,16 @@ class TrainingClips(Dataset[Clip]):
         """
         store = self.stores[name]
         items = np.minimum(starts[:, None] + np.arange(self.lengths[name]), store.videos[video_id].count - 1)
-        numbers, places = np.unique(items, return_inverse=True)
-        levels = store.read(video_id, numbers.tolist(), 1, box.part)
-        levels = resize(levels, self.clip.crop_px, mixed=not kind_of(store.info.kind).coloured)
-        stacks = torch.empty(places.size, *levels.shape[1:], dtype=torch.uint8)
-        for item, place in zip(stacks, places.ravel().tolist(), strict=True):
-            item.copy_(levels[place])  # one copy, from colours side by side to planes
-        return stacks.view(len(starts), -1, *levels.shape[2:])
+        numbers, first, places = np.unique(items, return_index=True, return_inverse=True)
+        kind, side = kind_of(store.info.kind), self.clip.crop_px
+        stacks = np.empty((items.size, kind.channels, side, side), np.uint8)
+        images = store.images(video_id, numbers.tolist(), box.part)
+        for image, place in zip(images, first.tolist(), strict=True):
+            resize_into(image, stacks[place], mixed=not kind.coloured)
+        for place, other in enumerate(first[places.ravel()].tolist()):
+            if place != other:
+                stacks[place] = stacks[other]
+        return torch.from_numpy(stacks).view(len(starts), -1, side, side)
 
     def _draw_box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         match self.clip.crop_policy:

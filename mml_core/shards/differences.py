@@ -107,6 +107,17 @@ class FrameDifferences:
         levels = pair_levels((frames[place], frames[place + 1]) for place in places)
         return torch.from_numpy(stacked(wanted, zip(numbers.tolist(), levels, strict=True)))
 
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield levels as `ModalityStore.images`: uint8 (3, H, W), each of which is written over for the next."""
+        wanted = set(numbers)
+        needed = sorted(wanted | {number + 1 for number in numbers})
+        frames = zip(needed, self._frames.images(video_id, needed, part), strict=True)
+        return pair_levels(
+            (earlier, later) for (number, earlier), (_, later) in pairwise(frames) if number in wanted
+        )
+
     def close(self) -> None:
         """Close all files; reading opens them again."""
         self._frames.close()

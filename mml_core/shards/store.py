@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, stacked
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -104,6 +105,16 @@ class ModalityStore:
         reader = self._reader(self._shard_of[video_id])
         return torch.from_numpy(reader.read(self._videos[video_id], starts, length, part))
 
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the `part` of the images `numbers`, ascending, each once: uint8 (C, H, W), each good until the next.
+
+        Raises KeyError for an unknown or quarantined video.
+        """
+        reader = self._reader(self._shard_of[video_id])
+        return reader.images(self._videos[video_id], numbers, part)
+
     def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
         """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
         import torch
@@ -140,25 +151,19 @@ class SharedFrames(ModalityStore):
     def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
         super().__init__(paths, check)
         self._kept_of: tuple[str, tuple[slice, slice]] = ("", WHOLE)
-        self._kept: dict[int, np.ndarray] = {}
+        self._kept: dict[int, NDArray[np.uint8]] = {}
 
-    def read(
-        self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
-    ) -> torch.Tensor:
-        """Return levels as `ModalityStore.read`, not to be written to: those of the next call are made of them."""
-        import torch
-
-        if length > 1:
-            return super().read(video_id, starts, length, part)
-        asked = np.minimum(np.array(starts), self.videos[video_id].count - 1)
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield images as `ModalityStore.images`, not to be written to: those of the next call are among them."""
         kept = self._kept if self._kept_of == (video_id, part) else {}
-        missing = sorted(set(asked.tolist()) - kept.keys())
-        levels = super().read(video_id, missing, 1, part).numpy() if missing else np.empty(0, np.uint8)
-        if missing != asked.tolist():
-            images = kept | dict(zip(missing, levels, strict=True))
-            levels = stacked(asked[:, None], [(number, images[number]) for number in np.unique(asked).tolist()])
-        self._kept_of, self._kept = (video_id, part), dict(zip(asked.tolist(), levels, strict=True))
-        return torch.from_numpy(levels)
+        decoded = super().images(video_id, [number for number in numbers if number not in kept], part)
+        images: dict[int, NDArray[np.uint8]] = {}
+        for number in numbers:
+            images[number] = kept[number] if number in kept else next(decoded).copy(order="K")
+            yield images[number]
+        self._kept_of, self._kept = (video_id, part), images
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_kept": {}}

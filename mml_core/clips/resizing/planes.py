@@ -15,23 +15,25 @@ from mml_core.clips.resizing.vectors import COLUMNS, LANES, transpose_columns, t
 from mml_core.runtime.machine_code import kept_njit
 
 
-def can_resize(height: int, width: int, side: int) -> bool:
-    """Return whether pictures have the pixels that are computed together here."""
-    return min(height, width, side) >= LANES
+def can_resize(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> bool:
+    """Return whether `resize_planes` can resize `levels` (..., H, W) to `out` (..., side, side).
 
-
-def resize_planes(levels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return `levels` (N, C, H, W) as planes (N, C, side, side), contiguous, of sizes that `can_resize`.
-
-    The pixels of a row lie side by side, or those of all C channels do, as in a view of (N, H, W, C); raises ValueError
-    for others.
+    Pictures must have as many pixels as are computed together, and the pixels of a row lie side by side, or those of
+    all channels do, as in a view of (..., H, W, C).
     """
-    count, channels, height, width = levels.shape
-    together = channels if channels > 1 and levels.strides[1] == 1 else 1
-    if levels.strides[3] != together or not can_resize(height, width, side):
-        raise ValueError(f"expected pixels side by side, got {levels.shape} with strides {levels.strides}")
+    channel, _, pixel = levels.strides[-3:]
+    together = pixel == 1 or (channel == 1 and pixel == levels.shape[-3])
+    return together and min(*levels.shape[-2:], out.shape[-1]) >= LANES
+
+
+def resize_planes(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Resize `levels` (C, H, W) or (N, C, H, W) to `out`, contiguous, of the same channels, which `can_resize`."""
+    if levels.ndim == 3:
+        levels, out = levels[None], out[None]
+    together = levels.strides[3]
+    _, _, height, width = levels.shape
+    side = out.shape[3]
     columns, rows = taps(width, side), taps(height, side)
-    out = np.empty((count, channels, side, side), np.uint8)
     padded = -(-side // COLUMNS) * COLUMNS
     _resize_all(
         # an address, as views of all kinds are types of their own to Numba
@@ -45,7 +47,6 @@ def resize_planes(levels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         np.empty((together, height, padded), np.uint8),
         out,
     )
-    return out
 
 
 _compiled = kept_njit(nogil=True, error_model="numpy")
