@@ -14,6 +14,9 @@ from mml_core.clips.resizing.taps import taps
 from mml_core.clips.resizing.vectors import COLUMNS, LANES, transpose_columns, transpose_rows, weigh
 from mml_core.runtime.machine_code import kept_njit
 
+#: The fields of `Taps`.
+Weights = tuple[np.ndarray, np.ndarray, int]
+
 
 def can_resize(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> bool:
     """Return whether `resize_planes` can resize `levels` (..., H, W) to `out` (..., side, side).
@@ -30,23 +33,9 @@ def resize_planes(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Resize `levels` (C, H, W) or (N, C, H, W) to `out`, contiguous, of the same channels, which `can_resize`."""
     if levels.ndim == 3:
         levels, out = levels[None], out[None]
-    together = levels.strides[3]
-    _, _, height, width = levels.shape
-    side = out.shape[3]
-    columns, rows = taps(width, side), taps(height, side)
-    padded = -(-side // COLUMNS) * COLUMNS
-    _resize_all(
-        # an address, as views of all kinds are types of their own to Numba
-        levels.ctypes.data,
-        levels.shape,
-        levels.strides,
-        (columns.first, columns.weights, columns.precision),
-        (rows.first, rows.weights, rows.precision),
-        np.empty(LANES * width * together, np.uint8),
-        np.empty(LANES * padded, np.uint8),
-        np.empty((together, height, padded), np.uint8),
-        out,
-    )
+    columns, rows = taps(levels.shape[3], out.shape[3]), taps(levels.shape[2], out.shape[3])
+    # an address, as views of all kinds are types of their own to Numba; and tuples whose types it knows at once
+    _resize_all(levels.ctypes.data, levels.shape, levels.strides, tuple(columns), tuple(rows), out)
 
 
 _compiled = kept_njit(nogil=True, error_model="numpy")
@@ -57,33 +46,36 @@ def _resize_all(
     address: int,
     shape: tuple[int, int, int, int],
     strides: tuple[int, int, int, int],
-    columns: tuple[np.ndarray, np.ndarray, int],
-    rows: tuple[np.ndarray, np.ndarray, int],
-    block: np.ndarray,
-    narrow: np.ndarray,
-    between: np.ndarray,
+    columns: Weights,
+    rows: Weights,
     out: np.ndarray,
 ) -> None:
-    """Resize levels at `address`, of `shape` (N, C, H, W), to `out` (N, C, side, side).
-
-    columns, rows: first, weights and precision of `Taps`. Scratch: block, columns of LANES rows; narrow, the same
-    resized; between (channels side by side, H, side or some more), resized rows.
-    """
-    together, height, _ = between.shape
-    reach = rows[1].shape[1]
+    """Resize levels at `address`, of `shape` (N, C, H, W), to `out` (N, C, side, side)."""
+    _, channels, height, width = shape
+    side, together = out.shape[3], strides[3]
+    padded = -(-side // COLUMNS) * COLUMNS
+    block = np.empty(LANES * width * together, np.uint8)  # columns of LANES rows
+    narrow = np.empty(LANES * padded, np.uint8)  # the same of one channel, resized
+    between = np.empty((together, height, padded), np.uint8)  # rows, resized
+    first, reach = rows[0], rows[1].shape[1]
     for number in range(shape[0]):
-        for plane in range(0, shape[1], together):
+        for plane in range(0, channels, together):
             start = address + number * strides[0] + plane * strides[1]
+            if width == side and together == 1:
+                for row in range(side):
+                    _resize_row(start, strides[2], rows, row, out, number, plane)
+                continue
             made, done = 0, 0  # rows of `between`, and of `out`
             while made < height:
                 top = min(made, height - LANES)  # the last block may begin with rows that there are already
                 made = top + LANES
-                _transpose_block(start + top * strides[2], strides[2], shape[3] * together, block)
+                _transpose_block(start + top * strides[2], strides[2], width * together, block)
                 for channel in range(together):
                     _resize_block(block, channel, together, columns, narrow, between, top)
-                while done < out.shape[2] and rows[0][done] + reach <= made:
+                while done < side and first[done] + reach <= made:
                     for channel in range(together):
-                        _resize_row(between, channel, rows, done, out, number, plane + channel)
+                        source = between[channel].ctypes.data
+                        _resize_row(source, padded, rows, done, out, number, plane + channel)
                     done += 1
 
 
@@ -100,7 +92,7 @@ def _resize_block(
     block: np.ndarray,
     channel: int,
     together: int,
-    columns: tuple[np.ndarray, np.ndarray, int],
+    columns: Weights,
     narrow: np.ndarray,
     between: np.ndarray,
     top: int,
@@ -108,28 +100,21 @@ def _resize_block(
     """Resize the columns of `channel` in `block`, to rows of between[channel, top:]."""
     first, weights, precision = columns
     reach, (_, height, padded) = weights.shape[1], between.shape
+    address, stride = block.ctypes.data, together * LANES
     for x in range(len(first)):
-        start = (first[x] * together + channel) * LANES
-        weigh(block, start, together * LANES, weights, x * reach, reach, precision, narrow, x * LANES)
+        start = address + first[x] * stride + channel * LANES
+        weigh(start, stride, weights, x * reach, reach, precision, narrow, x * LANES)
     for x in range(0, padded, COLUMNS):
         transpose_columns(narrow, x * LANES, between, (channel * height + top) * padded + x, padded)
 
 
 @_compiled
-def _resize_row(
-    between: np.ndarray,
-    channel: int,
-    rows: tuple[np.ndarray, np.ndarray, int],
-    row: int,
-    out: np.ndarray,
-    number: int,
-    plane: int,
-) -> None:
-    """Make out[number, plane, row] of the rows between[channel]."""
+def _resize_row(address: int, stride: int, rows: Weights, row: int, out: np.ndarray, number: int, plane: int) -> None:
+    """Make out[number, plane, row] of the rows of a plane, at `address` and each `stride` bytes on."""
     first, weights, precision = rows
-    reach, (_, height, padded), side = weights.shape[1], between.shape, out.shape[3]
-    source = (channel * height + first[row]) * padded
+    reach, side = weights.shape[1], out.shape[3]
+    start = address + first[row] * stride
     place = ((number * out.shape[1] + plane) * side + row) * side
-    for start in range(0, side, LANES):
-        x = min(start, side - LANES)
-        weigh(between, source + x, padded, weights, row * reach, reach, precision, out, place + x)
+    for begin in range(0, side, LANES):
+        x = min(begin, side - LANES)
+        weigh(start + x, stride, weights, row * reach, reach, precision, out, place + x)

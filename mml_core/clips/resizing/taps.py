@@ -13,7 +13,7 @@ class Taps(NamedTuple):
     """Each of `side` pixels is (sum of weights[i, j] · pixel[first[i] + j] + 2^(precision - 1)) / 2^precision."""
 
     first: NDArray[np.int64]  # (side,)
-    weights: NDArray[np.int16]  # (side, K): 0 or more; a pixel that needs fewer than K has zeros
+    weights: NDArray[np.int32]  # (side, K): 0 or more; a pixel that needs fewer than K has zeros
     precision: int
 
 
@@ -37,7 +37,7 @@ def taps(length: int, side: int) -> Taps:
     precision = 0
     while precision < 22 and int(0.5 + share.max() * (1 << (precision + 1))) < 1 << 15:
         precision += 1
-    weights = (0.5 + share * (1 << precision)).astype(np.int16)
+    weights = (0.5 + share * (1 << precision)).astype(np.int32)
     return _within(first, weights[:, : 1 + np.flatnonzero(weights.any(axis=0)).max()], length, precision)
 
 

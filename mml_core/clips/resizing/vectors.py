@@ -7,6 +7,7 @@ registers, so that the code is right everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -18,53 +19,61 @@ LANES = 32
 #: Columns of the blocks that are transposed, of `LANES` rows each.
 COLUMNS = 16
 
+#: Sums of so many runs, which are nearly all, are written out.
+_UNROLLED = (1, 2, 3, 4)
+_WORD = ir.IntType(32)
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
-_SUMS = ir.VectorType(ir.IntType(32), LANES)
+_SUMS = ir.VectorType(_WORD, LANES)
 _HALF = ir.VectorType(ir.IntType(8), COLUMNS)
 
 
 @intrinsic
 def weigh(
-    typingctx: Any,
-    source: Any,
-    at: Any,
-    stride: Any,
-    weights: Any,
-    first: Any,
-    count: Any,
-    precision: Any,
-    out: Any,
-    out_at: Any,
+    typingctx: Any, address: Any, stride: Any, weights: Any, first: Any, count: Any, precision: Any, out: Any, out_at: Any
 ) -> Any:
-    """Set out[out_at : out_at + LANES] to rounded sums of `count` runs of `source`, which begin at `at` + j · `stride`.
+    """Set out[out_at : out_at + LANES] to rounded sums of `count` runs of pixels, at `address` and each `stride` on.
 
-    Each is multiplied by the weight weights[first + j], which is not negative, and the sum divided by 2^precision.
-    source, out: uint8; weights: int16, contiguous. Places are counted in bytes from an array's first element.
+    Each is multiplied by the weight weights[first + j], which is 0 to 2^15 - 1, and the sum divided by 2^precision.
+    weights: int32; out: uint8; both contiguous, their places counted from the first element.
     """
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        step, number, shift = args[2], args[5], args[6]
-        begin = builder.add(_data(context, builder, sig.args[0], args[0]), args[1])
-        factors = context.make_array(sig.args[3])(context, builder, args[3]).data
-        bits = builder.trunc(shift, ir.IntType(32))
-        one = ir.Constant(ir.IntType(32), 1)
-        half = builder.shl(one, builder.sub(bits, one))
-        total = cgutils.alloca_once_value(builder, _splat(builder, half))
-        with cgutils.for_range(builder, number) as loop:
-            pixels = _load(builder, _along(builder, begin, loop.index, step), _BYTES)
-            weight = builder.load(builder.gep(factors, [builder.add(args[4], loop.index)]))
-            factor = _splat(builder, builder.sext(weight, ir.IntType(32)))
-            product = builder.mul(builder.zext(pixels, _SUMS), factor)
-            builder.store(builder.add(builder.load(total), product), total)
+        address, stride, _, first, count, precision, _, out_at = args
+        factors = context.make_array(sig.args[2])(context, builder, args[2]).data
+        bits = builder.trunc(precision, _WORD)
+        half = builder.shl(_WORD(1), builder.sub(bits, _WORD(1)))
+        total = cgutils.alloca_once(builder, _SUMS)
+
+        def product(number: ir.Value) -> ir.Value:
+            pixels = builder.zext(_load(builder, _along(builder, address, number, stride), _BYTES), _SUMS)
+            weight = builder.load(builder.gep(factors, [builder.add(first, number)]))
+            # what fits in 16 bits is multiplied and added by one instruction where the processor has it
+            weight.set_metadata("range", builder.module.add_metadata([_WORD(0), _WORD(1 << 15)]))
+            return builder.mul(pixels, _splat(builder, weight))
+
+        end, many = (builder.append_basic_block(name) for name in ("end", "many"))
+        switch = builder.switch(count, many)
+        for few in _UNROLLED:
+            block = builder.append_basic_block(f"few{few}")
+            switch.add_case(_whole(few), block)
+            builder.position_at_end(block)
+            builder.store(reduce(builder.add, [product(_whole(j)) for j in range(few)], _splat(builder, half)), total)
+            builder.branch(end)
+        builder.position_at_end(many)
+        builder.store(_splat(builder, half), total)
+        with cgutils.for_range(builder, count) as loop:
+            builder.store(builder.add(builder.load(total), product(loop.index)), total)
+        builder.branch(end)
+        builder.position_at_end(end)
         levels = builder.lshr(builder.load(total), _splat(builder, bits))
         most = ir.Constant(_SUMS, [255] * LANES)
         levels = builder.select(builder.icmp_unsigned("<", levels, most), levels, most)
-        place = builder.add(_data(context, builder, sig.args[7], args[7]), args[8])
+        place = builder.add(_data(context, builder, sig.args[6], args[6]), out_at)
         _store(builder, place, builder.trunc(levels, _BYTES))
         return context.get_dummy_value()
 
     whole = types.intp
-    return types.none(source, whole, whole, weights, whole, whole, whole, out, whole), codegen
+    return types.none(whole, whole, weights, whole, whole, whole, out, whole), codegen
 
 
 @intrinsic
@@ -121,11 +130,11 @@ def _transposed(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Valu
 
 
 def _shuffle(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes)))
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_WORD, len(lanes)), list(lanes)))
 
 
 def _splat(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    single = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    single = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), value, _WORD(0))
     return _shuffle(builder, single, single, [0] * LANES)
 
 
