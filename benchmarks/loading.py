@@ -46,6 +46,7 @@ from mml_core.modalities.diff import make_diff_shard
 from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.pixels.ready import make_ready
 from mml_core.shards import ModalityStore, ShardReader
 from mml_core.shards.differences import FrameDifferences
 from mml_core.shards.store import SharedFrames
@@ -237,6 +238,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    make_ready()  # as loaders do before they fork
     with tempfile.TemporaryDirectory() as temporary:
         stores = shards_of(options.videos, Path(temporary))
         write_folders(stores, Path(temporary))

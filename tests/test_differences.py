@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +112,12 @@ def training_clips(stores: dict[str, object], probability: float = 0.0) -> Train
     return TrainingClips(stores, samples, clip, class_count=1, multi_label=False, flip=flip, seed=3)
 
 
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(rgb: Path, probability: float) -> None:
+@pytest.mark.parametrize(("probability", "ready"), [(0.0, False), (0.0, True), (1.0, False)])
+def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(
+    rgb: Path, probability: float, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To the bit what resizing exact differences gives, and within JPEG's error what stored ones give."""
+    monkeypatch.setattr("mml_core.shards.differences.is_ready", lambda: ready)
     stored = rgb.with_name("diff.h5")
     make_diff_shard(rgb, "diff", DiffModality(quality=100), stored, 1)
     frames = ModalityStore([rgb])
@@ -130,8 +134,8 @@ def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(rgb: Path, prob
     class Exact:
         info, videos = both["computed"].stores["diff"].info, both["computed"].stores["diff"].videos
 
-        def read(self, video: str, starts: list[int], length: int, part: tuple[slice, slice]) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(exact[video][starts][..., *part]))
+        def images(self, video: str, numbers: list[int], part: tuple[slice, slice]) -> Iterator[np.ndarray]:
+            yield from exact[video][numbers][..., *part]
 
     expected = training_clips({"diff": Exact()}, probability)
     errors = []

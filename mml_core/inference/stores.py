@@ -93,8 +93,8 @@ class VideoStore:
         wanted = np.minimum(np.array(starts)[:, None] + np.arange(length), entry.count - 1)
         numbers = np.unique(wanted).tolist()
         encoded = self._items.images([self._first + number for number in numbers])
-        images = (self._levels(data, entry)[:, *part] for data in encoded)
-        return torch.from_numpy(stacked(wanted, zip(numbers, images, strict=True)))
+        images = (self._levels(data, entry) for data in encoded)
+        return torch.from_numpy(stacked(wanted, zip(numbers, images, strict=True), part))
 
     def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> Tensor:
         """Return windows of sound as `ModalityStore.read_sound`: int16 (len(middles), samples)."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -146,20 +147,11 @@ class ShardReader:
         if length < 1 or not starts or min(starts) < 0:
             raise ValueError(f"expected length >= 1 and starts >= 0, got {length} and {list(starts)}")
         numbers = np.minimum(np.array(starts)[:, None] + np.arange(length), entry.count - 1)
-        unique = np.unique(numbers).tolist()
-        return stacked(numbers, zip(unique, self.images(entry, unique, part), strict=True))
-
-    def images(
-        self, entry: VideoEntry, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the `part`, rows and columns, of the images `numbers` of a video, (C, H, W), as views of what was decoded.
-
-        numbers: ascending, each once. Neighbouring images are read with one access. Raises InputError where stored bytes
-        are not those that were written.
-        """
-        for first, stop in consecutive_runs(numbers):
-            for image in self._images(entry, first, stop):
-                yield image[:, *part]
+        runs = consecutive_runs(numbers.ravel().tolist())
+        images = chain.from_iterable(
+            zip(range(first, stop), self._images(entry, first, stop), strict=True) for first, stop in runs
+        )
+        return stacked(numbers, images, part)
 
     def _images(self, entry: VideoEntry, first: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the images (C, H, W) `first` to `stop` - 1 of the video."""
@@ -223,18 +215,21 @@ class ShardReader:
         self.close()
 
 
-def stacked(numbers: NDArray[np.int64], images: Iterable[tuple[int, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """Return images as stacks (n, L * C, H, W), image numbers[i, j] at place j of stack i.
+def stacked(
+    numbers: NDArray[np.int64], images: Iterable[tuple[int, NDArray[np.uint8]]], part: tuple[slice, slice] = WHOLE
+) -> NDArray[np.uint8]:
+    """Return the `part`, rows and columns, of images as stacks (n, L * C, H, W), image numbers[i, j] at place j of i.
 
-    numbers: (n, L), at least one. images: each of these once, with its number, (C, H, W). Where an image is a view of
-    (H, W, C) and L is 1, so are the stacks of (n, H, W, C): copying takes a quarter of the time.
+    numbers: (n, L), at least one. images: each of these once, with its number, (C, H', W'). Where an image is a view of
+    (H', W', C) and L is 1, so are the stacks of (n, H, W, C): copying takes a quarter of the time.
     """
     levels: NDArray[np.uint8] | None = None
     places: dict[int, list[tuple[int, int]]] = {}
     for row, of_stack in enumerate(numbers.tolist()):
         for column, number in enumerate(of_stack):
             places.setdefault(number, []).append((row, column))
-    for number, cut in images:
+    for number, image in images:
+        cut = image[:, *part]
         if levels is None:
             levels = np.empty((*numbers.shape, *cut.shape), np.uint8)
             if cut.strides[0] < cut.strides[2]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, WHOLE, ShardReader
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, consecutive_runs
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 #: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
 _MOST_OPEN = 128
+
+
+class _StoreReader(ShardReader):
+    """An open shard that gives images one after the other; the reader itself is part of what makes shards."""
+
+    def images(
+        self, entry: VideoEntry, numbers: Sequence[int], part: tuple[slice, slice]
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the `part`, rows and columns, of the images `numbers` of a video, (C, H, W): views of what was decoded.
+
+        numbers: ascending, each once. Neighbouring images are read with one access. Raises InputError where stored
+        bytes are not those that were written.
+        """
+        for first, stop in consecutive_runs(numbers):
+            for image in self._images(entry, first, stop):
+                yield image[:, *part]
 
 
 class ModalityStore:
@@ -36,7 +52,7 @@ class ModalityStore:
             raise InputError("no shards to read", hint="does the split have videos?")
         self._paths = [Path(path) for path in paths]
         self._pid = os.getpid()
-        self._open: OrderedDict[int, ShardReader] = OrderedDict()
+        self._open: OrderedDict[int, _StoreReader] = OrderedDict()
         self._shard_of: dict[str, int] = {}
         self._videos: dict[str, VideoEntry] = {}
         self._checksums: list[str] = []
@@ -122,12 +138,12 @@ class ModalityStore:
         reader = self._reader(self._shard_of[video_id])
         return torch.from_numpy(reader.read_sound(self._videos[video_id], middles, samples))
 
-    def _reader(self, number: int) -> ShardReader:
+    def _reader(self, number: int) -> _StoreReader:
         if self._pid != os.getpid():
             self.close()  # inherited by fork: HDF5 would go on with the parent's file position
             self._pid = os.getpid()
         if number not in self._open:
-            self._open[number] = ShardReader(self._paths[number], known=True)
+            self._open[number] = _StoreReader(self._paths[number], known=True)
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
@@ -159,11 +175,10 @@ class SharedFrames(ModalityStore):
         """Yield images as `ModalityStore.images`, not to be written to: those of the next call are among them."""
         kept = self._kept if self._kept_of == (video_id, part) else {}
         decoded = super().images(video_id, [number for number in numbers if number not in kept], part)
-        images: dict[int, NDArray[np.uint8]] = {}
+        self._kept_of, self._kept = (video_id, part), {}
         for number in numbers:
-            images[number] = kept[number] if number in kept else next(decoded).copy(order="K")
-            yield images[number]
-        self._kept_of, self._kept = (video_id, part), images
+            self._kept[number] = kept[number] if number in kept else next(decoded).copy(order="K")
+            yield self._kept[number]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_kept": {}}

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mml_core.clips.resizing.taps import taps
-from mml_core.clips.resizing.vectors import COLUMNS, LANES, transpose_columns, transpose_rows, weigh
+from mml_core.pixels.taps import taps
+from mml_core.pixels.vectors import COLUMNS, LANES, transpose_columns, transpose_rows, weigh
 from mml_core.runtime.machine_code import kept_njit
 
 #: The fields of `Taps`.

@@ -29,7 +29,15 @@ _HALF = ir.VectorType(ir.IntType(8), COLUMNS)
 
 @intrinsic
 def weigh(
-    typingctx: Any, address: Any, stride: Any, weights: Any, first: Any, count: Any, precision: Any, out: Any, out_at: Any
+    typingctx: Any,
+    address: Any,
+    stride: Any,
+    weights: Any,
+    first: Any,
+    count: Any,
+    precision: Any,
+    out: Any,
+    out_at: Any,
 ) -> Any:
     """Set out[out_at : out_at + LANES] to rounded sums of `count` runs of pixels, at `address` and each `stride` on.
 
@@ -117,12 +125,36 @@ def transpose_columns(typingctx: Any, source: Any, at: Any, out: Any, out_at: An
     return types.none(source, types.intp, out, types.intp, types.intp), codegen
 
 
+@intrinsic
+def halve_difference(typingctx: Any, earlier: Any, later: Any, out: Any, out_at: Any) -> Any:
+    """Set out[out_at : out_at + LANES] to 128 + d / 2, of the differences d of pixels at two addresses.
+
+    Halves are rounded to even, and levels are at most 255. out: uint8, contiguous.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        earlier, later = (_load(builder, address, _BYTES) for address in args[:2])
+        # as in `mml_core.shards.differences.pair_levels`, which has the reasons
+        spare = builder.not_(earlier)
+        mixed = builder.xor(later, spare)
+        one = ir.Constant(_BYTES, [1] * LANES)
+        levels = builder.sub(builder.or_(later, spare), builder.lshr(mixed, one))
+        even = builder.add(levels, builder.and_(builder.and_(builder.not_(mixed), levels), one))
+        levels = builder.select(builder.icmp_unsigned(">", even, levels), even, levels)
+        _store(builder, builder.add(_data(context, builder, sig.args[2], args[2]), args[3]), levels)
+        return context.get_dummy_value()
+
+    return types.none(types.intp, types.intp, out, types.intp), codegen
+
+
 def _transposed(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]:
     """Transpose the lower and the upper halves of 16 vectors, as squares of 16 x 16, each by itself.
 
     Interleaving vectors i and i + 8 four times brings each byte there: it moves the index of a byte by one bit.
     """
-    low, high = ([32 * (i % 2) + i // 2 + 16 * half + first for half in range(2) for i in range(16)] for first in (0, 8))
+    low, high = (
+        [32 * (i % 2) + i // 2 + 16 * half + first for half in range(2) for i in range(16)] for first in (0, 8)
+    )
     for _ in range(4):
         pairs = [(rows[i], rows[i + 8]) for i in range(8)]
         rows = [_shuffle(builder, *pair, mask) for pair in pairs for mask in (low, high)]

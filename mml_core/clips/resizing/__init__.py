@@ -1,1 +1,0 @@
-"""Resizing of pictures of 8 bits: bilinear and antialiased, to PyTorch's bits, in compiled code."""
