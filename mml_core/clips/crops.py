@@ -135,6 +135,9 @@ def resize_into(levels: NDArray[np.uint8], out: NDArray[np.uint8], *, mixed: boo
             resize_planes(levels, out)
             return
     side = out.shape[-1]
+    if levels.shape[-2:] == (side, side):
+        out[...] = levels
+        return
     copied = torch.from_numpy(levels.copy(order="K"))
     if mixed:
         resized = _bilinear(copied if levels.ndim == 4 else copied[None], side)
