@@ -184,6 +184,32 @@ def test_frames_of_two_modalities_are_decoded_once(rgb: Path, monkeypatch: pytes
                 assert made[name].is_contiguous()
 
 
+def test_frames_of_two_modalities_are_decoded_once_in_testing(rgb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, apart = SharedFrames([rgb]), ModalityStore([rgb])
+    clip, protocol = ClipConfig(frames=3, stack=2, crop_px=32), ProtocolConfig(dense=0, uniform=1, crop="center")
+    views = [
+        EvaluationClips(stores, [Sample("b", ())], clip, protocol, class_count=1, multi_label=False)
+        for stores in (
+            {"rgb": frames, "diff": FrameDifferences.of(frames, "diff", {})},
+            {"rgb": apart, "diff": FrameDifferences.of(apart, "diff", {})},
+        )
+    ]
+    expected = views[1][0].inputs
+    decoded: list[int] = []
+    images = ShardReader._images
+
+    def counted(shard: ShardReader, entry: VideoEntry, begin: int, end: int) -> object:
+        decoded.extend(range(begin, end))
+        return images(shard, entry, begin, end)
+
+    monkeypatch.setattr(ShardReader, "_images", counted)
+    for _ in range(2):  # in memory that is used again
+        decoded.clear()
+        made = views[0][0].inputs
+        assert len(decoded) == len(set(decoded))
+        assert all(torch.equal(made[name], expected[name]) for name in ("rgb", "diff"))
+
+
 def test_missing_videos_are_those_of_the_frames(rgb: Path) -> None:
     frames = ModalityStore([rgb])
     frames._quarantined["c"] = "no such file"

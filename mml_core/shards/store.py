@@ -6,13 +6,13 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, consecutive_runs
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, consecutive_runs, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -161,24 +161,57 @@ class ModalityStore:
 class SharedFrames(ModalityStore):
     """Frames that are asked for several times for a clip, by themselves and for what is made of them.
 
-    Those of the last call are kept until another one, so that no frame of both is decoded twice.
+    Those of the last call are kept until another one, so that no frame of both is decoded twice. They are copied to
+    memory that is used again: new memory for each clip's would cost more than the copies.
     """
 
     def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
         super().__init__(paths, check)
         self._kept_of: tuple[str, tuple[slice, slice]] = ("", WHOLE)
-        self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._kept: dict[int, _Copy] = {}
+        self._spare: list[NDArray[np.uint8]] = []
 
     def images(
         self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
     ) -> Iterator[NDArray[np.uint8]]:
         """Yield images as `ModalityStore.images`, not to be written to: those of the next call are among them."""
-        kept = self._kept if self._kept_of == (video_id, part) else {}
-        decoded = super().images(video_id, [number for number in numbers if number not in kept], part)
-        self._kept_of, self._kept = (video_id, part), {}
+        again = set(numbers) if self._kept_of == (video_id, part) else set()
+        self._spare += [copy.memory for number, copy in self._kept.items() if number not in again]
+        self._kept = {number: copy for number, copy in self._kept.items() if number in again}
+        self._kept_of = (video_id, part)
+        decoded = super().images(video_id, [number for number in numbers if number not in self._kept], part)
         for number in numbers:
-            self._kept[number] = kept[number] if number in kept else next(decoded).copy(order="K")
-            yield self._kept[number]
+            if number not in self._kept:
+                self._kept[number] = _copied(next(decoded), self._spare.pop() if self._spare else None)
+            yield self._kept[number].image
+
+    def read(
+        self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
+    ) -> torch.Tensor:
+        """Return levels as `ModalityStore.read`; of single frames, those of the last call are not decoded again."""
+        import torch
+
+        if length > 1:
+            return super().read(video_id, starts, length, part)
+        asked = np.minimum(np.array(starts), self.videos[video_id].count - 1)
+        numbers = np.unique(asked).tolist()
+        images = self.images(video_id, numbers, part)
+        return torch.from_numpy(stacked(asked[:, None], zip(numbers, images, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_kept": {}}
+        return {**super().__getstate__(), "_kept": {}, "_spare": []}
+
+
+class _Copy(NamedTuple):
+    memory: NDArray[np.uint8]  # (n,), of which the image takes the first bytes
+    image: NDArray[np.uint8]  # (C, H, W), a view of (H, W, C)
+
+
+def _copied(image: NDArray[np.uint8], memory: NDArray[np.uint8] | None) -> _Copy:
+    """Return a copy of `image` (C, H, W) in `memory`, or in new memory where that is too small."""
+    if memory is None or memory.size < image.size:
+        memory = np.empty(image.size, np.uint8)
+    rows = image.transpose(1, 2, 0)
+    copy = memory[: image.size].reshape(rows.shape)
+    copy[...] = rows
+    return _Copy(memory, copy.transpose(2, 0, 1))
