@@ -194,13 +194,14 @@ def stage_rows(stores: dict[str, ModalityStore], folder: Path, rounds: int, abou
     samples = [Sample(video, (0,)) for video in videos]
     flip = flip_policy("never", [None])
     exact = {"flow": stores["exact"]}
-    computed = {"rgb": stores["frames"], "diff": FrameDifferences.of(stores["frames"], "diff", {})}
 
     def ours(read: dict[str, ModalityStore | FrameDifferences]) -> Callable[[str, int], Clip]:
         clips = TrainingClips(read, samples, CLIP, class_count=1, multi_label=False, flip=flip, seed=SEED)
         return lambda video, epoch: clips[epoch, videos.index(video)]
 
     for stage, names in STAGES.items():
+        frames = stores["frames"] if "rgb" in names else stores["rgb"]  # shared as `mml_core.data.stores` does
+        computed = {"rgb": frames, "diff": FrameDifferences.of(frames, "diff", {})}
 
         def of(reader: Reader, names: Sequence[str] = names) -> Callable[[str, int], object]:
             return lambda video, epoch: clip_of_folder(folder, reader, stores, names, video, epoch)
