@@ -46,6 +46,7 @@ from mml_core.modalities.diff import make_diff_shard
 from mml_core.modalities.encoding import encode_field
 from mml_core.modalities.flow import make_flow_shard
 from mml_core.modalities.rgb import make_rgb_shard
+from mml_core.pixels.ready import make_ready
 from mml_core.shards import ModalityStore, ShardReader
 from mml_core.shards.differences import FrameDifferences
 from mml_core.shards.store import SharedFrames
@@ -193,13 +194,14 @@ def stage_rows(stores: dict[str, ModalityStore], folder: Path, rounds: int, abou
     samples = [Sample(video, (0,)) for video in videos]
     flip = flip_policy("never", [None])
     exact = {"flow": stores["exact"]}
-    computed = {"rgb": stores["frames"], "diff": FrameDifferences.of(stores["frames"], "diff", {})}
 
     def ours(read: dict[str, ModalityStore | FrameDifferences]) -> Callable[[str, int], Clip]:
         clips = TrainingClips(read, samples, CLIP, class_count=1, multi_label=False, flip=flip, seed=SEED)
         return lambda video, epoch: clips[epoch, videos.index(video)]
 
     for stage, names in STAGES.items():
+        frames = stores["frames"] if "rgb" in names else stores["rgb"]  # shared as `mml_core.data.stores` does
+        computed = {"rgb": frames, "diff": FrameDifferences.of(frames, "diff", {})}
 
         def of(reader: Reader, names: Sequence[str] = names) -> Callable[[str, int], object]:
             return lambda video, epoch: clip_of_folder(folder, reader, stores, names, video, epoch)
@@ -237,6 +239,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    make_ready()  # as loaders do before they fork
     with tempfile.TemporaryDirectory() as temporary:
         stores = shards_of(options.videos, Path(temporary))
         write_folders(stores, Path(temporary))

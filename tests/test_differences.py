@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +112,12 @@ def training_clips(stores: dict[str, object], probability: float = 0.0) -> Train
     return TrainingClips(stores, samples, clip, class_count=1, multi_label=False, flip=flip, seed=3)
 
 
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(rgb: Path, probability: float) -> None:
+@pytest.mark.parametrize(("probability", "ready"), [(0.0, False), (0.0, True), (1.0, False)])
+def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(
+    rgb: Path, probability: float, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To the bit what resizing exact differences gives, and within JPEG's error what stored ones give."""
+    monkeypatch.setattr("mml_core.shards.differences.is_ready", lambda: ready)
     stored = rgb.with_name("diff.h5")
     make_diff_shard(rgb, "diff", DiffModality(quality=100), stored, 1)
     frames = ModalityStore([rgb])
@@ -130,8 +134,8 @@ def test_clips_are_cut_then_resized_then_mirrored_as_stored_ones(rgb: Path, prob
     class Exact:
         info, videos = both["computed"].stores["diff"].info, both["computed"].stores["diff"].videos
 
-        def read(self, video: str, starts: list[int], length: int, part: tuple[slice, slice]) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(exact[video][starts][..., *part]))
+        def images(self, video: str, numbers: list[int], part: tuple[slice, slice]) -> Iterator[np.ndarray]:
+            yield from exact[video][numbers][..., *part]
 
     expected = training_clips({"diff": Exact()}, probability)
     errors = []
@@ -178,6 +182,32 @@ def test_frames_of_two_modalities_are_decoded_once(rgb: Path, monkeypatch: pytes
             for name in ("rgb", "diff"):
                 assert torch.equal(made[name], expected[name])
                 assert made[name].is_contiguous()
+
+
+def test_frames_of_two_modalities_are_decoded_once_in_testing(rgb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, apart = SharedFrames([rgb]), ModalityStore([rgb])
+    clip, protocol = ClipConfig(frames=3, stack=2, crop_px=32), ProtocolConfig(dense=0, uniform=1, crop="center")
+    views = [
+        EvaluationClips(stores, [Sample("b", ())], clip, protocol, class_count=1, multi_label=False)
+        for stores in (
+            {"rgb": frames, "diff": FrameDifferences.of(frames, "diff", {})},
+            {"rgb": apart, "diff": FrameDifferences.of(apart, "diff", {})},
+        )
+    ]
+    expected = views[1][0].inputs
+    decoded: list[int] = []
+    images = ShardReader._images
+
+    def counted(shard: ShardReader, entry: VideoEntry, begin: int, end: int) -> object:
+        decoded.extend(range(begin, end))
+        return images(shard, entry, begin, end)
+
+    monkeypatch.setattr(ShardReader, "_images", counted)
+    for _ in range(2):  # in memory that is used again
+        decoded.clear()
+        made = views[0][0].inputs
+        assert len(decoded) == len(set(decoded))
+        assert all(torch.equal(made[name], expected[name]) for name in ("rgb", "diff"))
 
 
 def test_missing_videos_are_those_of_the_frames(rgb: Path) -> None:

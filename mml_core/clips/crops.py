@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from mml_core.pixels.ready import is_ready
 
 #: Crop sizes closer than this to the input's size become the input's size: nothing is gained by resizing them.
 SNAP_PX = 3
@@ -107,31 +111,54 @@ def evaluation_side(height: int, width: int, crop_px: int, crop: EvaluationCrop)
 
 
 def resize(levels: Tensor, side: int, *, mixed: bool = True) -> Tensor:
-    """Resize 8-bit `levels` (..., H, W) to (..., side, side): bilinear, antialiased, in 8 bits.
+    """Return 8-bit `levels` (..., H, W), resized to (..., side, side) as `resize_into` does."""
+    if levels.shape[-2:] == (side, side):
+        return levels
+    out = torch.empty(*levels.shape[:-2], side, side, dtype=torch.uint8)
+    resize_into(levels.numpy(), out.numpy(), mixed=mixed)
+    return out
+
+
+def resize_into(levels: NDArray[np.uint8], out: NDArray[np.uint8], *, mixed: bool = True) -> None:
+    """Resize `levels` (..., H, W) to `out` (..., side, side), contiguous: bilinear, antialiased, in 8 bits.
 
     mixed: false where neighbouring levels may not be mixed, as those of depth at the edge of something near: each pixel
     then has the level of the one in which its middle lies.
 
-    All planes are resized alike; PyTorch's vectorised code for 8 bits takes up to four of them at a time as channels,
-    so they are handed over in groups of four rather than as the 10 or 15 channels of a stack. Colours that are views of
-    (N, H, W, 3), as decoders make them, go as they are, in two thirds of the time, and stay such views.
+    Levels may be a part of a larger picture, and colours views of (..., H, W, 3), as decoders make them. The bits are
+    those of PyTorch, whose own code resizes where compiled code was not loaded (`mml_core.pixels.ready`).
     """
-    height, width = levels.shape[-2:]
-    if (height, width) == (side, side):
-        return levels
-    if not mixed:
-        return interpolate(levels.reshape(1, -1, height, width), (side, side), mode="nearest-exact").reshape(
-            *levels.shape[:-2], side, side
-        )
-    if levels.ndim == 4 and levels.shape[1] == 3 and levels.stride(1) == 1:
-        return _bilinear(levels, side)
-    planes = levels.reshape(-1, height, width)
-    group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
-    return _bilinear(planes.reshape(-1, group, height, width), side).reshape(*levels.shape[:-2], side, side)
+    if mixed and is_ready():
+        from mml_core.pixels.planes import can_resize, resize_planes
+
+        if can_resize(levels, out):
+            resize_planes(levels, out)
+            return
+    side = out.shape[-1]
+    if levels.shape[-2:] == (side, side):
+        out[...] = levels
+        return
+    copied = torch.from_numpy(levels.copy(order="K"))
+    if mixed:
+        resized = _bilinear(copied if levels.ndim == 4 else copied[None], side)
+    else:
+        planes = copied.reshape(1, -1, *levels.shape[-2:])
+        resized = interpolate(planes, (side, side), mode="nearest-exact")
+    out[...] = resized.reshape(out.shape).numpy()
 
 
 def _bilinear(levels: Tensor, side: int) -> Tensor:
-    return interpolate(levels, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    """Resize `levels` (N, C, H, W) by PyTorch.
+
+    Its vectorised code for 8 bits takes up to four planes at a time as channels, so they are handed over in groups of
+    four rather than as the 10 or 15 channels of a stack. Colours side by side go as they are, in less time.
+    """
+    planes = levels
+    if levels.shape[1] != 3 or levels.stride(1) != 1:
+        planes = levels.reshape(-1, 1, *levels.shape[-2:])
+        group = next(size for size in (4, 3, 2, 1) if len(planes) % size == 0)
+        planes = planes.reshape(-1, group, *levels.shape[-2:])
+    return interpolate(planes, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _square(height: int, width: int, side: int, quarters: int) -> Box:

@@ -17,6 +17,7 @@ from mml_core.clips.batches import Batch, Clip, collate_clips, collate_views
 from mml_core.clips.datasets import TrainingClips
 from mml_core.clips.evaluation import EvaluationClips
 from mml_core.clips.sampler import Key
+from mml_core.pixels.ready import make_ready
 
 #: A socket's name has at most 107 bytes; those of multiprocessing add some 35 to the folder's.
 _MOST_FOLDER_BYTES = 70
@@ -25,6 +26,8 @@ _SHORT_FOLDER = "/tmp"  # noqa: S108 - multiprocessing makes a folder of its own
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the system keeps it, not a file of ours
 #: Eight workers with three batches each of 64 clips of eight frames of 224 pixels hold 1.8 GB.
 _ENOUGH_SHARED_MEMORY_BYTES = 2 << 30
+#: So many clips in a loop are worth the start of compiled code.
+_ENOUGH_CLIPS = 100
 
 
 class _ArrayBatch(NamedTuple):
@@ -76,6 +79,8 @@ def _loader(
 
     Containers often have 64 MiB of it, and a worker that finds it full fails.
     """
+    if sum(map(len, batches)) >= _ENOUGH_CLIPS:
+        make_ready()  # before workers are forked, of which each would do it for itself, each epoch
     through_pipes = workers > 0 and not _has_shared_memory()
     pinned = torch.cuda.is_available()
     loader = DataLoader(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mml_core.pixels.ready import is_ready
 from mml_core.shards.reader import WHOLE, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
@@ -107,6 +108,31 @@ class FrameDifferences:
         levels = pair_levels((frames[place], frames[place + 1]) for place in places)
         return torch.from_numpy(stacked(wanted, zip(numbers.tolist(), levels, strict=True)))
 
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield levels as `ModalityStore.images`: uint8 (3, H, W), each of which is written over for the next."""
+        wanted = set(numbers)
+        needed = sorted(wanted | {number + 1 for number in numbers})
+        frames = zip(needed, self._frames.images(video_id, needed, part), strict=True)
+        pairs = ((a, b) for (number, a), (_, b) in pairwise(frames) if number in wanted)
+        return _compiled_levels(pairs) if is_ready() else pair_levels(pairs)
+
     def close(self) -> None:
         """Close all files; reading opens them again."""
         self._frames.close()
+
+
+def _compiled_levels(pairs: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield what `pair_levels` does, by compiled code."""
+    from mml_core.pixels.differences import can_subtract, difference_into
+
+    levels: NDArray[np.uint8] | None = None
+    for earlier, later in pairs:
+        if not can_subtract(earlier):
+            yield from pair_levels([(earlier, later)])
+            continue
+        if levels is None:
+            levels = np.empty(earlier.transpose(1, 2, 0).shape, np.uint8)
+        difference_into(earlier, later, levels)
+        yield levels.transpose(2, 0, 1)

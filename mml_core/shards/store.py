@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mml_core.errors import InputError
-from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, stacked
+from mml_core.shards.reader import REMAKE, WHOLE, ShardReader, consecutive_runs, stacked
 from mml_core.shards.schema import ShardInfo, VideoEntry
 
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 
 #: Files that a store keeps open; opening one takes about 0.1 ms, while the system's limit is often 1024 a process.
 _MOST_OPEN = 128
+
+
+class _StoreReader(ShardReader):
+    """An open shard that gives images one after the other; the reader itself is part of what makes shards."""
+
+    def images(
+        self, entry: VideoEntry, numbers: Sequence[int], part: tuple[slice, slice]
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the `part`, rows and columns, of the images `numbers` of a video, (C, H, W): views of what was decoded.
+
+        numbers: ascending, each once. Neighbouring images are read with one access. Raises InputError where stored
+        bytes are not those that were written.
+        """
+        for first, stop in consecutive_runs(numbers):
+            for image in self._images(entry, first, stop):
+                yield image[:, *part]
 
 
 class ModalityStore:
@@ -35,7 +52,7 @@ class ModalityStore:
             raise InputError("no shards to read", hint="does the split have videos?")
         self._paths = [Path(path) for path in paths]
         self._pid = os.getpid()
-        self._open: OrderedDict[int, ShardReader] = OrderedDict()
+        self._open: OrderedDict[int, _StoreReader] = OrderedDict()
         self._shard_of: dict[str, int] = {}
         self._videos: dict[str, VideoEntry] = {}
         self._checksums: list[str] = []
@@ -104,6 +121,16 @@ class ModalityStore:
         reader = self._reader(self._shard_of[video_id])
         return torch.from_numpy(reader.read(self._videos[video_id], starts, length, part))
 
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the `part` of the images `numbers`, ascending, each once: uint8 (C, H, W), each good until the next.
+
+        Raises KeyError for an unknown or quarantined video.
+        """
+        reader = self._reader(self._shard_of[video_id])
+        return reader.images(self._videos[video_id], numbers, part)
+
     def read_sound(self, video_id: str, middles: Sequence[int], samples: int) -> torch.Tensor:
         """Return windows of a video's sound, int16 (len(middles), samples): `ShardReader.read_sound`."""
         import torch
@@ -111,12 +138,12 @@ class ModalityStore:
         reader = self._reader(self._shard_of[video_id])
         return torch.from_numpy(reader.read_sound(self._videos[video_id], middles, samples))
 
-    def _reader(self, number: int) -> ShardReader:
+    def _reader(self, number: int) -> _StoreReader:
         if self._pid != os.getpid():
             self.close()  # inherited by fork: HDF5 would go on with the parent's file position
             self._pid = os.getpid()
         if number not in self._open:
-            self._open[number] = ShardReader(self._paths[number], known=True)
+            self._open[number] = _StoreReader(self._paths[number], known=True)
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
@@ -134,31 +161,57 @@ class ModalityStore:
 class SharedFrames(ModalityStore):
     """Frames that are asked for several times for a clip, by themselves and for what is made of them.
 
-    Those of the last call are kept until another one, so that no frame of both is decoded twice.
+    Those of the last call are kept until another one, so that no frame of both is decoded twice. They are copied to
+    memory that is used again: new memory for each clip's would cost more than the copies.
     """
 
     def __init__(self, paths: Sequence[Path], check: Callable[[ShardReader], None] | None = None) -> None:
         super().__init__(paths, check)
         self._kept_of: tuple[str, tuple[slice, slice]] = ("", WHOLE)
-        self._kept: dict[int, np.ndarray] = {}
+        self._kept: dict[int, _Copy] = {}
+        self._spare: list[NDArray[np.uint8]] = []
+
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield images as `ModalityStore.images`, not to be written to: those of the next call are among them."""
+        again = set(numbers) if self._kept_of == (video_id, part) else set()
+        self._spare += [copy.memory for number, copy in self._kept.items() if number not in again]
+        self._kept = {number: copy for number, copy in self._kept.items() if number in again}
+        self._kept_of = (video_id, part)
+        decoded = super().images(video_id, [number for number in numbers if number not in self._kept], part)
+        for number in numbers:
+            if number not in self._kept:
+                self._kept[number] = _copied(next(decoded), self._spare.pop() if self._spare else None)
+            yield self._kept[number].image
 
     def read(
         self, video_id: str, starts: Sequence[int], length: int, part: tuple[slice, slice] = WHOLE
     ) -> torch.Tensor:
-        """Return levels as `ModalityStore.read`, not to be written to: those of the next call are made of them."""
+        """Return levels as `ModalityStore.read`; of single frames, those of the last call are not decoded again."""
         import torch
 
         if length > 1:
             return super().read(video_id, starts, length, part)
         asked = np.minimum(np.array(starts), self.videos[video_id].count - 1)
-        kept = self._kept if self._kept_of == (video_id, part) else {}
-        missing = sorted(set(asked.tolist()) - kept.keys())
-        levels = super().read(video_id, missing, 1, part).numpy() if missing else np.empty(0, np.uint8)
-        if missing != asked.tolist():
-            images = kept | dict(zip(missing, levels, strict=True))
-            levels = stacked(asked[:, None], [(number, images[number]) for number in np.unique(asked).tolist()])
-        self._kept_of, self._kept = (video_id, part), dict(zip(asked.tolist(), levels, strict=True))
-        return torch.from_numpy(levels)
+        numbers = np.unique(asked).tolist()
+        images = self.images(video_id, numbers, part)
+        return torch.from_numpy(stacked(asked[:, None], zip(numbers, images, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_kept": {}}
+        return {**super().__getstate__(), "_kept": {}, "_spare": []}
+
+
+class _Copy(NamedTuple):
+    memory: NDArray[np.uint8]  # (n,), of which the image takes the first bytes
+    image: NDArray[np.uint8]  # (C, H, W), a view of (H, W, C)
+
+
+def _copied(image: NDArray[np.uint8], memory: NDArray[np.uint8] | None) -> _Copy:
+    """Return a copy of `image` (C, H, W) in `memory`, or in new memory where that is too small."""
+    if memory is None or memory.size < image.size:
+        memory = np.empty(image.size, np.uint8)
+    rows = image.transpose(1, 2, 0)
+    copy = memory[: image.size].reshape(rows.shape)
+    copy[...] = rows
+    return _Copy(memory, copy.transpose(2, 0, 1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mml_core.kinds import KINDS
@@ -29,6 +31,11 @@ class FakeStore:
         items = torch.tensor([[min(start + i, count - 1) for i in range(length)] for start in starts])
         items = items.repeat_interleave(KINDS[self.info.kind].channels, dim=1)[..., None, None]
         return (items + self.picture).clamp(max=255).to(torch.uint8)[..., *part]
+
+    def images(
+        self, video_id: str, numbers: Sequence[int], part: tuple[slice, slice] = WHOLE
+    ) -> Iterator[NDArray[np.uint8]]:
+        yield from self.read(video_id, numbers, 1, part).numpy()
 
 
 def make_stores(frames: dict[str, int], kinds: Sequence[str], picture: Tensor | None = None) -> dict[str, FakeStore]:
