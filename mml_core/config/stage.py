@@ -57,8 +57,9 @@ class StageConfig(Strict):
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
     precision: str = Field(
         default="mixed",
-        pattern="^(mixed|full)$",
-        description="mixed: float16 where safe, on a GPU; full: float32, without TF32",
+        pattern="^(mixed|bf16|full)$",
+        description="mixed: float16 where safe, on a GPU; bf16: training in bfloat16 where safe, on any device, and "
+        "prediction as mixed; full: float32, without TF32",
     )
     validate_every: int = Field(
         default=5,
@@ -110,6 +111,11 @@ class StageConfig(Strict):
     def validations(self) -> int:
         """How many of its epochs end with a validation: each `validate_every`-th, and the last one."""
         return -(-self.epochs // self.validate_every)
+
+    @property
+    def float16_in_testing(self) -> bool:
+        """Whether its networks predict in float16 where that is safe, on a GPU: it is finer than bfloat16."""
+        return self.precision != "full"
 
     @property
     def watches_validation(self) -> bool:

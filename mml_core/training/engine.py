@@ -29,6 +29,7 @@ from mml_core.training.gradients import told_step
 from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
 from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
+from mml_core.training.precision import half_type
 from mml_core.training.processes import ALONE, Processes, gradients_kept
 from mml_core.training.saved import EPOCH, SavedStates
 from mml_core.training.schedule import Plateau, learning_rate_factor
@@ -64,7 +65,7 @@ class Trainer:
         self.members, self.objective, self.config, self.clips = members, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
-        self.mixed = config.precision == "mixed" and device.type == "cuda"
+        self.half = half_type(config.precision, device)
         self.progress = Progress()
         self.diverged: int | None = None  # the epoch, from 1, in which the training ended before its time
         self.active: dict[str, Learner] = {}
@@ -220,7 +221,7 @@ class Trainer:
         levels = {name: values.to(self.device, non_blocking=True) for name, values in batch.inputs.items()}
         inputs = normalised_inputs(levels, {name: member.inputs for name, member in self.members.all.items()})
         learning, predictions = self._learning, {}
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
+        with torch.autocast(self.device.type, dtype=self.half, enabled=self.half is not None):
             for name, model in self.models.items():
                 if name in learning:
                     with gradients_kept(model, kept=not last):
