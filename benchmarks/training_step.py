@@ -114,6 +114,8 @@ def training_step(subjects: Sequence[Subject], precision: str) -> Step:
         losses = objective(said, labels, {})
         scaled = [learner.scaler.scale(total(losses[name])) for name, learner in learners.items()]
         torch.stack(scaled).sum().backward()
+        for norm in norms:
+            norm.gather(1.0)
         settle(norms, ALONE)
         for learner in learners.values():
             learner.unscale()

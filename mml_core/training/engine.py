@@ -181,10 +181,10 @@ class Trainer:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
         # dropout; one of two stages, processes, or groups, must not drop what the other drops
         torch.manual_seed(micro.seed(self.config.seed, self._position))
-        for module in self.batch_norms:
-            module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)
         predictions, taught = self._predict(batch, last=last)
+        for module in self.batch_norms:
+            module.gather(micro.group / micro.step)
         losses: Losses = self.objective(predictions, targets, taught)
         sums.add({name: losses[name] for name in self._learning}, predictions, targets)
         share = len(micro.keys) / micro.step
