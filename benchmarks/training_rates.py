@@ -2,8 +2,9 @@
 
 Prints a row per network, pass and precision, measured in turn, and appends it to benchmarks/results/training_rates.csv.
 Steps are those of the stage engine (benchmarks/training_step.py); `--precision` is a stage's: mixed is float16 where
-that is safe, on a GPU, bf16 is bfloat16 on any device, in training alone. Clips are random and lie on the device, so
-loading is not part of it. The median of the steps after the first two counts.
+that is safe, on a GPU, bf16 is bfloat16 on any device, in training alone. `--compile` measures compiled steps beside
+the others. Clips are random and lie on the device, so loading is not part of it. The median of the steps after the
+first two counts.
 
   python -m benchmarks.training_rates tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64 --precision mixed bf16
   python -m benchmarks.training_rates resnext3d/101x32/flow/16x112 s3d//rgb/16x224 --stack 1
@@ -19,9 +20,11 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 
@@ -37,11 +40,12 @@ from benchmarks.training_step import (
 )
 from mml_core.config.clips import ClipConfig
 from mml_core.cost.rates import Pass, Rate, describe
+from mml_core.training.compiled import compiling
 from mml_core.training.deterministic import deterministic
 
 RESULTS = Path(__file__).parent / "results" / "training_rates.csv"
 COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]
-MUTUAL_COLUMNS = ["device", "networks", "precision", "clips_per_s", "source", "date", "software"]
+MUTUAL_COLUMNS = ["device", "networks", "precision", "compiled", "clips_per_s", "source", "date", "software"]
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -63,6 +67,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--precision", choices=["mixed", "bf16", "full"], nargs="+", default=["mixed"], help="default: mixed"
     )
+    parser.add_argument("--compile", action="store_true", help="measure steps that torch compiles as well")
     parser.add_argument("--batch", type=int, default=64, help="clips of a step")
     parser.add_argument("--stack", type=int, default=ClipConfig().stack, help="flow fields or differences a frame")
     parser.add_argument("--steps", type=int, default=20, help="steps that count")
@@ -81,30 +86,40 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def precisions(options: argparse.Namespace, direction: Pass) -> list[str]:
-    """Return what is to be measured: on a processor mixed and full are one; in bfloat16 nothing is predicted."""
+class Way(NamedTuple):
+    """How a network is computed."""
+
+    precision: str
+    compiled: bool
+
+
+def ways(options: argparse.Namespace, direction: Pass) -> list[Way]:
+    """Return what is to be measured: on a processor mixed and full are one; bfloat16 and compiling are for training."""
     chosen = [one for one in options.precision if direction == "train" or one != "bf16"]
     if options.device == "cpu":
         chosen = ["either" if one in ("mixed", "full") else one for one in chosen]
-    return list(dict.fromkeys(chosen))
+    compiled = (False, True) if options.compile and direction == "train" else (False,)
+    return [Way(*way) for way in itertools.product(dict.fromkeys(chosen), compiled)]
 
 
 def measure(
     networks: Sequence[Network], direction: Pass, options: argparse.Namespace
-) -> tuple[dict[str, float], float]:
-    """Return the clips a second of each precision, and the GFLOPs of a clip of all networks together."""
+) -> tuple[dict[Way, float], float]:
+    """Return the clips a second of each way, and the GFLOPs of a clip of all networks together."""
     device = torch.device(options.device)
     steps, gflops = {}, 0.0
-    for precision in precisions(options, direction):
+    for way in ways(options, direction):
         subjects = [build(one, batch=options.batch, stack=options.stack, device=device) for one in networks]
         gflops = sum(one.gflops for one in subjects)
-        as_stage = "mixed" if precision == "either" else precision
-        steps[precision] = (
-            training_step(subjects, as_stage) if direction == "train" else forward_pass(subjects[0], as_stage)
+        precision = "mixed" if way.precision == "either" else way.precision
+        steps[way] = (
+            training_step(subjects, precision, compile_it=way.compiled)
+            if direction == "train"
+            else forward_pass(subjects[0], precision)
         )
-    with deterministic():
+    with deterministic(), compiling() if options.compile else nullcontext():
         seconds = seconds_per_step(steps, options.steps, device, clock_of(processor_time=options.processor_time))
-    return {precision: options.batch / value for precision, value in seconds.items()}, gflops
+    return {way: options.batch / value for way, value in seconds.items()}, gflops
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
@@ -122,7 +137,7 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
 def rates(network: Network, direction: Pass, options: argparse.Namespace) -> Iterator[Rate]:
     """Yield the rates of a network in one pass."""
     measured, gflops = measure([network], direction, options)
-    for precision, clips_per_s in measured.items():
+    for way, clips_per_s in measured.items():
         yield Rate.model_validate(
             {
                 **about(options),
@@ -131,7 +146,7 @@ def rates(network: Network, direction: Pass, options: argparse.Namespace) -> Ite
                 "modality_kind": network.kind,
                 "frames": network.frames,
                 "crop_px": network.crop_px,
-                "precision": precision,
+                **way._asdict(),
                 "pass": direction,
                 "clips_per_s": float(f"{clips_per_s:.4g}"),
                 "gflops_per_clip": round(gflops, 4),
@@ -160,10 +175,11 @@ def main(words: list[str] | None = None) -> None:
                 print(f"{rate.device}: {describe(rate)}: {rate.clips_per_s:.4g} clips/s", flush=True)
     for group in options.mutual:
         together = " + ".join(one.text for one in group)
-        for precision, clips_per_s in measure(group, "train", options)[0].items():
-            row = {**about(options), "networks": together, "precision": precision, "clips_per_s": f"{clips_per_s:.4g}"}
+        for way, clips_per_s in measure(group, "train", options)[0].items():
+            row = {**about(options), "networks": together, **way._asdict(), "clips_per_s": f"{clips_per_s:.4g}"}
             append(options.output.with_name("mutual_steps.csv"), MUTUAL_COLUMNS, row)
-            print(f"{row['device']}: mutual, {together}, {precision}: {row['clips_per_s']} clips/s", flush=True)
+            how = way.precision + (", compiled" if way.compiled else "")
+            print(f"{row['device']}: mutual, {together}, {how}: {row['clips_per_s']} clips/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from pydantic import TypeAdapter
@@ -24,6 +24,7 @@ from mml_core.config.stage import StageConfig
 from mml_core.networks import ClipShape, VideoNetwork, build_network, gflops_per_clip
 from mml_core.objectives import build_objective
 from mml_core.training.batch_norm import group_batch_norm, settle
+from mml_core.training.compiled import compiled
 from mml_core.training.learners import make_learners
 from mml_core.training.precision import half_type
 from mml_core.training.processes import ALONE
@@ -36,6 +37,7 @@ CLASSES = 174
 LEARNING_RATE = 1e-6
 
 Step = Callable[[], None]
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Network(NamedTuple):
@@ -89,8 +91,11 @@ def build(network: Network, *, batch: int, stack: int, device: torch.device) -> 
     return Subject(network.config, built, levels, network.kind, gflops)
 
 
-def training_step(subjects: Sequence[Subject], precision: str) -> Step:
-    """Return a function that trains `subjects` by one step: one by cross-entropy, several by mutual learning."""
+def training_step(subjects: Sequence[Subject], precision: str, *, compile_it: bool = False) -> Step:
+    """Return a function that trains `subjects` by one step: one by cross-entropy, several by mutual learning.
+
+    Where torch is to compile it, call it within `compiling`.
+    """
     named = {f"net{number}": one for number, one in enumerate(subjects)}
     config = StageConfig(
         networks={name: one.config for name, one in named.items()},
@@ -107,10 +112,11 @@ def training_step(subjects: Sequence[Subject], precision: str) -> Step:
     labels = torch.randint(0, CLASSES, (len(subjects[0].levels),), device=device)
     for learner in learners.values():
         learner.start()
+    models = {name: compiled(network) if compile_it else network for name, network in networks.items()}
 
     def step() -> None:
         with torch.autocast(device.type, dtype=half, enabled=half is not None):
-            said = {name: one.forward(networks[name]) for name, one in named.items()}
+            said = {name: one.forward(models[name]) for name, one in named.items()}
         losses = objective(said, labels, {})
         scaled = [learner.scaler.scale(total(losses[name])) for name, learner in learners.items()]
         torch.stack(scaled).sum().backward()
@@ -139,10 +145,10 @@ def forward_pass(subject: Subject, precision: str) -> Step:
 
 
 def seconds_per_step(
-    steps: Mapping[str, Step], count: int, device: torch.device, clock: Callable[[], float]
-) -> dict[str, float]:
+    steps: Mapping[Key, Step], count: int, device: torch.device, clock: Callable[[], float]
+) -> dict[Key, float]:
     """Return the median time in seconds of each of `steps`, which take `count` turns behind some that warm up."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[Key, list[float]] = {name: [] for name in steps}
     for _ in range(WARM_UP + count):
         for name, step in steps.items():
             began = clock()

@@ -222,6 +222,18 @@ def test_other_precisions_stand_in_for_bfloat16_and_are_no_measurement() -> None
     assert estimate(setting(), [rate(clips_per_s=9, precision="bf16"), full]).rate.precision == "full"
 
 
+def test_rates_of_compiled_steps_are_told_apart() -> None:
+    rates = [rate(clips_per_s=9, compiled=True), rate(clips_per_s=8)]
+    for wanted in (setting(gflops=1.0), setting(gflops=1.0, compiled=True)):
+        found, other = (
+            estimate(wanted, rates),
+            estimate(wanted, [one for one in rates if one.compiled != wanted.compiled]),
+        )
+        assert found.measured and found.clips_per_s == (9 if wanted.compiled else 8)
+        assert not other.measured and other.clips_per_s == (8 if wanted.compiled else 9)
+    assert describe(rates[0]).endswith("mixed, train, compiled")
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
@@ -263,7 +275,7 @@ def test_devices_are_found_by_a_part_of_their_name() -> None:
         ("", "expected a header and rows"),
         ("device,pass\nCard\n", "a field for each"),
         (
-            ",".join(COLUMNS) + "\nCard,tsm,b,rgb,8,56,mixed,train,-1,1,s,,\n",
+            ",".join(COLUMNS) + "\nCard,tsm,b,rgb,8,56,mixed,train,-1,1,s,,,False\n",
             r"row 1 is no rate:\n.*clips_per_s: .* greater than 0",
         ),
     ],

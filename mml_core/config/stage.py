@@ -61,6 +61,11 @@ class StageConfig(Strict):
         description="mixed: float16 where safe, on a GPU; bf16: training in bfloat16 where safe, on any device, and "
         "prediction as mixed; full: float32, without TF32",
     )
+    compile: bool = added(
+        False,
+        description="have torch compile the steps of networks that are trained: fewer passes over the memory of a GPU, for "
+        "minutes of compiling; tsm, tsn and i3d alone. Sums are in another order, so that results differ by rounding",
+    )
     validate_every: int = Field(
         default=5,
         ge=1,
@@ -135,6 +140,10 @@ class StageConfig(Strict):
             raise ValueError("schedule plateau looks at every epoch's validation: it needs validate_every: 1")
         if self.turns:
             self._check_turns()
+        if self.compile and (other := [name for name in self.trained if not self.networks[name].compiles]):
+            raise ValueError(
+                f"compile: true: network {other[0]} is a {self.networks[other[0]].architecture}, which is not compiled"
+            )
         return self
 
     def _check_turns(self) -> None:

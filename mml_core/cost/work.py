@@ -97,4 +97,5 @@ def _setting(sketch: Sketch, config: StageConfig, side: int, direction: Pass, gf
         direction=direction,
         gflops=gflops(sketch, side),
         passes=FORWARD_PASSES[direction],
+        compiled=config.compile and direction == "train",
     )

@@ -1,7 +1,7 @@
-"""Networks whose steps torch compiles: shift, normalisation, activations and sums in few kernels, convolutions as they are.
+"""Networks whose steps torch compiles: shift, normalisation, activations and sums in few kernels beside convolutions.
 
-Compiling changes sums' order, so it is a setting of the stage. What it makes is a function of the settings and the shapes
-alone, so that a training that was interrupted goes on exactly.
+Compiling changes the order of sums, so it is a setting of the stage. What it makes is a function of the settings and
+the shapes alone, so that a training that was interrupted goes on exactly.
 """
 
 from __future__ import annotations
@@ -22,11 +22,20 @@ from mml_core.runtime.user_cache import private_folder
 _OPTIONS = {"fallback_random": True, "deterministic": True}
 
 
+def require_own_groups(sharing: int) -> None:
+    """Raise InputError where `sharing` processes share a group of clips: they exchange statistics within a pass."""
+    if sharing > 1:
+        raise InputError(
+            f"compile: true: {sharing} processes share a group of clips, whose statistics they exchange as they go",
+            hint="choose gpus up to the groups of a step (batch_size / micro_batch_size), or train without compile",
+        )
+
+
 def compiled(network: nn.Module) -> nn.Module:
     """Return what to call in training instead of `network`, and behind which its parameters are.
 
-    `network` keeps its names, and may be called by itself, without the compiler. What is called is compiled once for each
-    shape of inputs, and for each choice of what learns. Call it within `compiling`.
+    `network` keeps its names, and may be called by itself, without the compiler. What is called is compiled once for
+    each shape of inputs, and for each choice of what learns. Call it within `compiling`.
     """
     return cast(nn.Module, torch.compile(network, fullgraph=True, dynamic=False, options=dict(_OPTIONS)))
 
@@ -35,7 +44,7 @@ def compiled(network: nn.Module) -> nn.Module:
 def compiling() -> Iterator[None]:
     """Let compiled networks be called in the block; raises InputError where one of them cannot be compiled here.
 
-    What was compiled is kept in the user's cache folder: torch's own choice, a folder of a known name beside the temporary
+    What was compiled is kept in the user's cache folder: torch's own choice, a folder of a known name beside temporary
     files, could have been made by anybody, and torch believes what it finds there.
     """
     folder = private_folder("compiled")
@@ -55,5 +64,5 @@ def compiling() -> Iterator[None]:
         reason = next(line for line in str(error).splitlines() if line.strip())
         raise InputError(
             f"compile: true: torch cannot compile the networks here ({reason})",
-            hint="on a processor it needs a C++ compiler, on a GPU Triton and a C compiler; or train without compile: true",
+            hint="a processor needs a C++ compiler, a GPU Triton and a C compiler; or train without compile: true",
         ) from error

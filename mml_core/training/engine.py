@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mml_core.objectives import ClipSums, Losses, Objective
 from mml_core.runtime.cli import Stopped
 from mml_core.training.batch_norm import group_batch_norm, settle
 from mml_core.training.build import Members
+from mml_core.training.compiled import compiled, compiling, require_own_groups
 from mml_core.training.deterministic import deterministic
 from mml_core.training.gradients import told_step
 from mml_core.training.history import epoch_rows
@@ -70,12 +71,16 @@ class Trainer:
         self.diverged: int | None = None  # the epoch, from 1, in which the training ended before its time
         self.active: dict[str, Learner] = {}
         self.processes = processes
-        peers = processes.peers(processes_sharing(config, len(clips), processes.count))
+        sharing = processes_sharing(config, len(clips), processes.count)
+        if config.compile:
+            require_own_groups(sharing)
+        peers = processes.peers(sharing)
         self.batch_norms = [one for network in self.networks.values() for one in group_batch_norm(network, peers)]
         for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
             learner.start()
         self.states = SavedStates(state_folder, fingerprint, self.networks, members.learners, processes)
-        self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
+        called = {name: compiled(one) if config.compile else one for name, one in self.networks.items()}
+        self.models = {name: processes.together(model) for name, model in called.items()}
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -93,6 +98,7 @@ class Trainer:
         with (
             stop_on_signals(patient=self.processes.count > 1) as stop,
             deterministic(),
+            compiling() if self.config.compile else nullcontext(),
             tqdm(
                 total=steps,
                 initial=done,
