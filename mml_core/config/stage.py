@@ -63,8 +63,8 @@ class StageConfig(Strict):
     )
     compile: bool = added(
         False,
-        description="have torch compile the steps of networks that are trained: fewer passes over the memory of a GPU, for "
-        "minutes of compiling; tsm, tsn and i3d alone. Sums are in another order, so that results differ by rounding",
+        description="have torch compile the steps of networks that are trained (tsm, tsn and i3d alone): meant for GPUs, not "
+        "yet measured on one, and no gain on a processor; sums are in another order, so that results differ by rounding",
     )
     validate_every: int = Field(
         default=5,
