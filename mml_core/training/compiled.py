@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import cast
 
 import torch
@@ -47,8 +47,6 @@ def compiling() -> Iterator[None]:
     What was compiled is kept in the user's cache folder: torch's own choice, a folder of a known name beside temporary
     files, could have been made by anybody, and torch believes what it finds there.
     """
-    folder = private_folder("compiled")
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder or tempfile.mkdtemp(prefix="mml-compiled-"))
     from torch import _dynamo, _inductor
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
@@ -57,8 +55,13 @@ def compiling() -> Iterator[None]:
             f"compile: true: the compiler of torch {torch.__version__} does not promise the same kernels in every run",
             hint="install a newer torch, or train without compile: true",
         )
+    kept = private_folder("compiled")
+    folder = nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="mml-compiled-")
+    # a network at once: with several processes it would be parts as large as what these exchange
+    whole = _dynamo.config.patch(optimize_ddp=False)
     try:
-        with _dynamo.config.patch(optimize_ddp=False):  # it would compile by parts as large as what processes exchange
+        with folder as place, whole:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place)
             yield
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         reason = next(line for line in str(error).splitlines() if line.strip())
