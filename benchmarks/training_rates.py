@@ -1,14 +1,18 @@
 """Clips a second of training steps and forward passes of networks, one device: what `mml cost` reckons with.
 
-Prints a row per network and pass and appends it to benchmarks/results/training_rates.csv. A step is that of the stage
-engine (mml_core/training/engine.py): 8-bit clips are normalised on the device, then forward, cross-entropy, backward,
-clipping and SGD, in float16 where that is safe on a GPU unless --precision full. Clips are random and lie on the
-device, so loading is not part of it. The median of the steps after the first two counts.
+Prints a row per network, pass and precision, measured in turn, and appends it to benchmarks/results/training_rates.csv.
+Steps are those of the stage engine (benchmarks/training_step.py); `--precision` is a stage's: mixed is float16 where
+that is safe, on a GPU, bf16 is bfloat16 on any device, in training alone. `--compile` measures compiled steps beside
+the others. Clips are random and lie on the device, so loading is not part of it. The median of the steps after the
+first two counts.
 
-  python -m benchmarks.training_rates tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64
+  python -m benchmarks.training_rates tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --batch 64 --precision mixed bf16
   python -m benchmarks.training_rates resnext3d/101x32/flow/16x112 s3d//rgb/16x224 --stack 1
 
-The second word is a backbone, or depth and cardinality; of architectures of one size it is empty.
+The second word is a backbone, or depth and cardinality; of architectures of one size it is empty. `--mutual` measures a
+step of networks that learn from each other; as no network's own rate, it goes to benchmarks/results/mutual_steps.csv:
+
+  python -m benchmarks.training_rates --mutual tsm/resnet50/rgb/8x224 tsm/resnet50/flow/8x224 --precision mixed bf16
 """
 
 from __future__ import annotations
@@ -16,110 +20,54 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import statistics
-import time
-from collections.abc import Callable
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
-from pydantic import TypeAdapter
-from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.machine import processor
-from mml_core.clips import input_channels, normalise
+from benchmarks.training_step import (
+    Network,
+    build,
+    clock_of,
+    forward_pass,
+    parse_network,
+    seconds_per_step,
+    training_step,
+)
 from mml_core.config.clips import ClipConfig
-from mml_core.config.learning import SgdConfig
-from mml_core.config.networks import NetworkConfig
-from mml_core.config.networks.base import OneStream
 from mml_core.cost.rates import Pass, Rate, describe
-from mml_core.networks import ClipShape, VideoNetwork, build_network, gflops_per_clip, parameter_groups
+from mml_core.training.compiled import compiling
 from mml_core.training.deterministic import deterministic
 
 RESULTS = Path(__file__).parent / "results" / "training_rates.csv"
 COLUMNS = [field.alias or name for name, field in Rate.model_fields.items()]
-WARM_UP = 2
-CLASSES = 174
-
-
-class Network(NamedTuple):
-    """A network of the command line."""
-
-    config: OneStream
-    kind: str
-    frames: int
-    crop_px: int
-
-
-def parse_network(text: str) -> Network:
-    """Return the network that ARCHITECTURE/SIZE/KIND/FRAMESxPX describes, as a type of argparse."""
-    architecture, size, kind, shape = text.split("/")
-    frames, crop_px = shape.split("x")
-    match architecture:
-        case "resnext3d":
-            depth, cardinality = size.split("x")
-            own = {"depth": depth if depth == "tiny" else int(depth), "cardinality": int(cardinality)}
-        case "p3d":
-            own = {"depth": size if size == "tiny" else int(size)}
-        case _:
-            own = {"backbone": size} if size else {}
-    block = {"architecture": architecture, "modality": kind, "init": "random", **own}
-    return Network(TypeAdapter(NetworkConfig).validate_python(block), kind, int(frames), int(crop_px))
-
-
-def training_step(network: VideoNetwork, levels: torch.Tensor, kind: str, *, mixed: bool) -> Callable[[], None]:
-    """Return a function that trains `network` on `levels` (B, T, C, H, W), 8-bit, by one step."""
-    device = levels.device
-    # so small a rate that the network does not come to know these clips: gradients would become denormal numbers, which
-    # a processor is many times slower with
-    settings = SgdConfig(learning_rate=1e-6)
-    optimizer = torch.optim.SGD(parameter_groups(network, settings, new_head=True), momentum=settings.momentum)
-    scaler = torch.amp.GradScaler(device.type, enabled=mixed)
-    labels = torch.randint(0, CLASSES, (len(levels),), device=device)
-
-    def step() -> None:
-        with torch.autocast(device.type, dtype=torch.float16, enabled=mixed):
-            logits = network(normalise(levels, kind)).logits
-        scaler.scale(torch.nn.functional.cross_entropy(logits.float(), labels)).backward()
-        scaler.unscale_(optimizer)
-        clip_grad_norm_(network.parameters(), settings.clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step
-
-
-def forward_pass(network: VideoNetwork, levels: torch.Tensor, kind: str, *, mixed: bool) -> Callable[[], None]:
-    """Return a function that predicts for `levels` (B, T, C, H, W), 8-bit, as in testing."""
-    network.eval()
-
-    def step() -> None:
-        with torch.no_grad(), torch.autocast(levels.device.type, dtype=torch.float16, enabled=mixed):
-            network(normalise(levels, kind))
-
-    return step
-
-
-def seconds_per_step(step: Callable[[], None], count: int, device: torch.device, clock: Callable[[], float]) -> float:
-    """Return the median time of `count` steps in seconds, after some that warm up."""
-    times = []
-    for _ in range(WARM_UP + count):
-        began = clock()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(clock() - began)
-    return statistics.median(times[WARM_UP:])
+MUTUAL_COLUMNS = ["device", "networks", "precision", "compiled", "clips_per_s", "source", "date", "software"]
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
     """Return the options that `words` (default: the process's own) give."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", type=parse_network, nargs="+", metavar="ARCHITECTURE/SIZE/KIND/FRAMESxPX")
+    shape = "ARCHITECTURE/SIZE/KIND/FRAMESxPX"
+    parser.add_argument("networks", type=parse_network, nargs="*", metavar=shape)
+    parser.add_argument(
+        "--mutual",
+        type=parse_network,
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=shape,
+        help="a step of these networks, two or more, that learn from each other; may be given more than once",
+    )
     parser.add_argument("--only", choices=get_args(Pass), help="measure this pass alone; default: both")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=["mixed", "full"], default="mixed", help="on a GPU; default: mixed")
+    parser.add_argument(
+        "--precision", choices=["mixed", "bf16", "full"], nargs="+", default=["mixed"], help="default: mixed"
+    )
+    parser.add_argument("--compile", action="store_true", help="measure steps that torch compiles as well")
     parser.add_argument("--batch", type=int, default=64, help="clips of a step")
     parser.add_argument("--stack", type=int, default=ClipConfig().stack, help="flow fields or differences a frame")
     parser.add_argument("--steps", type=int, default=20, help="steps that count")
@@ -133,59 +81,105 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(words)
     if options.processor_time and (options.device, options.threads) != ("cpu", 1):
         parser.error("--processor-time is for one thread on a processor")
+    if (not options.networks and not options.mutual) or any(len(group) < 2 for group in options.mutual):
+        parser.error("name networks, or two or more of them behind --mutual")
     return options
 
 
-def measure(network: Network, direction: str, options: argparse.Namespace) -> Rate:
-    """Return the rate of a network in one pass."""
+class Way(NamedTuple):
+    """How a network is computed."""
+
+    precision: str
+    compiled: bool
+
+
+def ways(options: argparse.Namespace, direction: Pass) -> list[Way]:
+    """Return what is to be measured: on a processor mixed and full are one; bfloat16 and compiling are for training."""
+    chosen = [one for one in options.precision if direction == "train" or one != "bf16"]
+    if options.device == "cpu":
+        chosen = ["either" if one in ("mixed", "full") else one for one in chosen]
+    compiled = (False, True) if options.compile and direction == "train" else (False,)
+    return [Way(*way) for way in itertools.product(dict.fromkeys(chosen), compiled)]
+
+
+def measure(
+    networks: Sequence[Network], direction: Pass, options: argparse.Namespace
+) -> tuple[dict[Way, float], float]:
+    """Return the clips a second of each way, and the GFLOPs of a clip of all networks together."""
     device = torch.device(options.device)
-    on_gpu = device.type == "cuda"
-    mixed = on_gpu and options.precision == "mixed"
-    channels = input_channels(network.kind, options.stack)
-    built = build_network(network.config, ClipShape(network.frames, {network.kind: channels}), classes=CLASSES)
-    shape = (network.frames, channels, network.crop_px, network.crop_px)
-    gflops = gflops_per_clip(built, shape)
-    built = built.to(device, memory_format=built.memory_format)
-    levels = torch.randint(0, 256, (options.batch, *shape), dtype=torch.uint8, device=device)
-    prepare = training_step if direction == "train" else forward_pass
-    clock = time.thread_time if options.processor_time else time.perf_counter
-    with deterministic():
-        seconds = seconds_per_step(prepare(built, levels, network.kind, mixed=mixed), options.steps, device, clock)
+    steps, gflops = {}, 0.0
+    for way in ways(options, direction):
+        subjects = [build(one, batch=options.batch, stack=options.stack, device=device) for one in networks]
+        gflops = sum(one.gflops for one in subjects)
+        precision = "mixed" if way.precision == "either" else way.precision
+        steps[way] = (
+            training_step(subjects, precision, compile_it=way.compiled)
+            if direction == "train"
+            else forward_pass(subjects[0], precision)
+        )
+    with deterministic(), compiling() if options.compile else nullcontext():
+        seconds = seconds_per_step(steps, options.steps, device, clock_of(processor_time=options.processor_time))
+    return {way: options.batch / value for way, value in seconds.items()}, gflops
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields that all rows of a run have in common."""
     how = ", processor time beside other work" if options.processor_time else ""
     threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-    fields = {
-        "device": torch.cuda.get_device_name(device) if on_gpu else f"{processor()}, {threads}",
-        "architecture": network.config.architecture,
-        "size": network.config.size,
-        "modality_kind": network.kind,
-        "frames": network.frames,
-        "crop_px": network.crop_px,
-        "precision": options.precision if on_gpu else "either",
-        "pass": direction,
-        "clips_per_s": float(f"{options.batch / seconds:.4g}"),
-        "gflops_per_clip": round(gflops, 4),
+    return {
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else f"{processor()}, {threads}",
         "source": f"benchmarks/training_rates.py, batch {options.batch}{how}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "software": f"torch {torch.__version__}",
     }
-    return Rate.model_validate(fields)
+
+
+def rates(network: Network, direction: Pass, options: argparse.Namespace) -> Iterator[Rate]:
+    """Yield the rates of a network in one pass."""
+    measured, gflops = measure([network], direction, options)
+    for way, clips_per_s in measured.items():
+        yield Rate.model_validate(
+            {
+                **about(options),
+                "architecture": network.config.architecture,
+                "size": network.config.size,
+                "modality_kind": network.kind,
+                "frames": network.frames,
+                "crop_px": network.crop_px,
+                **way._asdict(),
+                "pass": direction,
+                "clips_per_s": float(f"{clips_per_s:.4g}"),
+                "gflops_per_clip": round(gflops, 4),
+            }
+        )
+
+
+def append(file: Path, columns: Sequence[str], row: Mapping[str, Any]) -> None:
+    """Add a row to a file of rows, which begins with the names of its columns."""
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        if out.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def main(words: list[str] | None = None) -> None:
     """Measure and append."""
     options = parse(words)
     torch.set_num_threads(options.threads)
-    options.output.parent.mkdir(exist_ok=True)
-    with options.output.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        for network in options.networks:
-            for direction in [options.only] if options.only else get_args(Pass):
-                rate = measure(network, direction, options)
-                writer.writerow(rate.model_dump(by_alias=True))
-                file.flush()
+    for network in options.networks:
+        for direction in [options.only] if options.only else get_args(Pass):
+            for rate in rates(network, direction, options):
+                append(options.output, COLUMNS, rate.model_dump(by_alias=True))
                 print(f"{rate.device}: {describe(rate)}: {rate.clips_per_s:.4g} clips/s", flush=True)
+    for group in options.mutual:
+        together = " + ".join(one.text for one in group)
+        for way, clips_per_s in measure(group, "train", options)[0].items():
+            row = {**about(options), "networks": together, **way._asdict(), "clips_per_s": f"{clips_per_s:.4g}"}
+            append(options.output.with_name("mutual_steps.csv"), MUTUAL_COLUMNS, row)
+            how = way.precision + (", compiled" if way.compiled else "")
+            print(f"{row['device']}: mutual, {together}, {how}: {row['clips_per_s']} clips/s", flush=True)
 
 
 if __name__ == "__main__":

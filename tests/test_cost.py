@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from pathlib import Path
@@ -30,6 +31,7 @@ from cost_cases import (
 from pydantic import ValidationError
 
 from benchmarks import training_rates
+from benchmarks.training_step import parse_network
 from mml_core.config.networks.s3d import S3dNetwork
 from mml_core.config.objectives import MarsConfig
 from mml_core.cost.counts import Given
@@ -209,6 +211,29 @@ def test_a_measured_rate_is_taken_as_it_is() -> None:
     assert either.measured and either.clips_per_s == 9
 
 
+def test_other_precisions_stand_in_for_bfloat16_and_are_no_measurement() -> None:
+    wanted, mixed = setting(gflops=1.0, precision="bf16"), rate(clips_per_s=8)
+    either, full = (rate(clips_per_s=speed, precision=one) for one, speed in (("either", 7), ("full", 3)))
+    for rates, expected in (([full, mixed], 8), ([full, either], 7), ([full, rate(size="resnet18"), mixed], 8)):
+        found = estimate(wanted, rates)
+        assert not found.measured and found.clips_per_s == expected
+    found = estimate(wanted, [rate(clips_per_s=9, precision="bf16"), mixed, either])
+    assert found.measured and found.clips_per_s == 9
+    assert estimate(setting(), [rate(clips_per_s=9, precision="bf16"), full]).rate.precision == "full"
+
+
+def test_rates_of_compiled_steps_are_told_apart() -> None:
+    rates = [rate(clips_per_s=9, compiled=True), rate(clips_per_s=8)]
+    for wanted in (setting(gflops=1.0), setting(gflops=1.0, compiled=True)):
+        found, other = (
+            estimate(wanted, rates),
+            estimate(wanted, [one for one in rates if one.compiled != wanted.compiled]),
+        )
+        assert found.measured and found.clips_per_s == (9 if wanted.compiled else 8)
+        assert not other.measured and other.clips_per_s == (8 if wanted.compiled else 9)
+    assert describe(rates[0]).endswith("mixed, train, compiled")
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
@@ -250,7 +275,7 @@ def test_devices_are_found_by_a_part_of_their_name() -> None:
         ("", "expected a header and rows"),
         ("device,pass\nCard\n", "a field for each"),
         (
-            ",".join(COLUMNS) + "\nCard,tsm,b,rgb,8,56,mixed,train,-1,1,s,,\n",
+            ",".join(COLUMNS) + "\nCard,tsm,b,rgb,8,56,mixed,train,-1,1,s,,,False\n",
             r"row 1 is no rate:\n.*clips_per_s: .* greater than 0",
         ),
     ],
@@ -276,6 +301,28 @@ def test_the_benchmark_writes_rates(tmp_path: Path, capsys: pytest.CaptureFixtur
     }
     assert "beside other work" in rates[-1].source and "beside other work" not in rates[0].source
     assert len(capsys.readouterr().out.splitlines()) == 3
+    training_rates.main([*words, "--precision", "full", "bf16"])
+    assert [(rate.precision, rate.direction) for rate in read_rates(file)[3:]] == [
+        ("either", "train"),
+        ("bf16", "train"),
+        ("either", "forward"),
+    ]
+
+
+def test_the_benchmark_measures_mutual_learning_of_several_networks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rgb, flow = "tsm/resnet_tiny/rgb/2x32", "tsm/resnet_tiny/flow/2x32"
+    words = ["--mutual", rgb, flow, "--mutual", rgb, rgb, flow, "--batch", "2", "--steps", "1", "--device", "cpu"]
+    training_rates.main([*words, "--output", str(tmp_path / "rates.csv")])
+    assert not (tmp_path / "rates.csv").exists(), "it is no network's own rate"
+    with (tmp_path / "mutual_steps.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["networks"] for row in rows] == [f"{rgb} + {flow}", f"{rgb} + {rgb} + {flow}"]
+    assert all(float(row["clips_per_s"]) > 0 and row["precision"] == "either" for row in rows)
+    assert capsys.readouterr().out.count("mutual") == 2
+    with pytest.raises(SystemExit):
+        training_rates.parse(["--mutual", rgb])
 
 
 def test_the_benchmark_knows_networks_without_a_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,11 +332,11 @@ def test_the_benchmark_knows_networks_without_a_backbone(tmp_path: Path, capsys:
     assert [(rate.architecture, rate.size) for rate in read_rates(file)] == [("resnext3d", "tinyx4")]
     assert "resnext3d tinyx4, flow, 2 x 32 px" in capsys.readouterr().out
     sizes = {
-        text: training_rates.parse_network(text).config.size
+        text: parse_network(text).config.size
         for text in ("s3d//rgb/16x224", "tsn/resnet18/rgb/8x96", "p3d/152/rgb/16x160")
     }
     assert list(sizes.values()) == ["", "resnet18", "152"]
-    config = training_rates.parse_network("resnext3d/101x32/rgb/64x112").config
+    config = parse_network("resnext3d/101x32/rgb/64x112").config
     assert (config.depth, config.cardinality) == (101, 32)
 
 

@@ -202,6 +202,13 @@ def test_turns_share_the_epochs() -> None:
     assert 1 < passes[0] < passes[1] == 3 and passes[3] == 1 and 2 < passes[4] < 3
 
 
+@pytest.mark.parametrize(("precision", "predicting"), [("mixed", "mixed"), ("bf16", "mixed"), ("full", "full")])
+def test_in_bfloat16_networks_are_trained_and_do_not_predict(precision: str, predicting: str) -> None:
+    work = training_work(stage_of({"x": RGB}, precision=precision), data(), lambda sketch, side: 1.0)
+    precisions = {one.setting.direction: one.setting.precision for one in work}
+    assert precisions == {"train": precision, "forward": predicting}
+
+
 def test_a_teacher_takes_its_weights_and_its_largest_activation() -> None:
     teacher = {**RGB, "frozen": True, "init": "teacher.safetensors"}
     alone = stage_of({"x": RGB}, precision="full")
@@ -210,6 +217,7 @@ def test_a_teacher_takes_its_weights_and_its_largest_activation() -> None:
     assert two == one._replace(weights=2 * one.weights, predicted=8 * LARGEST)  # and the same inputs
     half = stage_memory("s", taught.model_copy(update={"precision": "mixed"}), stage_sketches(taught, data()))
     assert half.predicted == 4 * LARGEST
+    assert half == stage_memory("s", taught.model_copy(update={"precision": "bf16"}), stage_sketches(taught, data()))
     indices = 8 * 4 * 32 * 12 * 12 * 8  # of the maxima of pooling: integers of 64 bits in any case
     assert half.saved == pytest.approx((two.saved - indices) / 2 + indices + one.gradients / 2, rel=0.01)  # and copies
 

@@ -202,6 +202,8 @@ def test_normalisation_of_one_group_is_torchs_own(kind: type[nn.Module], shape: 
         weight = torch.randn(shape, dtype=torch.float64)
         (theirs(x) * weight).sum().backward()
         (ours(y) * weight).sum().backward()
+        for module in replaced:
+            module.gather(1.0)
         settle(replaced, ALONE)
         torch.testing.assert_close(x.grad, y.grad)
     assert theirs.state_dict().keys() == ours.state_dict().keys()
@@ -224,14 +226,14 @@ def test_statistics_wait_for_the_end_of_the_step() -> None:
     _, network = pair(nn.BatchNorm2d)
     (module,) = group_batch_norm(network, None)
     before = module.running_mean.clone()
-    module.share = 0.25
-    network(torch.ones(2, 3, 4, 4, dtype=torch.float64))
-    assert torch.equal(module.running_mean, before)
-    module.share = 0.75
-    network(torch.full((6, 3, 4, 4), 5.0, dtype=torch.float64))
+    for clips, value in ((2, 1.0), (6, 5.0)):
+        network(torch.full((clips, 3, 4, 4), value, dtype=torch.float64))
+        module.gather(clips / 8)
+        assert torch.equal(module.running_mean, before)
     settle([module], ALONE)
     torch.testing.assert_close(module.running_mean, before + 0.1 * (0.25 * 1 + 0.75 * 5))
     network.eval()(torch.ones(2, 3, 4, 4, dtype=torch.float64))
+    module.gather(1.0)
     settle([module], ALONE)
     assert module.num_batches_tracked == 1, "what is as in testing moves nothing"
 

@@ -39,7 +39,7 @@ class BundledNetwork(Strict):
 
     config: NetworkConfig  # its first weights are `random`: those of the file take their place
     clip: ClipConfig
-    precision: Literal["mixed", "full"]
+    precision: Literal["mixed", "bf16", "full"]
     kinds: dict[Name, str]  # of the modalities that it was trained on, by name
     weights: WeightsFile
     stage: str  # key of the stage that it is from

@@ -21,7 +21,7 @@ IN_WORDS = {
     r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+){0,8}$": f"NETWORK, or NETWORK.PART with its steps joined by dots: {_SMALL}",
     r"^\.[a-z0-9]{1,8}$": "the ending of a file's name, a dot and at most 8 small letters and digits, as .mp4",
     r"^\.[A-Za-z0-9]{1,8}$": "the ending of a file's name, a dot and at most 8 letters and digits, as .mp4",
-    "^(mixed|full)$": "mixed or full",
+    "^(mixed|bf16|full)$": "mixed, bf16 or full",
 }
 
 

@@ -57,8 +57,14 @@ class StageConfig(Strict):
     schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="learning rate over time")
     precision: str = Field(
         default="mixed",
-        pattern="^(mixed|full)$",
-        description="mixed: float16 where safe, on a GPU; full: float32, without TF32",
+        pattern="^(mixed|bf16|full)$",
+        description="mixed: float16 where safe, on a GPU; bf16: training in bfloat16 where safe, on any device, and "
+        "prediction as mixed; full: float32, without TF32",
+    )
+    compile: bool = added(
+        False,
+        description="have torch compile the steps of networks that are trained (tsm, tsn and i3d alone): meant for GPUs, not "
+        "yet measured on one, and no gain on a processor; sums are in another order, so that results differ by rounding",
     )
     validate_every: int = Field(
         default=5,
@@ -112,6 +118,11 @@ class StageConfig(Strict):
         return -(-self.epochs // self.validate_every)
 
     @property
+    def float16_in_testing(self) -> bool:
+        """Whether its networks predict in float16 where that is safe, on a GPU: it is finer than bfloat16."""
+        return self.precision != "full"
+
+    @property
     def watches_validation(self) -> bool:
         """Whether its weights depend on the validation split."""
         return self.schedule.kind == "plateau"
@@ -129,6 +140,10 @@ class StageConfig(Strict):
             raise ValueError("schedule plateau looks at every epoch's validation: it needs validate_every: 1")
         if self.turns:
             self._check_turns()
+        if self.compile and (other := [name for name in self.trained if not self.networks[name].compiles]):
+            raise ValueError(
+                f"compile: true: network {other[0]} is a {self.networks[other[0]].architecture}, which is not compiled"
+            )
         return self
 
     def _check_turns(self) -> None:

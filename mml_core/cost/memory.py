@@ -70,7 +70,7 @@ def stage_memory(name: str, config: StageConfig, sketches: Mapping[str, Sketch])
 
     Raises InputError where its GPUs cannot share the groups of a step.
     """
-    clips, side, mixed = clips_at_a_time(name, config), config.clip.crop_px, config.precision == "mixed"
+    clips, side, mixed = clips_at_a_time(name, config), config.clip.crop_px, config.precision != "full"
     optimizers = [turn.optimizer or config.optimizer for turn in config.turns] or [config.optimizer]
     learning = {one: learning_by_turn(config, one) for one in config.trained}
     turns = [{one: own[turn] for one, own in learning.items()} for turn in range(len(optimizers))]

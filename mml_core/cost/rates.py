@@ -35,10 +35,11 @@ class Setting(NamedTuple):
     modality_kind: str  # of its inputs, joined by `+`
     frames: int  # of a clip, over all segments
     crop_px: int
-    precision: str  # the stage's: mixed or full
+    precision: str  # as in recipes
     direction: Pass
     gflops: float  # of one forward pass over a clip, 1e9 multiply-accumulates
     passes: float  # forward passes that it counts as: not FORWARD_PASSES where parts are frozen
+    compiled: bool = False  # by torch
 
 
 class Rate(Strict):
@@ -52,8 +53,8 @@ class Rate(Strict):
     modality_kind: str = Field(description="kinds of the inputs, joined by `+`")
     frames: int = Field(ge=1, description="input frames of a clip")
     crop_px: int = Field(ge=1, description="side of the square input in pixels")
-    precision: Literal["full", "mixed", "either"] = Field(
-        description="as in recipes; either: both are the same there, as on a processor"
+    precision: Literal["full", "mixed", "bf16", "either"] = Field(
+        description="as in recipes; either: mixed and full are the same there, as on a processor"
     )
     direction: Pass = Field(alias="pass", description="train: forward, backward and update; forward: prediction alone")
     clips_per_s: float = Field(gt=0, description="clips a second of one device")
@@ -61,6 +62,7 @@ class Rate(Strict):
     source: str = Field(min_length=1, description="where the value is from")
     date: str = Field(description="when it was measured")
     software: str = Field(description="what computed it")
+    compiled: bool = Field(default=False, description="whether torch compiled it, as `compile: true` of a stage")
 
     @field_validator("modality_kind")
     @classmethod
@@ -89,6 +91,7 @@ def describe(item: Setting | Rate) -> str:
     """Return what `item` is about, in words."""
     network = " ".join(filter(None, (item.architecture, item.size)))
     text = f"{network}, {item.modality_kind}, {item.frames} x {item.crop_px} px, {item.precision}, {item.direction}"
+    text += ", compiled" if item.compiled else ""
     if isinstance(item, Setting) and item.passes != FORWARD_PASSES[item.direction]:
         return f"{text} as {item.passes:.3g} forward passes"
     return text
@@ -138,7 +141,8 @@ def estimate(setting: Setting, rates: Sequence[Rate]) -> Estimate:
     """Return the rate of `setting` from `rates`, all of one device; there must be some.
 
     The nearest row is, in this order, of the same precision, pass, architecture and size, of the same input, and of the
-    nearest GFLOPs; of equal ones, the last.
+    nearest GFLOPs; of equal ones, the last. For bf16 any row but one of full stands in where none is of that input,
+    and rows of what is compiled and what is not stand in for each other.
     """
 
     def distance(rate: Rate) -> tuple[bool | float, ...]:
@@ -154,11 +158,17 @@ def estimate(setting: Setting, rates: Sequence[Rate]) -> Estimate:
 
 
 def _differences(setting: Setting, rate: Rate) -> tuple[bool, ...]:
-    """Return in what the network of `rate` differs: first what changes a device's GFLOPs a second the most."""
+    """Return in what the network of `rate` differs: first what changes a device's GFLOPs a second the most.
+
+    Last are a precision near that of the setting, and whether it is compiled.
+    """
+    same = rate.precision == setting.precision or (rate.precision == "either" and setting.precision != "bf16")
     return (
-        rate.precision not in (setting.precision, "either"),
+        not (same or (setting.precision == "bf16" and rate.precision != "full")),
         rate.direction != setting.direction,
         rate.architecture != setting.architecture,
         rate.size != setting.size,
         (rate.modality_kind, rate.frames, rate.crop_px) != (setting.modality_kind, setting.frames, setting.crop_px),
+        not same,
+        rate.compiled != setting.compiled,
     )

@@ -93,8 +93,9 @@ def _setting(sketch: Sketch, config: StageConfig, side: int, direction: Pass, gf
         modality_kind="+".join(sketch.kinds),
         frames=sketch.segments * sketch.frames,
         crop_px=side,
-        precision=config.precision,
+        precision="mixed" if direction == "forward" and config.float16_in_testing else config.precision,
         direction=direction,
         gflops=gflops(sketch, side),
         passes=FORWARD_PASSES[direction],
+        compiled=config.compile and direction == "train",
     )

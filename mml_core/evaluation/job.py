@@ -68,7 +68,7 @@ def score_stage(
             clips,
             device=device,
             workers=workers,
-            mixed=config.precision == "mixed",
+            mixed=config.float16_in_testing,
             missing={name: shapes[name] for name in clips.absent},
         )
     )

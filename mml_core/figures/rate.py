@@ -106,7 +106,7 @@ def _ready(views: StageViews, reference: str, chosen: Sequence[str], device: tor
     levels = [{name: own[name] for name in read} for own in map(views.view_levels, chosen)]
     joined = {name: torch.cat([own[name] for own in levels]) for name in read}
     network = trained.network.to(device, memory_format=trained.network.memory_format).eval()
-    mixed = views.stage.document.config.precision == "mixed" and device.type == "cuda"
+    mixed = views.stage.document.config.float16_in_testing and device.type == "cuda"
     return Timed(trained._replace(network=network), list(view_chunks(joined, device)), mixed)
 
 

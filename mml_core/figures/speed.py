@@ -129,7 +129,7 @@ def time_videos(
 def network_seconds(trained: TrainedNetwork, views: StageViews, chosen: Sequence[str], device: torch.device) -> float:
     """Return the mean seconds that a network takes for all views of a video, from levels on `device` to logits."""
     network = trained.network.to(device, memory_format=trained.network.memory_format).eval()
-    mixed = views.stage.document.config.precision == "mixed" and device.type == "cuda"
+    mixed = views.stage.document.config.float16_in_testing and device.type == "cuda"
     seconds = []
     with torch.autocast(device.type, dtype=torch.float16, enabled=mixed):
         for video in (chosen[0], *chosen):  # the first one twice: what is set up when it is first used does not count

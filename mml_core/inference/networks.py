@@ -136,7 +136,7 @@ def load_networks(folder: Path, document: BundleDocument, device: torch.device) 
             key,
             Viewers(
                 block.clip,
-                block.precision == "mixed",
+                block.precision != "full",
                 read,
                 absent,
                 document.protocol,

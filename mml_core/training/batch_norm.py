@@ -48,8 +48,8 @@ class GroupBatchNorm(_BatchNorm):
         self.num_batches_tracked = module.num_batches_tracked
         self.training = module.training
         self.peers = peers
-        self.share = 1.0  # of the statistics of the group at hand in those of the step
-        self.pending: Tensor | None = None  # (2, C), mean and variance summed over the step's groups so far
+        self.seen: Tensor | None = None  # (2, C), mean and variance of the group at hand
+        self.pending: Tensor | None = None  # (2, C), those summed over the step's groups so far
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Take inputs of any dimension."""
@@ -59,8 +59,7 @@ class GroupBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         normalised, statistics = self._alone(input) if self.peers is None else self._with_peers(input, self.peers)
-        weighted = statistics.detach() * self.share
-        self.pending = weighted if self.pending is None else self.pending + weighted
+        self.seen = statistics.detach()
         return normalised
 
     def _alone(self, input: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +82,13 @@ class GroupBatchNorm(_BatchNorm):
         scale = self.weight * torch.rsqrt(variance + self.eps)
         normalised = centred * _along_channels(scale, values) + _along_channels(self.bias, values)
         return normalised.to(input.dtype), torch.stack([mean, variance * count / (count - 1)]) / peers.size()
+
+    def gather(self, share: float) -> None:
+        """Add the statistics of the group at hand, if there are any, by its `share` in those of the step."""
+        if self.seen is not None:
+            weighted = self.seen * share
+            self.pending = weighted if self.pending is None else self.pending + weighted
+            self.seen = None
 
     @torch.no_grad()
     def settle(self, statistics: Tensor) -> None:

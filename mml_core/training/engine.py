@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from mml_core.objectives import ClipSums, Losses, Objective
 from mml_core.runtime.cli import Stopped
 from mml_core.training.batch_norm import group_batch_norm, settle
 from mml_core.training.build import Members
+from mml_core.training.compiled import compiled, compiling, require_own_groups
 from mml_core.training.deterministic import deterministic
 from mml_core.training.gradients import told_step
 from mml_core.training.history import epoch_rows
 from mml_core.training.learners import Learner, start_epoch
 from mml_core.training.micro_batches import MicroBatch, cut, own_part, processes_sharing
+from mml_core.training.precision import half_type
 from mml_core.training.processes import ALONE, Processes, gradients_kept
 from mml_core.training.saved import EPOCH, SavedStates
 from mml_core.training.schedule import Plateau, learning_rate_factor
@@ -64,17 +66,21 @@ class Trainer:
         self.members, self.objective, self.config, self.clips = members, objective, config, clips
         self.validate, self.record, self.device, self.workers = validate, record, device, workers
         self.steps = len(epoch_batches(len(clips), config.batch_size, config.seed, 0))
-        self.mixed = config.precision == "mixed" and device.type == "cuda"
+        self.half = half_type(config.precision, device)
         self.progress = Progress()
         self.diverged: int | None = None  # the epoch, from 1, in which the training ended before its time
         self.active: dict[str, Learner] = {}
         self.processes = processes
-        peers = processes.peers(processes_sharing(config, len(clips), processes.count))
+        sharing = processes_sharing(config, len(clips), processes.count)
+        if config.compile:
+            require_own_groups(sharing)
+        peers = processes.peers(sharing)
         self.batch_norms = [one for network in self.networks.values() for one in group_batch_norm(network, peers)]
         for learner in members.learners.values():  # what ever learns takes part in the exchange of gradients
             learner.start()
         self.states = SavedStates(state_folder, fingerprint, self.networks, members.learners, processes)
-        self.models = {name: processes.together(member.network) for name, member in members.trained.items()}
+        called = {name: compiled(one) if config.compile else one for name, one in self.networks.items()}
+        self.models = {name: processes.together(model) for name, model in called.items()}
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -92,6 +98,7 @@ class Trainer:
         with (
             stop_on_signals(patient=self.processes.count > 1) as stop,
             deterministic(),
+            compiling() if self.config.compile else nullcontext(),
             tqdm(
                 total=steps,
                 initial=done,
@@ -180,10 +187,10 @@ class Trainer:
         """Add the gradients of a group's clips, and return the losses' parts in those of the step."""
         # dropout; one of two stages, processes, or groups, must not drop what the other drops
         torch.manual_seed(micro.seed(self.config.seed, self._position))
-        for module in self.batch_norms:
-            module.share = micro.group / micro.step
         targets = batch.targets.to(self.device, non_blocking=True)
         predictions, taught = self._predict(batch, last=last)
+        for module in self.batch_norms:
+            module.gather(micro.group / micro.step)
         losses: Losses = self.objective(predictions, targets, taught)
         sums.add({name: losses[name] for name in self._learning}, predictions, targets)
         share = len(micro.keys) / micro.step
@@ -220,7 +227,7 @@ class Trainer:
         levels = {name: values.to(self.device, non_blocking=True) for name, values in batch.inputs.items()}
         inputs = normalised_inputs(levels, {name: member.inputs for name, member in self.members.all.items()})
         learning, predictions = self._learning, {}
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.mixed):
+        with torch.autocast(self.device.type, dtype=self.half, enabled=self.half is not None):
             for name, model in self.models.items():
                 if name in learning:
                     with gradients_kept(model, kept=not last):

@@ -102,7 +102,7 @@ def train_stage(
             build_objective(config.objective, multi_label=plan.config.multi_label, curves=curves),
             config,
             data.training,
-            validation_of(data.validation, members.trained, config.precision == "mixed", device, workers, processes),
+            validation_of(data.validation, members.trained, config.float16_in_testing, device, workers, processes),
             functools.partial(_record_epoch, files.history.parent / "tensorboard", follow),
             state_folder=files.state,
             fingerprint=fingerprint,
@@ -139,7 +139,11 @@ def _write_outputs(
         "classes": list(data.classes),
         "networks": {name: _about(name, document, data, handed_over) for name in document.config.networks},
         # float16 is used on GPUs only, so a network trained there is not the same as one trained on a CPU
-        "device": {"type": trainer.device.type, "float16": trainer.mixed, "processes": trainer.processes.count},
+        "device": {
+            "type": trainer.device.type,
+            "float16": trainer.half is torch.float16,
+            "processes": trainer.processes.count,
+        },
         "software": {"mml_core": __version__, "torch": torch.__version__, "torchvision": version("torchvision")},
         "first_weights": dict(origins),
     }

@@ -46,6 +46,8 @@ class NetworkBase(Strict):
     blocks: ClassVar[tuple[str, ...]] = ()
     #: Whether it ends in average pooling and a linear classifier `fc`.
     pooled: ClassVar[bool] = False
+    #: Whether torch can compile its steps: one graph a shape, in which nothing changes from epoch to epoch.
+    compiles: ClassVar[bool] = False
 
     init: str | dict[Part, str] = Field(
         description="first weights: imagenet or kinetics (downloaded and checked), random, `stage.network`, "

@@ -17,6 +17,7 @@ class ResNetNetwork(OneStream):
     parts = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
     blocks = ("layer1", "layer2", "layer3", "layer4")
     pooled = True
+    compiles = True
 
     architecture: Literal["tsm", "tsn", "i3d"] = Field(
         default="tsm", description="temporal shift (TSM), none (TSN), or convolutions inflated to 3-D (I3D)"
