@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from clips_store import make_stores
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from mml_core.clips import loader
+from mml_core.clips import EvaluationClips, Sample, TrainingClips, flip_policy, loader
 from mml_core.clips.crops import resize, resize_into
+from mml_core.config.clips import ClipConfig
+from mml_core.config.protocols import ProtocolConfig
 from mml_core.pixels import ready
 from mml_core.pixels.differences import can_subtract, difference_into
 from mml_core.pixels.planes import can_resize, resize_planes
@@ -115,11 +118,21 @@ def test_differences_of_all_pairs_of_values_are_those_of_numpy() -> None:
     assert not can_subtract(np.ascontiguousarray(frames[0].transpose(2, 0, 1)))
 
 
-def test_loaders_make_code_ready_for_many_clips_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaders_make_code_ready_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bool] = []
     monkeypatch.setattr(loader, "make_ready", lambda: made.append(True))
-    for clips, expected in ((99, []), (100, [True])):
-        loader._loader([None] * clips, [[clip] for clip in range(clips)], 0, list, list)
+    clip = ClipConfig(frames=8, crop_px=224)  # 1.2 million pixels
+    stores, samples = make_stores({"a": 9}, ["rgb"], torch.zeros(224, 224, dtype=torch.uint8)), [Sample("a", ())]
+    settings = {"class_count": 1, "multi_label": True}
+    clips = TrainingClips(stores, samples, clip, flip=flip_policy("never", [None]), seed=0, **settings)
+    protocol = ProtocolConfig(dense=0, uniform=1, crop="center")
+    views = EvaluationClips(stores, samples, clip, protocol, **settings)
+    for count, expected in ((83, []), (84, [True])):
+        loader.training_loader(clips, [[(epoch, 0)] for epoch in range(count)], 0)
+        assert made == expected
+    made.clear()
+    for count, expected in ((83, []), (84, [True])):
+        loader.evaluation_loader(views.part([0] * count), 8, 0)
         assert made == expected
 
 

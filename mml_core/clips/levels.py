@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -39,6 +42,12 @@ def view_shape(
     if sample_rate_hz is not None:
         return segments, 1, 1, window_samples(clip.sound_sec, sample_rate_hz)
     return segments * clip.frames, input_channels(kind, clip.stack), side, side
+
+
+def view_pixels(kinds: Iterable[str], clip: ClipConfig, segments: int, side: int) -> int:
+    """Return the pixels of one view of `kinds`, of each channel by itself; sound has none."""
+    shown = [kind for kind in kinds if kind_of(kind).spatial]
+    return sum(math.prod(view_shape(kind, clip, segments, side, None)) for kind in shown)
 
 
 def still_level(kind: str) -> int | None:
