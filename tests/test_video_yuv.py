@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 import simplejpeg
@@ -56,6 +58,26 @@ def test_levels_are_stretched_to_the_nearest() -> None:
     assert np.abs(blue - np.clip((levels - 128.0) * 255 / 224 + 128, 0, 255)).max() <= 1
     assert luma[0, [0, 16, 235, 255]].tolist() == [0, 0, 255, 255]
     assert blue[0, [128, 240, 255]].tolist() == [128, 255, 255], "grey stays grey"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "crc32"), [("", 0x2926AEE0), ("bt709", 0xADFEF021), ("bt2020nc", 0xCC7A0AF6), ("smpte240m", 0x229C505C)]
+)
+def test_levels_keep_their_bits(matrix: str, crc32: int) -> None:
+    """However they are computed: shards made before and after a change are the same."""
+    planes = random_planes(63, 85)
+    levels = yuv._converted(planes, yuv._SHARES[matrix]) if matrix else yuv._of_bt601(planes)
+    assert zlib.crc32(b"".join(plane.tobytes() for plane in levels)) == crc32
+
+
+@pytest.mark.parametrize("matrix", ["", "bt709"])
+@pytest.mark.parametrize("size", [(4, 6), (4, 5), (3, 6)])
+def test_planes_are_left_as_they_are(size: tuple[int, int], matrix: str) -> None:
+    """Decoders still need them."""
+    planes = random_planes(*size)
+    for plane in planes[:3]:
+        plane.setflags(write=False)
+    jpeg(planes, matrix, 90)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (2, 200), (3, 3), (33, 31), (65, 96), (64, 97)])

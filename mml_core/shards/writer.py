@@ -21,7 +21,8 @@ from mml_core.io.files import remove_abandoned, replaced_on_success
 from mml_core.io.hdf5 import VERSION, write_attributes, write_texts
 from mml_core.shards.schema import FORMAT, NOTES, SCHEMA_VERSION, VIDEO_COLUMNS, ShardInfo, VideoEntry
 
-_COPY_BYTES = 1 << 24
+#: Written at once, and copied: larger pieces leave the processor's cache.
+_COPY_BYTES = 1 << 20
 _TABLE_BYTES_PER_IMAGE = 12  # an offset and a checksum
 #: More than attributes and the table of videos take.
 _HEADER_BYTES = 1 << 20
@@ -47,7 +48,7 @@ class ShardWriter:
         folder = self._output.parent
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self._output)
-        self._spool = tempfile.TemporaryFile(dir=folder)
+        self._spool = tempfile.TemporaryFile(buffering=_COPY_BYTES, dir=folder)
         return self
 
     def __exit__(

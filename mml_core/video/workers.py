@@ -36,6 +36,9 @@ _MOST_UNCLEAN = 16
 _MOST_BYTES = 1 << 28
 #: Work in all, in limits of one video, after which a worker is replaced: less than its limit of processor time.
 _MOST_LIMITS = 4
+#: Of OpenBLAS, whose threads would take address space; of glibc, which would hand memory back after each frame, so that
+#: the next one's has to be cleared by the system.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_TOP_PAD_": str(8 << 20)}
 
 
 class Unclean(Exception):
@@ -108,7 +111,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             bufsize=jpeg_worker.BUFFER_BYTES,
             process_group=0,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # whose threads would take address space
+            env={**os.environ, **_ENVIRONMENT},
         )
         limit_process(self._process.pid, self._limit_sec, limits.decode_memory_bytes)
 
