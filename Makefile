@@ -35,9 +35,8 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@echo "== running the tests"
-	@# one process more than cores: tests wait for clusters and for processes that are killed
-	$(IN_VENV) python -m pytest --numprocesses "$$("$(BIN)/python" -c 'import os; print(min(8, os.cpu_count() + 1))')" \
-	    --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
+	$(IN_VENV) python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	    --max-worker-restart 0 $(PYTEST)
 
 stress: $(INSTALLED)
 	@echo "== running the tests of faults and scale in full; seeds and counts are printed"

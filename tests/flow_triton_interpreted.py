@@ -94,7 +94,7 @@ def test_fixed_iterations_on_one_level_are_those_of_the_reference(block: int, pr
     ids=["opencv", "opencv, median 3", "opencv-cuda"],
 )
 def test_full_runs_are_those_of_the_reference(settings: Tvl1) -> None:
-    _compare(settings, scene(3, 27, 35))
+    _compare(settings, scene(2, 21, 35))
 
 
 def test_it_starts_from_a_given_flow() -> None:

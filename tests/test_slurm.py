@@ -72,7 +72,7 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 class Run:
-    """Stages under way on Slurm, beside the same ones trained undisturbed on this machine."""
+    """Stages under way on Slurm, and the same ones trained undisturbed on this machine."""
 
     def __init__(
         self,
@@ -87,11 +87,10 @@ class Run:
         self.slurm, self.names = slurm, names
         with_data.recipe("one", separate_stages(epochs, names, settings))
         self.alone, self.checkout = with_data.copy(folder / "alone"), with_data.copy(folder / "slurm")
-        targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n"))
-        self.alone.run("--set-threads", "train_stage=1", "--", *targets)
+        self.targets = re.findall(r"output: (\S+weights\.safetensors),", self.alone.run("-n"))
         threads = ("--cores", "16", "--set-threads", "train_stage=1")
         self.process = self.checkout.start(
-            *threads, *arguments, *PROFILE, "--", *targets, program=[ASKING_OFTEN], **slurm.environment
+            *threads, *arguments, *PROFILE, "--", *self.targets, program=[ASKING_OFTEN], **slurm.environment
         )
 
     def wait(self, condition: Callable[[], bool], seconds: float = 240.0) -> None:
@@ -122,7 +121,8 @@ class Run:
         return "".join(path.read_text() for path in self.checkout.root.glob("logs/tiny/stages/*.log"))
 
     def finish(self) -> str:
-        """Wait for the end and compare with what was trained undisturbed."""
+        """Wait for the end and compare with what is trained undisturbed meanwhile."""
+        self.alone.run("--set-threads", "train_stage=1", "--", *self.targets)
         output = self.process.communicate(timeout=900)[0]
         assert self.process.returncode == 0, output
         for name in self.names:

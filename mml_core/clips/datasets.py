@@ -16,7 +16,7 @@ from mml_core.clips.checks import check_frame_rates, check_labels, check_videos
 from mml_core.clips.crops import Box, draw_corner_crop, draw_crop, draw_random_crop, resize, resize_into
 from mml_core.clips.draws import ClipDraws
 from mml_core.clips.flips import FlipPolicy, mirror
-from mml_core.clips.levels import stack_length
+from mml_core.clips.levels import stack_length, view_pixels
 from mml_core.clips.positions import Starts, draw_training_starts
 from mml_core.clips.sampler import Key
 from mml_core.clips.sound import read_windows
@@ -56,7 +56,9 @@ class TrainingClips(Dataset[Clip]):
         self.stores, self.samples, self.clip = dict(stores), samples, clip
         self.class_count, self.multi_label = class_count, multi_label
         self.flip, self.seed = flip, seed
-        self.lengths = {name: stack_length(store.info.kind, clip.stack) for name, store in stores.items()}
+        kinds = {name: store.info.kind for name, store in stores.items()}
+        self.lengths = {name: stack_length(kind, clip.stack) for name, kind in kinds.items()}
+        self.clip_pixels = view_pixels(kinds.values(), clip, clip.segments, clip.crop_px)
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -16,7 +16,7 @@ from mml_core.clips.checks import check_videos
 from mml_core.clips.colours import coloured
 from mml_core.clips.crops import evaluation_crops, evaluation_side, resize
 from mml_core.clips.flips import mirror
-from mml_core.clips.levels import stack_length, still_level
+from mml_core.clips.levels import stack_length, still_level, view_pixels
 from mml_core.clips.noise import noisy_item
 from mml_core.clips.positions import Starts, clip_count, evaluation_starts, start_positions
 from mml_core.clips.sound import read_windows
@@ -38,7 +38,7 @@ class EvaluationClips(Dataset[Clip]):
 
     A video's views are ordered by clip (dense ones first, then uniform ones, or all in their order), then by crop.
     `view_counts` holds the number V of views of each video, `frames` the input frames F = S * T of a view, `side` the
-    side of crops in pixels. None of them needs a video to be read.
+    side of crops in pixels, `view_pixels` how many a view has in all. None of them needs a video to be read.
 
     Modalities that the protocol calls missing have no store and no views; `absent` are those that networks would read,
     by name with their kinds, so that the views of all others are those that they would have beside them. `colours` is
@@ -68,6 +68,8 @@ class EvaluationClips(Dataset[Clip]):
         self.frames = protocol.segments_of(clip) * clip.frames
         self.side = self._one_side()
         self.view_counts = [self._count_views(sample.video_id) for sample in self.samples]
+        seen = [store.info.kind for store in stores.values()]
+        self.view_pixels = view_pixels(seen, clip, protocol.segments_of(clip), self.side)
 
     def part(self, indices: Sequence[int]) -> Self:
         """Return a data set of the videos `indices` alone."""

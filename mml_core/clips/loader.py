@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from mml_core.clips.batches import Batch, Clip, collate_clips, collate_views
 from mml_core.clips.datasets import TrainingClips
 from mml_core.clips.evaluation import EvaluationClips
-from mml_core.clips.levels import view_pixels
 from mml_core.clips.sampler import Key
 from mml_core.pixels.ready import make_ready
 
@@ -45,9 +44,7 @@ def training_loader(dataset: TrainingClips, batches: Sequence[list[Key]], worker
 
     Batches of several epochs may follow each other in one loader: a key carries its epoch.
     """
-    pixels = sum(map(len, batches)) * view_pixels(
-        _kinds(dataset), dataset.clip, dataset.clip.segments, dataset.clip.crop_px
-    )
+    pixels = sum(map(len, batches)) * dataset.clip_pixels
     return _loader(dataset, batches, workers, collate_clips, _collate_arrays, pixels)
 
 
@@ -56,14 +53,9 @@ def evaluation_loader(dataset: EvaluationClips, views: int, workers: int) -> Ite
 
     A batch has at most `views` views, but for a video that has more by itself.
     """
-    segments = dataset.protocol.segments_of(dataset.clip)
-    pixels = sum(dataset.view_counts) * view_pixels(_kinds(dataset), dataset.clip, segments, dataset.side)
+    pixels = sum(dataset.view_counts) * dataset.view_pixels
     batches = batches_by_views(dataset.view_counts, views)
     return _loader(dataset, batches, workers, collate_views, _collate_view_arrays, pixels)
-
-
-def _kinds(dataset: TrainingClips | EvaluationClips) -> list[str]:
-    return [store.info.kind for store in dataset.stores.values()]
 
 
 def batches_by_views(counts: Sequence[int], most: int) -> list[list[int]]:

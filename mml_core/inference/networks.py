@@ -113,6 +113,7 @@ class _Prepared(Dataset[Clip]):
     def __init__(self, windows: Sequence[PreparedViews]) -> None:
         self._windows = windows
         self.view_counts = [window.count for window in windows]
+        self.view_pixels = 0  # that are still to be resized
 
     def __len__(self) -> int:
         return len(self._windows)
