@@ -44,7 +44,7 @@ stress: $(INSTALLED)
 
 lint: $(INSTALLED)
 	"$(BIN)/ruff" format --check . && "$(BIN)/ruff" check .
-	"$(BIN)/snakefmt" --check Snakefile rules
+	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
 
 docs: $(INSTALLED)

@@ -18,8 +18,10 @@ from video_files import make_videos
 from mml_core.runtime.command import path_with_interpreter
 
 #: Stands in for Python: makes an environment whose programs are copies of it, and writes down how each is called.
+#: snakefmt fails where the programs beside it are not found by name: it calls one of them.
 STAND_IN = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$CALLS"
+if [ "$(basename "$0")" = snakefmt ]; then test "$(command -v snakefmt)" -ef "$0" || exit 1; fi
 if [ "${1-}" = -m ] && [ "${2-}" = venv ]; then
     mkdir -p "$3/bin"
     for name in python ruff snakefmt snakemake mml; do cp "$0" "$3/bin/$name"; done
