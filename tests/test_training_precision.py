@@ -20,7 +20,7 @@ from mml_core.training.job import StageFiles
 from mml_core.training.precision import half_type
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-#: Two networks that learn from each other, in groups of which the last one is smaller.
+#: Two networks that learn from each other, in two groups a step.
 PAIR = {"networks": {"x": toy.RGB, "y": toy.RGB}, "objective": "mutual", "batch_size": 6, "micro_batch_size": 3}
 
 

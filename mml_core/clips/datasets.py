@@ -36,7 +36,7 @@ class TrainingClips(Dataset[Clip]):
     the shards: not on the process that makes it, nor on items made before, nor on which other samples there are.
     Frames, crop and flip are those of every stage of that seed (`mml_core.clips.draws`). Where a sample has segments,
     the clip's labels are those of the segments that it shows a part of, the same for all modalities
-    (`mml_core.clips.time_labels`).
+    (`mml_core.clips.time_labels`). `clip_pixels` is how many pixels a clip has in all, of each channel by itself.
     """
 
     def __init__(

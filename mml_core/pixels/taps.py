@@ -23,7 +23,7 @@ def taps(length: int, side: int) -> Taps:
 
     Weights are a triangle's, two pixels wide, of the input where it is enlarged and of the output where it is made
     smaller; integers of as many bits as 16 hold. PyTorch's code for 8 bits, which took them over from Pillow, rounds
-    so, and what is made of them is equal to it bit for bit (tests/test_clips_resizing.py).
+    so, and what is made of them is equal to it bit for bit (tests/test_pixels.py).
     """
     scale = length / side
     support = max(scale, 1.0)
@@ -41,7 +41,7 @@ def taps(length: int, side: int) -> Taps:
     return _within(first, weights[:, : 1 + np.flatnonzero(weights.any(axis=0)).max()], length, precision)
 
 
-def _within(first: NDArray[np.int64], weights: NDArray[np.int16], length: int, precision: int) -> Taps:
+def _within(first: NDArray[np.int64], weights: NDArray[np.int32], length: int, precision: int) -> Taps:
     """Move taps that would reach beyond the last pixel, where their weights are zero."""
     moved = np.zeros_like(weights)
     start = np.minimum(first, length - weights.shape[1])
