@@ -74,7 +74,11 @@ from mml_core.plan.published import published_file
 from mml_core.plan.run import missing_videos, plan_run
 from mml_core.plan.shipped import config_file
 from mml_core.plan.stages import STAGE_SPLITS
-from mml_core.runtime.garbage import made_to_stay
+from mml_core.runtime.garbage import (
+    collected_seldom,
+    made_to_stay,
+    passed_over_at_exit,
+)
 
 # Snakemake takes what stands in braces for a wildcard, also in the paths of environments (conda:), which lie in the
 # checkout.
@@ -94,6 +98,10 @@ shell.prefix(
     f"export PYTHONPATH={shlex.quote(str(ROOT))}:${{{{PYTHONPATH:-}}}} "
     "HDF5_USE_FILE_LOCKING=FALSE OMP_WAIT_POLICY=${{OMP_WAIT_POLICY:-passive}} MPLBACKEND=agg; "
 )
+
+# Of what Snakemake makes of jobs and files, nearly all stays until it ends.
+collected_seldom()
+passed_over_at_exit()
 
 try:
     # jobs of a cluster parse this file again: whether the videos are there was checked when the run began, and what the

@@ -1,10 +1,16 @@
-"""What is made to stay is not looked at again; what is made afterwards is collected as before."""
+"""What is made to stay is not looked at again, nor anything when a program ends; what is to be done then is done."""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
+import pytest
+
+from mml_core.runtime.compute import prepare_compute
 from mml_core.runtime.garbage import made_to_stay
 
 
@@ -26,3 +32,54 @@ def test_what_stays_is_passed_over_and_later_garbage_is_collected() -> None:
         gc.unfreeze()
     gc.collect()
     assert stays() is None
+
+
+PROGRAM = """
+import atexit, gc, tempfile, weakref
+from pathlib import Path
+from mml_core.runtime.cli import run
+
+class Knot:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        print("looked at")
+
+def main():
+    global knot, folder
+    knot, folder = Knot(), tempfile.TemporaryDirectory()
+    atexit.register(lambda: print("atexit", gc.isenabled()))
+    weakref.finalize(knot, print, "finalizer")
+    print(folder.name)
+
+{call}
+"""
+
+
+@pytest.mark.parametrize(("call", "looks"), [("run(main)", False), ("main()", True)])
+def test_a_program_that_ends_looks_at_nothing_and_does_what_it_was_told_to(call: str, looks: bool) -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM.format(call=call)], capture_output=True, text=True)
+    folder, *said = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {"atexit True", "finalizer"} <= {*said} and not Path(folder).exists()
+    assert ("looked at" in said) == looks
+
+
+TORCH = """
+import gc, sys
+from mml_core.runtime.compute import prepare_compute
+
+assert "torch" not in sys.modules
+with prepare_compute(1, "cpu"):
+    print(gc.isenabled(), gc.get_freeze_count() > 50_000)
+"""
+
+
+def test_torch_is_made_to_stay() -> None:
+    assert subprocess.check_output([sys.executable, "-c", TORCH], text=True).split() == ["True", "True"]
+
+
+def test_what_was_made_before_does_not_stay_with_a_torch_that_is_there_already() -> None:
+    before = gc.get_freeze_count()
+    with prepare_compute(1, "cpu"):
+        assert gc.get_freeze_count() == before

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from mml_core.errors import InputError
 from mml_core.io.files import disk_fault
+from mml_core.runtime.garbage import passed_over_at_exit
 from mml_core.runtime.shared_memory import shared_memory_fault
 
 #: Exit status of a training that was asked to stop (SIGTERM, SIGINT) and saved its state: 128 + SIGTERM.
@@ -41,6 +42,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     Where nobody reads on (`mml cost … | head`), it ends with 141 and says nothing, as programs do that SIGPIPE ends.
     Other exceptions are faults of the program and keep their traceback.
     """
+    passed_over_at_exit()
     try:
         main()
         if sys.stdout is not None:  # closed before it began (`>&-`): nothing is printed at all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mml_core.errors import InputError
 from mml_core.runtime.devices import lease_gpus
+from mml_core.runtime.garbage import made_to_stay
 from mml_core.runtime.shared_memory import require_shared_memory
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def prepare_process(
     threads: int, device: Literal["auto", "cpu", "cuda"], *, rank: int, processes: int
 ) -> Iterator[Compute]:
     """Yield what process `rank` of `processes` on this machine uses: its own GPU of those leased, part of `threads`."""
+    _bring_in_torch()
     import torch
 
     if device != "cpu" and torch.cuda.is_available():
@@ -86,9 +89,17 @@ def _hidden_gpus() -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
+def _bring_in_torch() -> None:
+    """Import torch, which makes very many objects, without looking for garbage among them again and again."""
+    if "torch" not in sys.modules:  # else what others have made by now would stay with it
+        with made_to_stay():
+            importlib.import_module("torch")
+
+
 @contextmanager
 def _computing(threads: int, wanted: str) -> Iterator[Compute]:
-    import torch  # only now: CUDA_VISIBLE_DEVICES counts from here on
+    _bring_in_torch()  # only now: CUDA_VISIBLE_DEVICES counts from here on
+    import torch
 
     on_gpu = torch.cuda.is_available() and wanted != "cpu"
     if wanted == "cuda" and not on_gpu:
