@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hypothesis import settings
+
+from mml_core.runtime import cli
 
 if TYPE_CHECKING:
     from checkouts import Checkout
@@ -28,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with files that take minutes: a file is one process's; a long one at the end keeps the others waiting."""
     items.sort(key=lambda item: not any(item.iter_markers("workflow")) and not any(item.iter_markers("long")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_raise() -> Iterator[None]:
+    """Have programs that are called in this process end as by `sys.exit`, and not end the process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "leave", sys.exit)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from mml_core.runtime.cli import EXIT_UNREAD
+from mml_core.runtime.cli import EXIT_STOPPED, EXIT_UNREAD
 
 PROGRAM = """
 import sys
@@ -43,3 +44,46 @@ def test_another_closed_pipe_is_a_fault() -> None:
     command = [sys.executable, "-c", PROGRAM.format(main=INNER)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 1 and "the decoder has gone" in ended.stderr
+
+
+#: Modules that complain when they are not freed (torch.utils.flop_counter imports one), what is done in the end, a
+#: thread that goes on, and text in the buffer.
+MUCH = """
+import atexit, tempfile, threading, time, weakref
+from mml_core.runtime.cli import Stopped
+from mml_core.errors import InputError
+from mml_core.runtime.compute import prepare_compute
+
+class Kept:
+    def __del__(self):
+        print("freed")
+
+def main():
+    global folder, kept
+    with prepare_compute(1, "cpu"):
+        import torch.utils.flop_counter
+    folder, kept = tempfile.TemporaryDirectory(), Kept()
+    kept.me = kept
+    atexit.register(print, "atexit")
+    weakref.finalize(kept, print, "finalizer")
+    threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+    print(folder.name)
+    {end}"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "told"),
+    [
+        ("pass", 0, ""),
+        ("raise InputError('no such thing')", 1, "error: no such thing\n"),
+        ("raise OSError(28, 'No space left on device')", 1, "error: "),
+        ("raise Stopped('by somebody')", EXIT_STOPPED, "stopped: by somebody\n"),
+    ],
+)
+def test_the_end_does_what_it_was_told_to_and_frees_nothing(end: str, status: int, told: str) -> None:
+    command = [sys.executable, "-c", PROGRAM.format(main=MUCH.format(end=end))]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    folder, *said = ended.stdout.splitlines()
+    assert ended.returncode == status and said == ["thread", "atexit", "finalizer"] and not Path(folder).exists()
+    assert ended.stderr.startswith(told) and bool(ended.stderr) == bool(told)
+    assert "leaked" not in ended.stderr and "Traceback" not in ended.stderr

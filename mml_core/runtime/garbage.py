@@ -28,8 +28,8 @@ def made_to_stay() -> Iterator[None]:
 def passed_over_at_exit() -> None:
     """Have nothing collected when this process ends: the system takes all of its memory back anyway.
 
-    For programs. What was to be done at the end (atexit, finalizers of weakref) is done as ever; what modules hold is
-    mostly not freed any more.
+    For programs that other people's code ends; ours leave by `mml_core.runtime.cli`. What was to be done at the end
+    (atexit, finalizers of weakref) is done as ever; what modules hold is mostly not freed any more.
     """
     atexit.register(_pass_over)
 
