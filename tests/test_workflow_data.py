@@ -70,13 +70,12 @@ def test_a_mended_conversion_makes_downloaded_weights_anew_and_a_reworded_error_
 
 
 EDITED = """
+import atexit
 import runpy
 from pathlib import Path
 {before}
-try:
-    runpy.run_path("workflow/scripts/original.py", run_name="__main__")
-finally:
-    {after}
+atexit.register(exec, {after!r}, globals())
+runpy.run_path("workflow/scripts/original.py", run_name="__main__")
 """
 
 
