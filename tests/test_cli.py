@@ -46,13 +46,11 @@ def test_another_closed_pipe_is_a_fault() -> None:
     assert ended.returncode == 1 and "the decoder has gone" in ended.stderr
 
 
-#: Modules that complain when they are not freed (torch.utils.flop_counter imports one), what is done in the end, a
-#: thread that goes on, and text in the buffer.
+#: What is done in the end, a thread that goes on, text in the buffer, and something that is never freed.
 MUCH = """
 import atexit, tempfile, threading, time, weakref
 from mml_core.runtime.cli import Stopped
 from mml_core.errors import InputError
-from mml_core.runtime.compute import prepare_compute
 
 class Kept:
     def __del__(self):
@@ -60,8 +58,6 @@ class Kept:
 
 def main():
     global folder, kept
-    with prepare_compute(1, "cpu"):
-        import torch.utils.flop_counter
     folder, kept = tempfile.TemporaryDirectory(), Kept()
     kept.me = kept
     atexit.register(print, "atexit")
@@ -69,6 +65,17 @@ def main():
     threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
     print(folder.name)
     {end}"""
+#: The counter of torch imports Triton, which complains in the end where some of its objects are freed and some are not.
+COUNTS = """
+from mml_core.runtime.compute import prepare_compute
+
+def main():
+    with prepare_compute(1, "cpu"):
+        import torch.utils.flop_counter"""
+
+
+def _ended(main: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", PROGRAM.format(main=main)], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +88,12 @@ def main():
     ],
 )
 def test_the_end_does_what_it_was_told_to_and_frees_nothing(end: str, status: int, told: str) -> None:
-    command = [sys.executable, "-c", PROGRAM.format(main=MUCH.format(end=end))]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = _ended(MUCH.format(end=end))
     folder, *said = ended.stdout.splitlines()
     assert ended.returncode == status and said == ["thread", "atexit", "finalizer"] and not Path(folder).exists()
-    assert ended.stderr.startswith(told) and bool(ended.stderr) == bool(told)
-    assert "leaked" not in ended.stderr and "Traceback" not in ended.stderr
+    assert ended.stderr.startswith(told) and bool(ended.stderr) == bool(told) and "Traceback" not in ended.stderr
+
+
+def test_libraries_do_not_complain_in_the_end() -> None:
+    ended = _ended(COUNTS)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
