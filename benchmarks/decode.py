@@ -1,7 +1,8 @@
 """Decoding videos to JPEG frames in a shard, beside peers on the same videos in the same run, by processor time.
 
 VIDEOs are encoded as H.264 and VP9, with a shorter side of 240 px, as data sets are distributed, and of 720 px; each is
-decoded several times, as a shard has many; a row a kind and contender is appended to benchmarks/results/decode.csv.
+decoded many times (a quarter as often where it has 720 px), as a shard has thousands; a row a kind and contender is
+appended to benchmarks/results/decode.csv.
 All scale to a shorter side of 256 px and encode at quality 90; one thread each; contenders take turns, and the best of
 several runs counts. The project decodes in a process apart, whose start counts, which damaged files cannot crash, and
 writes checksums and shards; the peers decode in this process and keep nothing. The last row is no contender: what
@@ -152,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="+", help="videos of any kind, from which those measured are made")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each video")
-    parser.add_argument("--times", type=int, default=8, help="that each video is in the shard")
+    parser.add_argument("--times", type=int, default=32, help="that each video is in the shard")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -165,15 +166,16 @@ def main() -> None:
                 folder = Path(temporary)
                 videos = made_videos(options.videos, codec, side_px, options.seconds, folder)
                 frames = [frame for path in videos for frame in scaled(path)]
-                videos *= options.times
+                times = options.times if side_px == min(SIDES_PX) else -(-options.times // 4)
+                videos *= times
                 best = measure(
                     {
                         "project, make_rgb_shard": lambda videos=videos, folder=folder: project(videos, folder),
                         "OpenCV VideoCapture + imencode": lambda videos=videos: opencv(videos),
                         "PyAV + simplejpeg": lambda videos=videos: pyav(videos),
                         "decoding alone": lambda videos=videos: sum(1 for path in videos for _ in decoded(path)),
-                        "encoding alone": lambda frames=frames: len(
-                            [encode(frame) for _ in range(options.times) for frame in frames]
+                        "encoding alone": lambda frames=frames, times=times: len(
+                            [encode(frame) for _ in range(times) for frame in frames]
                         ),
                     },
                     options.repeats,

@@ -24,18 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.container.core import Flags
-from av.filter import Graph
-from av.filter.context import FilterContext
 from av.logging import Capture
 from av.sidedata.sidedata import Type
 from av.stream import Discard, Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mml_core.video.yuv import MATRICES, Planes, jpeg
+from mml_core.video.filtering import FilteredFrames, Refused, Scalers
+from mml_core.video.yuv import MATRICES, Planes, full_range_jpeg
 
 #: As libavutil numbers them: full range; RGB's matrix.
 _FULL_RANGE, _RGB = 2, 0
@@ -53,10 +51,6 @@ LENGTH = struct.Struct(">I")
 BUFFER_BYTES = 1 << 18
 
 
-class Refused(Exception):
-    """This way is not for a video."""
-
-
 class Trouble(Refused):
     """Something about a video is amiss; who knows what that left behind in this process."""
 
@@ -72,7 +66,7 @@ class Kind(tuple[Any, ...]):
         return cls((frame.width, frame.height, frame.format.name, *colours, frame.rotation, aspect))
 
 
-def jpegs(request: Mapping[str, Any]) -> Generator[bytes, None, dict[str, Any]]:
+def jpegs(request: Mapping[str, Any], scalers: Scalers) -> Generator[bytes, None, dict[str, Any]]:
     """Yield the JPEGs of a video's frames; return how many, their size, and the rate that the container states.
 
     Raises Refused, or whatever exception PyAV raises, where the video is for the other way.
@@ -81,14 +75,14 @@ def jpegs(request: Mapping[str, Any]) -> Generator[bytes, None, dict[str, Any]]:
     opened = {"options": request["options"], "metadata_errors": "replace"}
     with Capture(local=False) as said, av.open(f"file:{request['path']}", **opened) as container:
         stream = _stream(container, request)
-        for planes, matrix in _planes(container, stream, request["filters"]):
+        for planes in _planes(container, stream, request["filters"], scalers):
             if said:
                 break
             size = planes.size
             count += 1
             if count > request["max_frames"] or max(size) > request["most_side_px"]:
                 raise Refused("too many frames, or too long a side")
-            yield jpeg(planes, matrix, request["quality"])
+            yield full_range_jpeg(planes, request["quality"])
         if said:
             raise Trouble(f"FFmpeg says: {said[0][2].strip()}")
         rate = stream.average_rate
@@ -117,9 +111,12 @@ def _stream(container: InputContainer, request: Mapping[str, Any]) -> VideoStrea
 
 
 def _planes(
-    container: InputContainer, stream: VideoStream, filters: Sequence[tuple[str, Mapping[str, str]]]
-) -> Iterator[tuple[Planes, str]]:
-    """Yield the filtered frames of a video, and the matrix of their colours."""
+    container: InputContainer,
+    stream: VideoStream,
+    filters: Sequence[tuple[str, Mapping[str, str]]],
+    scalers: Scalers,
+) -> Iterator[Planes]:
+    """Yield the filtered frames of a video, in full range."""
     codec = stream.codec_context
     stated_matrix, stated_aspect = codec.colorspace, codec.sample_aspect_ratio
     kind: Kind | None = None
@@ -132,16 +129,13 @@ def _planes(
             if kind is None:
                 kind = Kind.of(frame, stream)
                 _check_first(frame, stated_matrix)
-                graph = Graph()  # the filters do not keep it
                 upright = [*_turns(frame), *filters]
-                source, sink = _ends(graph, frame, _pixel_aspect(stream, stated_aspect), upright)
-                matrix = MATRICES.get(int(frame.colorspace), "")
+                picture = FilteredFrames(frame, _pixel_aspect(stream, stated_aspect), upright, scalers)
             if frame.is_corrupt:
                 raise Trouble("a frame is damaged")
             if kind != Kind.of(frame, stream):
                 raise Refused("the kind of its frames changes")
-            source.push(frame)
-            yield _plane_arrays(sink.pull()), matrix
+            yield picture(frame)
 
 
 def _check_first(frame: VideoFrame, stated_matrix: int) -> None:
@@ -176,35 +170,10 @@ def _pixel_aspect(stream: VideoStream, probed: Fraction | None) -> str:
     return f"{stated.numerator}/{stated.denominator}" if stated else "0/1"
 
 
-def _ends(
-    graph: Graph, frame: VideoFrame, pixel_aspect: str, filters: Sequence[tuple[str, Mapping[str, str]]]
-) -> tuple[FilterContext, FilterContext]:
-    """Return the two ends of `graph`, which becomes one of `filters` for frames like this one."""
-    graph.threads = 1
-    # as `add_buffer` does not: with the aspect of pixels and the colours
-    source = graph.add(
-        "buffer",
-        video_size=f"{frame.width}x{frame.height}",
-        pix_fmt=frame.format.name,
-        time_base="1/1000000",
-        pixel_aspect=pixel_aspect,
-        colorspace=str(int(frame.colorspace)),
-        range=str(int(frame.color_range)),
-    )
-    sink = graph.add("buffersink")
-    graph.link_nodes(source, *(graph.add(name, **options) for name, options in filters), sink).configure()
-    return source, sink
-
-
-def _plane_arrays(frame: VideoFrame) -> Planes:
-    lines = (np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes)
-    return Planes(*lines, frame.width)
-
-
-def answer(request: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+def answer(request: Mapping[str, Any], scalers: Scalers) -> Iterator[tuple[bytes, bytes]]:
     """Yield the letters and contents of the parts of an answer."""
     ending: dict[str, Any]
-    frames = jpegs(request)
+    frames = jpegs(request, scalers)
     try:
         while True:
             yield b"F", next(frames)
@@ -239,10 +208,11 @@ def main() -> None:
     threading.Thread(target=_end_with_input, daemon=True).start()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # the first message about a video may be the last one about another
+    scalers = Scalers()
     asked, answers = sys.stdin.buffer, os.fdopen(sys.stdout.fileno(), "wb", BUFFER_BYTES)
     while len(length := asked.read(LENGTH.size)) == LENGTH.size:
         request = json.loads(asked.read(LENGTH.unpack(length)[0]))
-        for letter, content in answer(request):
+        for letter, content in answer(request, scalers):
             answers.write(PART.pack(letter, len(content)))
             answers.write(content)
         answers.flush()

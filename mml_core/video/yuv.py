@@ -27,17 +27,34 @@ _SHARES = {
 _BT601 = (0.299, 0.114)
 #: Numbers of those matrices in libavutil (AVColorSpace).
 MATRICES = {1: "bt709", 4: "fcc", 7: "smpte240m", 9: "bt2020nc", 10: "bt2020c"}
-#: Of levels: the least, and the most, the factor and what is taken away of luma and of colours. Numbers of numpy's,
-#: since making them takes longer than some of what is done with them.
-_LEAST, _EIGHT = np.uint8(16), np.uint16(8)
-_LUMA = (np.uint8(235), np.uint16(298), np.uint16(16 * 298 - 128))
-_COLOUR = (np.uint8(240), np.uint16(291), np.uint16(16 * 291 - 304))
-
 Plane = NDArray[np.uint8]
 
 
+class Levels(NamedTuple):
+    """How levels are stretched: cut to `least` and `most`, they become (factor x level - less) / 256, rounded down.
+
+    They are numbers of numpy's, since making these takes longer than some of what is done with them.
+    """
+
+    least: np.uint8
+    most: np.uint8
+    factor: np.uint16
+    less: np.uint16
+
+    @classmethod
+    def of(cls, least: int, most: int, factor: int, less: int) -> Levels:
+        """Return them, of whole numbers."""
+        return cls(np.uint8(least), np.uint8(most), np.uint16(factor), np.uint16(less))
+
+
+#: From limited to full range: 16 becomes 0, 235 (of colours 240) 255, and no colour stays at 128.
+LUMA, COLOUR = Levels.of(16, 235, 298, 16 * 298 - 128), Levels.of(16, 240, 291, 16 * 291 - 304)
+AS_THEY_ARE = Levels.of(0, 255, 256, 0)
+_EIGHT = np.uint16(8)
+
+
 class Planes(NamedTuple):
-    """A picture in limited range: luma (H, W), and blue and red (ceil(H / 2), ceil(W / 2)), uint8 each.
+    """A picture: luma (H, W), and blue and red (ceil(H / 2), ceil(W / 2)), uint8 each.
 
     Lines may be longer, as decoders have them: then `width` is W.
     """
@@ -59,28 +76,39 @@ class Planes(NamedTuple):
 
 
 def jpeg(planes: Planes, matrix: str, quality: int) -> bytes:
-    """Return the colour JPEG of a picture whose colours are of `matrix`, as ffmpeg calls it ("": not stated)."""
-    luma, blue, red = _of_bt601(planes) if matrix not in _SHARES else _converted(planes, _SHARES[matrix])
+    """Return the colour JPEG of a picture in limited range, of colours of `matrix`.
+
+    That is ffmpeg's name, "" where none is stated.
+    """
+    return full_range_jpeg(full_range(planes, matrix), quality)
+
+
+def is_bt601(matrix: str) -> bool:
+    """Return whether colours of `matrix` are read as BT.601's, so that their levels are stretched, and no more."""
+    return matrix not in _SHARES
+
+
+def full_range(planes: Planes, matrix: str) -> Planes:
+    """Return a picture in limited range, of colours of `matrix`, as JPEGs have it."""
+    if not is_bt601(matrix):
+        return Planes(*_converted(planes, _SHARES[matrix]), planes.width)
+    luma, *colours = (_stretched(*of) for of in zip(planes[:3], (LUMA, COLOUR, COLOUR), strict=True))
+    return Planes(luma, *colours, planes.width)
+
+
+def full_range_jpeg(planes: Planes, quality: int) -> bytes:
+    """Return the colour JPEG of a picture in full range, by the matrix of BT.601, whose column W may be overwritten."""
     height, width = planes.size
     half = -(-width // 2)
-    luma = _evened(luma, width)[:height, :width]
-    return simplejpeg.encode_jpeg_yuv_planes(luma, blue[:, :half], red[:, :half], quality)
+    luma = _evened(planes.luma, width)[:height, :width]
+    return simplejpeg.encode_jpeg_yuv_planes(luma, planes.blue[:, :half], planes.red[:, :half], quality)
 
 
-def _of_bt601(planes: Planes) -> tuple[Plane, Plane, Plane]:
-    """Return the planes in full range: 16 becomes 0, 235 (of colours 240) 255, and no colour stays at 128."""
-    return (
-        _stretched(planes.luma, *_LUMA),
-        _stretched(planes.blue, *_COLOUR),
-        _stretched(planes.red, *_COLOUR),
-    )
-
-
-def _stretched(plane: Plane, most: np.uint8, factor: np.uint16, less: np.uint16) -> Plane:
-    """Return (factor x level - less) / 256, rounded down, of levels that are cut to the range from 16 to `most`."""
-    wide = plane.clip(_LEAST, most).astype(np.uint16)
-    wide *= factor  # may be beyond 16 bits, which do not hold it; they hold the difference
-    wide -= less
+def _stretched(plane: Plane, levels: Levels) -> Plane:
+    """Return the plane with stretched levels."""
+    wide = plane.clip(levels.least, levels.most).astype(np.uint16)
+    wide *= levels.factor  # may be beyond 16 bits, which do not hold it; they hold the difference
+    wide -= levels.less
     wide >>= _EIGHT
     return wide.astype(np.uint8)
 
