@@ -10,7 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from mml_core.video.scaling_code import PICKED, PIXELS, Field, compiled, is_supported
+from mml_core.video.scaling_code import BACK, PICKED, PIXELS, Field, compiled, is_supported, lines_kept
 from mml_core.video.swscale_taps import Taps, taps
 from mml_core.video.yuv import Levels, Planes
 
@@ -58,6 +58,8 @@ class _Kind:
 
     def __init__(self, rows: Taps, columns: Taps, levels: Levels) -> None:
         self.height, self.scaled_height = columns.length, len(columns.first)
+        if (np.maximum.accumulate(columns.first) - columns.first).max() > BACK:
+            raise ValueError("lines are needed that were left behind")
         self.blocks = -(-len(rows.first) // PIXELS)
         picked = _picked(rows, self.blocks)
         self.first = columns.first.astype(np.int32)
@@ -73,7 +75,7 @@ class _Plane:
     def __init__(self, kind: _Kind) -> None:
         self._kind = kind
         width = kind.blocks * PIXELS
-        self._lines = np.empty((kind.height, width), np.int16)
+        self._lines = np.empty((lines_kept(kind.factors.shape[1] // 2), width), np.int16)
         self.result = np.empty((kind.scaled_height, width), np.uint8)
         self._table = np.zeros(len(Field), np.int64)
         arrays = {
@@ -87,7 +89,7 @@ class _Plane:
         }
         for field, array in arrays.items():
             self._table[field] = array.ctypes.data
-        self._table[[Field.BLOCKS, Field.ROWS]] = kind.blocks, kind.scaled_height
+        self._table[[Field.BLOCKS, Field.HEIGHT, Field.ROWS]] = kind.blocks, kind.height, kind.scaled_height
         self._table[[Field.LEAST, Field.MOST, Field.FACTOR, Field.LESS]] = kind.levels
         self._table_address = self._table.ctypes.data
 
