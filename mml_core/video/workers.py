@@ -36,9 +36,15 @@ _MOST_UNCLEAN = 16
 _MOST_BYTES = 1 << 28
 #: Work in all, in limits of one video, after which a worker is replaced: less than its limit of processor time.
 _MOST_LIMITS = 4
-#: Of OpenBLAS, whose threads would take address space; of glibc, which would hand memory back after each frame, so that
-#: the next one's has to be cleared by the system.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_TOP_PAD_": str(8 << 20)}
+#: Of OpenBLAS, whose threads would take address space; of glibc, which would hand each frame's memory back, so that the
+#: system has to clear it for the next one: frames come from its heap, up to the largest size it allows, and so many
+#: bytes stay free at its top.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    "MALLOC_TOP_PAD_": str(8 << 20),
+}
 
 
 class Unclean(Exception):
