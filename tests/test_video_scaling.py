@@ -154,7 +154,7 @@ def test_it_is_loaded_once_it_pays() -> None:
     for frame in (first, *others):
         video(frame)
         had.append(video._scaler is not None)
-    assert had == [number >= 16 for number in range(1, 21)], "frame 4 comes too early, frame 16 is the next to look at"
+    assert had == [number >= 16 for number in range(1, 21)], "frame 1 comes too early, frame 16 is the next to look at"
 
 
 def test_other_filters_and_formats_are_left_to_libavfilter() -> None:
@@ -197,17 +197,17 @@ def test_a_scaler_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> N
 @needs_code
 def test_a_difference_that_shows_later_gives_the_video_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scalers = Scalers(0)
-    first, *others = frames_of(4)
+    first, *others = frames_of(16)
     video = filtered(first, (80, 120), scalers)
     video(first)
     original = FrameScaler.__call__
     monkeypatch.setattr(
         FrameScaler, "__call__", lambda self, frame: original(self, frame)._replace(luma=0 * self._planes[0].result)
     )
-    for frame in others[:2]:
+    for frame in others[:-1]:
         video(frame)
     with pytest.raises(Refused, match="otherwise"):
-        video(others[2])
+        video(others[-1])
     assert scalers.scaler((64, 96), (80, 120), scaling_to(80, 120)[0][1], "") is None
 
 

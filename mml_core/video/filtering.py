@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mml_core.video.scaling import FrameScaler
 
 #: Frames of a video, counted from 1, that libavfilter scales in any case, so that compiled code is held against it.
-_LOOKED_AT = frozenset(4**i for i in range(16))
+_LOOKED_AT = frozenset(16**i for i in range(8))
 #: Pixels of frames that libavfilter scaled, after which compiled code is loaded: until then it would not have paid.
 _LEAST_PIXELS = 50_000_000
 
