@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -177,20 +177,38 @@ def test_processors_without_its_instructions(monkeypatch: pytest.MonkeyPatch) ->
     scaling.frame_scaler.cache_clear()
 
 
-@needs_code
-def test_a_scaler_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for colours that lie elsewhere between the pixels than where they were when its weights were asked for."""
-    original = FrameScaler.__call__
+def other_than(
+    scale: Callable[[FrameScaler, VideoFrame], Planes],
+) -> Callable[[FrameScaler, VideoFrame], Planes]:
+    """Return what makes planes of which one pixel is another one."""
 
-    def other(self: FrameScaler, frame: VideoFrame) -> Planes:
-        planes = original(self, frame)
+    def other(scaler: FrameScaler, frame: VideoFrame) -> Planes:
+        planes = scale(scaler, frame)
         planes.red[0, 0] ^= 1
         return planes
 
-    monkeypatch.setattr(FrameScaler, "__call__", other)
+    return other
+
+
+@needs_code
+def test_a_scaler_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for colours that lie elsewhere between the pixels than where they were when its weights were asked for."""
+    monkeypatch.setattr(FrameScaler, "__call__", other_than(FrameScaler.__call__))
     frame = random_frame(64, 96)
     video = filtered(frame, (80, 120), Scalers(0))
     assert_same(filtered(frame, (80, 120))(frame), video(frame))
+    assert video._scaler is None
+
+
+@needs_code
+def test_what_differed_once_is_not_used_after_a_frame_that_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = frames_of(16)
+    video = filtered(first, (80, 120), Scalers(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameScaler, "__call__", other_than(FrameScaler.__call__))
+        video(first)
+    for frame in others:
+        video(frame)
     assert video._scaler is None
 
 

@@ -77,7 +77,7 @@ class FilteredFrames:
         self._source, self._sink = _ends(self._graph, frame, pixel_aspect, filters)
         self._matrix = MATRICES.get(int(frame.colorspace), "")
         names = [name for name, _ in filters]
-        self._only_scales = names == ["scale", "format"] and frame.format.name == "yuv420p"
+        self._may_compile = names == ["scale", "format"] and frame.format.name == "yuv420p"
         self._options = filters[0][1]
         self._scalers, self._count = scalers, 0
         self._scaler: FrameScaler | None = None
@@ -93,7 +93,7 @@ class FilteredFrames:
         self._source.push(frame)
         planes = full_range(_planes(self._sink.pull()), self._matrix)
         self._scalers.count(frame.width * frame.height)
-        if self._only_scales and self._count in _LOOKED_AT:
+        if self._may_compile and self._count in _LOOKED_AT:
             self._look(frame, planes)
         return planes
 
@@ -105,9 +105,11 @@ class FilteredFrames:
             return
         if _are_same(planes, self._compiled(scaler, frame)):
             self._scaler = scaler
-        elif self._scaler is not None:
+            return
+        if self._scaler is not None:
             self._scalers.give_up()
             raise Refused("compiled code scales otherwise")
+        self._may_compile = False  # that a later frame is the same would show nothing: it may be of one level
 
     def _compiled(self, scaler: FrameScaler, frame: VideoFrame) -> Planes:
         planes = scaler(frame)
