@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -33,17 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with files that take minutes: a file is one process's; a long one at the end keeps the others waiting."""
     items.sort(key=lambda item: not any(item.iter_markers("workflow")) and not any(item.iter_markers("long")))
-
-
-def pytest_collection_finish() -> None:
-    """Have what was imported and collected passed over when Python looks for garbage, which it does all the time."""
-    gc.collect()
-    gc.freeze()
-
-
-def pytest_sessionfinish() -> None:
-    """Have it freed as ever, since libraries complain about what is left of theirs."""
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

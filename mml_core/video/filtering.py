@@ -98,7 +98,7 @@ class FilteredFrames:
         return planes
 
     def _look(self, frame: VideoFrame, planes: Planes) -> None:
-        """Have the frames that follow scaled by compiled code if it makes the same `planes` of this one."""
+        """Have the frames that follow scaled by compiled code if it makes the same `planes` of this one, else none."""
         size = frame.height, frame.width
         scaler = self._scaler or self._scalers.scaler(size, planes.size, self._options, self._matrix)
         if scaler is None:

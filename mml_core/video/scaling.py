@@ -1,4 +1,4 @@
-"""Frames scaled by compiled code, to the bits of FFmpeg's scaler in a third of its time, levels included."""
+"""Frames scaled by compiled code, to the bits of FFmpeg's scaler in a third to half of its time, levels included."""
 
 from __future__ import annotations
 
